@@ -1,0 +1,56 @@
+# make run    serve the product, with demo data the first time
+# make test   run every test
+# make check  lint, types, deployment and migration checks, tests
+# make bench  measure what the guard costs
+# make soak   the long crash and fuzz runs
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run test check lint types deploy migrations bench soak clean
+
+run: $(VENV)/.installed
+	@$(PY) manage.py bootstrap
+	@exec $(PY) manage.py serve
+
+test: $(VENV)/.installed-dev
+	@$(PY) -m pytest
+
+check: lint types deploy migrations test
+
+lint: $(VENV)/.installed-dev
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	@$(VENV)/bin/mypy .
+
+deploy: $(VENV)/.installed-dev
+	@HTTPS=on $(PY) manage.py check --deploy --fail-level WARNING
+
+migrations: $(VENV)/.installed-dev
+	@$(PY) manage.py makemigrations --check --dry-run
+
+bench: $(VENV)/.installed-dev
+	@$(PY) -m benchmarks
+
+soak: $(VENV)/.installed-dev
+	@$(PY) -m benchmarks.soak
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Latchkey needs Python 3.11 or later. Name one with make PYTHON=python3.12 ...")'
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: requirements.txt $(VENV)/.created
+	@$(PY) -m pip install --quiet --requirement requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	@$(PY) -m pip install --quiet --requirement requirements-dev.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Keys: their form, storage, life, and the guard every API request passes."""

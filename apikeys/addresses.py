@@ -1,0 +1,98 @@
+"""Client addresses: who called, believed only as far as trusted proxies vouch for it."""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+UNKNOWN = "0.0.0.0"  # noqa: S104 - names "no address", binds nothing
+MAPPED_BITS = 96
+
+
+def client_address(meta: Mapping[str, Any], trusted: Sequence[Network]) -> str:
+    """Return the caller's address in canonical form.
+
+    ``X-Forwarded-For`` is read from its right end, for as long as the hop that wrote an entry
+    is itself trusted; the first address that is not is the client. An entry that is no address
+    ends the walk at the hop that passed it on. Unless the peer is a trusted proxy the header
+    counts for nothing.
+    """
+    client = parse_address(meta.get("REMOTE_ADDR", ""))
+    if client is None:
+        return UNKNOWN
+    if trusted and _within(client, trusted):
+        for entry in reversed(meta.get("HTTP_X_FORWARDED_FOR", "").split(",")):
+            hop = parse_address(entry)
+            if hop is None:
+                break
+            client = hop
+            if not _within(hop, trusted):
+                break
+    return str(client)
+
+
+@lru_cache(maxsize=4096)
+def parse_address(text: str) -> Address | None:
+    """Read one address, with or without a port, brackets or a zone; None if it is none.
+
+    An IPv4 address written inside IPv6 (``::ffff:192.0.2.1``) is that IPv4 address: one caller
+    must not count as two, nor slip past a network written the other way.
+    """
+    text = text.strip().strip('"')
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def parse_network(text: str) -> Network:
+    """Read a CIDR block or a single address; raise ``ValueError`` for anything else.
+
+    Host bits must be zero: ``10.0.0.1/8`` is more likely a slip than a wish.
+    """
+    if "%" in text:
+        raise ValueError(text)
+    network = ipaddress.ip_network(text.strip())
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is not None and network.prefixlen >= MAPPED_BITS:
+        return ipaddress.ip_network((mapped, network.prefixlen - MAPPED_BITS))
+    return network
+
+
+def is_allowed(address: str, networks: tuple[str, ...]) -> bool:
+    """Say whether ``address`` may use a key limited to ``networks``; none listed means any."""
+    if not networks:
+        return True
+    client = parse_address(address)
+    return client is not None and _within(client, _parsed(networks))
+
+
+def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
+    """Say whether what ``peer`` says of those behind it is believed."""
+    address = parse_address(peer) if trusted else None
+    return address is not None and _within(address, trusted)
+
+
+def budget_subject(address: str) -> str:
+    """Return what shares one budget: an IPv4 address, or the /64 an IPv6 host moves freely in."""
+    client = parse_address(address)
+    if isinstance(client, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((client, 64), strict=False))
+    return address
+
+
+@lru_cache(maxsize=4096)
+def _parsed(networks: tuple[str, ...]) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(network) for network in networks)
+
+
+def _within(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks)

@@ -1,0 +1,74 @@
+"""Model fields for a few words and for a caller's JSON object, alike on both databases."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+
+if TYPE_CHECKING:
+    _WordsText = models.TextField[tuple[str, ...], tuple[str, ...]]
+    _ObjectText = models.TextField[dict[str, Any], dict[str, Any]]
+else:
+    _WordsText = _ObjectText = models.TextField
+
+
+class WordsField(_WordsText):
+    """A tuple of words, stored as they are with one space between (as RFC 6749 §3.3 does).
+
+    One column, so that authentication reads it with the key's row and without a join; plain
+    text, so that both databases keep and search it alike.
+    """
+
+    description = "Words separated by spaces"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("blank", True)
+        kwargs.setdefault("default", ())
+        super().__init__(*args, **kwargs)
+
+    def from_db_value(self, value: str | None, *_: object) -> tuple[str, ...]:
+        """Split the stored text."""
+        return tuple(value.split()) if value else ()
+
+    def to_python(self, value: Any) -> tuple[str, ...]:
+        """Take words or text."""
+        return tuple(value.split()) if isinstance(value, str) else tuple(value or ())
+
+    def get_prep_value(self, value: Any) -> str:
+        """Join the words; text is taken as a part to look for."""
+        return value if isinstance(value, str) else " ".join(value or ())
+
+    def value_to_string(self, obj: models.Model) -> str:
+        """Serialize as it is stored."""
+        return self.get_prep_value(self.value_from_object(obj))
+
+
+class JSONObjectField(_ObjectText):
+    """A JSON object given by a caller, kept as the text it was parsed from.
+
+    PostgreSQL's ``jsonb`` reorders members and rewrites numbers (``1e2`` comes back as
+    ``100``); text comes back the same from both databases.
+    """
+
+    description = "A JSON object"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("blank", True)
+        kwargs.setdefault("default", dict)
+        super().__init__(*args, **kwargs)
+
+    def from_db_value(self, value: str | None, *_: object) -> Any:
+        """Parse the stored text."""
+        return json.loads(value) if value else {}
+
+    def to_python(self, value: Any) -> Any:
+        """Take an object or its text."""
+        return json.loads(value) if isinstance(value, str) else value
+
+    def get_prep_value(self, value: Any) -> str:
+        """Write the object without needless blanks."""
+        return json.dumps(value or {}, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+    def value_to_string(self, obj: models.Model) -> str:
+        """Serialize as it is stored."""
+        return self.get_prep_value(self.value_from_object(obj))

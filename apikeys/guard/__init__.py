@@ -1,0 +1,1 @@
+"""What every API request passes: authentication, limits, permission, and the error voice."""

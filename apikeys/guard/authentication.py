@@ -1,0 +1,181 @@
+"""Who calls: reads the credential, finds its key with one query, and judges it.
+
+Nothing about a key is kept between requests, so a revoke, a narrowed permission or a lowered
+limit binds on the next request in every process. The checks run in the order the public
+documentation gives; the first that fails is the answer, and only after the secret matched
+does an answer say anything about the key.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from apikeys import credentials
+from apikeys.addresses import budget_subject, client_address
+from apikeys.guard import throttling
+from apikeys.guard.lookup import Proof, find, resign
+from apikeys.guard.problems import Problem
+from apikeys.guard.trace import Trace, trace_of
+from apikeys.limiter import counters
+from apikeys.limiter.store import Window
+from apikeys.models import ApiKey
+from apikeys.peppers import Peppers
+
+BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """Authenticates ``Authorization: Bearer <key>`` and ``X-API-Key: <key>`` (RFC 6750 §2.1).
+
+    ``request.auth`` is the ``ApiKey``; there is no user behind a key.
+    """
+
+    def authenticate(self, request: Request) -> tuple[AnonymousUser, ApiKey]:
+        """Return the key, or raise the ``Problem`` that refuses the request."""
+        http = request._request
+        environment: str = request.parser_context["kwargs"]["environment"]
+        trace = trace_of(http)
+        try:
+            key = _authenticate(http.META, environment, trace)
+        except Problem as problem:
+            if problem.status_code == 401:
+                _count_failure(http.META)
+            raise
+        if key.networks:
+            _check_address(http, key, trace)
+        return AnonymousUser(), key
+
+    def authenticate_header(self, request: Request) -> str:
+        """Return the challenge for a request that sent no credential."""
+        return challenge(request.parser_context["kwargs"]["environment"])
+
+
+def challenge(environment: str, **attributes: str) -> str:
+    """Return a ``WWW-Authenticate`` value (RFC 6750 §3)."""
+    pairs = {"realm": environment, **attributes}
+    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in pairs.items())
+
+
+def _authenticate(meta: dict[str, Any], environment: str, trace: Trace) -> ApiKey:
+    credential = credentials.parse(_read_credential(meta, environment))
+    if credential is None:
+        raise _refusal("key_invalid", environment)
+    now = datetime.now(UTC)
+    peppers: Peppers = settings.API_KEY_PEPPERS
+    key, proof = _match(*find(credential.key_id), credential.secret, peppers, now)
+    if key is None or proof is None:
+        raise _refusal("key_invalid", environment)
+    trace.key, trace.secret_version = key, proof.number
+    if key.is_revoked:
+        raise _refusal("key_revoked", environment)
+    if key.is_expired(now):
+        raise _refusal("key_expired", environment)
+    if key.environment != environment:
+        raise _refusal("environment_mismatch", environment, key_environment=key.environment)
+    if proof.pepper != peppers.newest:
+        resign(proof, key, credential.secret, peppers)
+    return key
+
+
+def _read_credential(meta: dict[str, Any], environment: str) -> str:
+    """Return the one credential sent, well-formed or not."""
+    authorization = meta.get("HTTP_AUTHORIZATION", "").strip()
+    api_key = meta.get("HTTP_X_API_KEY", "").strip()
+    # The server joins a repeated header with commas, which no credential holds.
+    is_repeated = "," in api_key or ("," in authorization and "bearer" in authorization.lower())
+    if (authorization and api_key) or is_repeated:
+        raise Problem(
+            "multiple_credentials",
+            "Send the key once, in either the Authorization or the X-API-Key header.",
+        )
+    if api_key:
+        return str(api_key)
+    scheme, _, _ = authorization.partition(" ")
+    if scheme.lower() != "bearer" or authorization.lower() == "bearer":
+        raise Problem(
+            "key_missing",
+            "The endpoint needs an API key. Send it as Authorization: Bearer <key>.",
+            headers={"WWW-Authenticate": challenge(environment)},
+        )
+    match = BEARER.fullmatch(authorization)
+    return match[1] if match else ""
+
+
+def _match(
+    key: ApiKey | None, proofs: list[Proof], secret: str, peppers: Peppers, now: datetime
+) -> tuple[ApiKey | None, Proof | None]:
+    """Return the key and the proof that fits the secret sent, comparing in constant time."""
+    if key is None:
+        # As much work for an unknown key id as for a known one.
+        peppers.sign(peppers.newest, environment="", key_id="", secret=secret)
+    for proof in proofs:
+        if (
+            key is not None
+            and (proof.retires_at is None or proof.retires_at > now)
+            and peppers.verify(
+                proof.digest,
+                proof.pepper,
+                environment=key.environment,
+                key_id=key.pk,
+                secret=secret,
+            )
+        ):
+            return key, proof
+    return key, None
+
+
+DETAILS = {
+    "key_invalid": "The key is not known. Check that it was copied whole and is still current.",
+    "key_revoked": "The key was withdrawn. Ask an administrator to activate it or for another.",
+    "key_expired": "The key's time is over. Ask an administrator for a later expiry or a new key.",
+}
+
+
+def _refusal(code: str, environment: str, *, key_environment: str = "") -> Problem:
+    """Return a 401 for a credential that was sent."""
+    members = {}
+    if code == "environment_mismatch":
+        detail = (
+            f"The key is for {key_environment} and this endpoint is {environment}."
+            f" Call /api/{key_environment}/ with it, or use a {environment} key here."
+        )
+        members = {"key_environment": key_environment, "endpoint_environment": environment}
+    else:
+        detail = DETAILS[code]
+    header = challenge(environment, error="invalid_token", error_description=detail)
+    return Problem(code, detail, headers={"WWW-Authenticate": header}, **members)
+
+
+def _check_address(http: HttpRequest, key: ApiKey, trace: Trace) -> None:
+    address = client_address(http.META, settings.TRUSTED_PROXIES)
+    if not key.allows_address(address):
+        trace.decision = throttling.peek(key)
+        raise Problem(
+            "address_not_allowed",
+            f"The key may not be used from {address}."
+            " Call from an allowed network, or have the key's networks changed.",
+        )
+
+
+def _count_failure(meta: dict[str, Any]) -> None:
+    """Count a refused request of this address; raise the 429 once there were too many.
+
+    Done here because REST framework's throttles never see a failed authentication.
+    """
+    limit, seconds = settings.AUTH_FAILURE_LIMIT
+    address = budget_subject(client_address(meta, settings.TRUSTED_PROXIES))
+    window = Window("failures", limit, seconds)
+    decision = counters().hit(f"failures/{seconds}/{address}", (window,))
+    if not decision.is_admitted:
+        raise Problem(
+            "too_many_failures",
+            "Too many requests from this address were refused."
+            " Wait as long as Retry-After says and send a valid key.",
+            headers={"Retry-After": str(decision.retry_after)},
+        )

@@ -1,0 +1,29 @@
+"""The instant by which an API request must be answered, whatever a dependency does.
+
+Set when the request arrives, read by whatever waits for another machine on its behalf.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from time import monotonic
+
+SECONDS = 1.2
+
+_ends_at: ContextVar[float | None] = ContextVar("request deadline", default=None)
+
+
+@contextmanager
+def running(seconds: float = SECONDS) -> Iterator[None]:
+    """Give the work inside ``seconds`` from now."""
+    token = _ends_at.set(monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _ends_at.reset(token)
+
+
+def seconds_left() -> float | None:
+    """Return what is left, never less than a millisecond; None where nothing is running."""
+    ends_at = _ends_at.get()
+    return None if ends_at is None else max(0.001, ends_at - monotonic())

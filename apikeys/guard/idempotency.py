@@ -1,0 +1,130 @@
+"""``Idempotency-Key``: a POST that is sent again has its effect once and the same answer.
+
+The claim is committed before the work starts, so that a second request is told at once. The
+answer is stored in the transaction of the effect: after a crash there are both or neither,
+and the claim of a request that died lapses.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import cast
+
+from django.db import IntegrityError, transaction
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apikeys.guard import problems
+from apikeys.guard.problems import FieldErrors, Problem
+from apikeys.guard.trace import trace_of
+from apikeys.models import ApiKey, IdempotentRequest
+
+HEADER = "Idempotency-Key"
+LONGEST = 255
+KEPT_FOR = timedelta(hours=24)
+CLAIMED_FOR = timedelta(seconds=60)
+
+
+def run_once(request: Request, work: Callable[[], Response]) -> HttpResponseBase:
+    """Return the answer of ``work``, or the one this key's request got the first time."""
+    name = request.headers.get(HEADER)
+    if name is None:
+        return work()
+    if not (0 < len(name) <= LONGEST and name.isascii() and name.isprintable()):
+        raise FieldErrors([(HEADER, f"Use 1 to {LONGEST} printable ASCII characters.")])
+    trace = trace_of(request)
+    claimed = _claim(cast(ApiKey, trace.key), name, _fingerprint(request), timezone.now())
+    if claimed.status is not None:
+        return _replay(claimed)
+    try:
+        with transaction.atomic():
+            response = work()
+            _complete(claimed, response)
+        return response
+    except Problem as problem:
+        trace.code = problem.code
+        # Refused by the endpoint itself, with nothing written: that is the answer to keep.
+        response = Response(
+            problem.body(trace.request_id),
+            status=problem.status_code,
+            headers=problem.headers,
+            content_type=problems.MEDIA_TYPE,
+        )
+        _complete(claimed, response)
+        return response
+    except BaseException:
+        IdempotentRequest.objects.filter(pk=claimed.pk, claim=claimed.claim).delete()
+        raise
+
+
+def prune(now: datetime) -> int:
+    """Forget answers older than 24 hours; return how many."""
+    return IdempotentRequest.objects.filter(created_at__lt=now - KEPT_FOR).delete()[0]
+
+
+def _claim(key: ApiKey, name: str, fingerprint: str, now: datetime) -> IdempotentRequest:
+    mine = IdempotentRequest(
+        key=key,
+        idempotency_key=name,
+        fingerprint=fingerprint,
+        claimed_until=now + CLAIMED_FOR,
+        created_at=now,
+    )
+    same = IdempotentRequest.objects.filter(key=key, idempotency_key=name)
+    same.filter(created_at__lt=now - KEPT_FOR).delete()
+    try:
+        with transaction.atomic():
+            mine.save(force_insert=True)
+        return mine
+    except IntegrityError:
+        first = same.get()
+    if first.fingerprint != fingerprint:
+        raise Problem(
+            "idempotency_mismatch",
+            "Another request was sent under this Idempotency-Key. Use a new one for each.",
+        )
+    if first.status is not None:
+        return first
+    lapsed = same.filter(claim=first.claim, claimed_until__lte=now, status=None)
+    if not lapsed.update(claim=mine.claim, claimed_until=mine.claimed_until):
+        raise _in_progress()
+    first.claim = mine.claim
+    return first
+
+
+def _complete(claimed: IdempotentRequest, response: Response) -> None:
+    stored = IdempotentRequest.objects.filter(pk=claimed.pk, claim=claimed.claim).update(
+        status=response.status_code,
+        content_type=response.content_type or "application/json",
+        location=response.get("Location", ""),
+        body=JSONRenderer().render(response.data).decode(),
+    )
+    if not stored:
+        # The claim lapsed and another request took over: its effect counts, ours must not.
+        raise _in_progress()
+
+
+def _replay(first: IdempotentRequest) -> HttpResponse:
+    response = HttpResponse(first.body, status=first.status, content_type=first.content_type)
+    response["Idempotent-Replayed"] = "true"
+    if first.location:
+        response["Location"] = first.location
+    return response
+
+
+def _in_progress() -> Problem:
+    return Problem(
+        "idempotency_in_progress",
+        "The first request under this Idempotency-Key is still running. Try again shortly.",
+        headers={"Retry-After": "1"},
+    )
+
+
+def _fingerprint(request: Request) -> str:
+    body = json.dumps(request.data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(f"{request.method} {request.path}\n{body}".encode()).hexdigest()

@@ -1,0 +1,195 @@
+"""The one error voice under ``/api/``: problem details (RFC 9457) for whatever went wrong.
+
+A ``Problem`` is raised with its code; the codes and their statuses are here and nowhere else.
+``docs/errors.md`` tells callers what to do about each, and a test holds the two together.
+"""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from rest_framework import exceptions
+from rest_framework.renderers import JSONRenderer
+from rest_framework.response import Response
+
+from apikeys.guard.trace import trace_of
+from apikeys.limiter.store import CountersUnavailable
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 2
+
+# Code: status, title.
+CODES: dict[str, tuple[int, str]] = {
+    "malformed_body": (400, "The body is not acceptable JSON"),
+    "validation_failed": (400, "The request does not fit the endpoint"),
+    "multiple_credentials": (400, "More than one credential was sent"),
+    "key_missing": (401, "No API key was sent"),
+    "key_invalid": (401, "The API key is not valid"),
+    "key_revoked": (401, "The API key was revoked"),
+    "key_expired": (401, "The API key has expired"),
+    "environment_mismatch": (401, "The API key belongs to another environment"),
+    "permission_denied": (403, "The API key lacks a permission"),
+    "address_not_allowed": (403, "The API key may not be used from this address"),
+    "not_found": (404, "There is nothing here"),
+    "method_not_allowed": (405, "The method is not available here"),
+    "not_acceptable": (406, "Only JSON can be answered"),
+    "conflict": (409, "The request conflicts with what is stored"),
+    "idempotency_in_progress": (409, "The first request with this Idempotency-Key is running"),
+    "body_too_large": (413, "The body is too large"),
+    "unsupported_media_type": (415, "Only JSON is understood"),
+    "idempotency_mismatch": (422, "The Idempotency-Key was used for another request"),
+    "rate_limited": (429, "The rate limit is used up"),
+    "too_many_failures": (429, "Too many refused requests from this address"),
+    "internal_error": (500, "Something went wrong on our side"),
+    "unavailable": (503, "A service this API depends on is down"),
+}
+
+
+class Problem(exceptions.APIException):
+    """An answer that is an error. ``members`` are added to its body, ``headers`` sent with it."""
+
+    def __init__(
+        self, code: str, detail: str, *, headers: dict[str, str] | None = None, **members: object
+    ) -> None:
+        super().__init__(detail, code)
+        self.code = code
+        self.status_code, self.title = CODES[code]
+        self.headers = headers or {}
+        self.members = members
+
+    def body(self, request_id: str) -> dict[str, object]:
+        """Return the members of RFC 9457 §3.1 and ours."""
+        return {
+            "type": f"urn:latchkey:problem:{self.code}",
+            "title": self.title,
+            "status": self.status_code,
+            "detail": str(self.detail),
+            "code": self.code,
+            "request_id": request_id,
+            **self.members,
+        }
+
+
+class FieldErrors(Problem):
+    """A 400 that names each field at fault."""
+
+    def __init__(self, errors: list[tuple[str, str]]) -> None:
+        super().__init__(
+            "validation_failed",
+            "Some fields cannot be accepted. Correct those that `errors` names.",
+            errors=[{"field": field, "message": message} for field, message in errors],
+        )
+
+
+def not_found() -> Problem:
+    """Return the one 404; it says the same of what is absent and of what must not be seen."""
+    return Problem("not_found", "Nothing is stored under this address. Check the path and the id.")
+
+
+def unavailable() -> Problem:
+    """Return the 503 for a dependency that is down."""
+    return Problem(
+        "unavailable",
+        "The request was not processed. Try it again in a few seconds.",
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
+
+
+def internal_error() -> Problem:
+    """Return the 500; the cause is in our log under the request's id."""
+    return Problem(
+        "internal_error",
+        "The request could not be completed. Report the request_id if it happens again.",
+    )
+
+
+def handle_exception(exc: Exception, context: dict[str, Any]) -> Response:
+    """Answer any exception of a view; REST framework's ``EXCEPTION_HANDLER``."""
+    problem = as_problem(exc)
+    trace = trace_of(context["request"])
+    trace.code = problem.code
+    if problem.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log_failure(trace.request_id, exc)
+    return Response(
+        problem.body(trace.request_id),
+        status=problem.status_code,
+        headers=problem.headers,
+        content_type=MEDIA_TYPE,
+    )
+
+
+def respond(request: HttpRequest, problem: Problem) -> HttpResponse:
+    """Answer ``problem`` outside a REST framework view."""
+    trace = trace_of(request)
+    trace.code = problem.code
+    return HttpResponse(
+        JSONRenderer().render(problem.body(trace.request_id)),
+        status=problem.status_code,
+        headers=problem.headers,
+        content_type=MEDIA_TYPE,
+    )
+
+
+def log_failure(request_id: str, exc: Exception) -> None:
+    """Leave an operator the cause: one line for an outage, a traceback for a defect."""
+    if is_outage(exc):
+        reason = " ".join(str(exc).split())
+        logger.error("request %s: %s: %s", request_id, type(exc).__name__, reason)
+    else:
+        logger.error("request %s failed", request_id, exc_info=exc)
+
+
+def is_outage(exc: Exception) -> bool:
+    """Whether ``exc`` says that a dependency is down."""
+    return isinstance(exc, CountersUnavailable | OperationalError | InterfaceError)
+
+
+def as_problem(exc: Exception) -> Problem:
+    """Return the problem that stands for ``exc``."""
+    match exc:
+        case Problem():
+            return exc
+        case Http404() | exceptions.NotFound():
+            return not_found()
+        case exceptions.MethodNotAllowed():
+            return Problem(
+                "method_not_allowed", "Use one of the methods that the Allow header names."
+            )
+        case exceptions.NotAcceptable():
+            return Problem("not_acceptable", "Send Accept: application/json, or no Accept header.")
+        case exceptions.UnsupportedMediaType():
+            return Problem("unsupported_media_type", "Send Content-Type: application/json.")
+        case exceptions.ValidationError():
+            return FieldErrors(list(flatten(exc.detail)))
+        case PermissionDenied() | exceptions.PermissionDenied() | exceptions.NotAuthenticated():
+            return Problem("permission_denied", "The API key may not do this.")
+        case SuspiciousOperation():
+            return FieldErrors([("request", "The request is not acceptable as it is.")])
+        case _ if is_outage(exc):
+            return unavailable()
+        case _:
+            return internal_error()
+
+
+def flatten(detail: Any, path: str = "") -> list[tuple[str, str]]:
+    """Return nested field errors as (path, message), such as ``events[3].type``."""
+    if isinstance(detail, dict):
+        errors = []
+        for name, inner in detail.items():
+            if name == "non_field_errors":
+                errors += flatten(inner, path)
+            else:
+                errors += flatten(inner, f"{path}.{name}" if path else str(name))
+        return errors
+    if isinstance(detail, list):
+        errors = []
+        for index, inner in enumerate(detail):
+            inner_path = f"{path}[{index}]" if isinstance(inner, dict | list) else path
+            errors += flatten(inner, inner_path) if inner else []
+        return errors
+    return [(path or "body", str(detail))]

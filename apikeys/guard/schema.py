@@ -1,0 +1,182 @@
+"""The public schema: drawn from what each endpoint declares, so that it cannot say otherwise."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_serializer
+from rest_framework import serializers
+
+from apikeys.environments import Environment
+from apikeys.guard import idempotency, problems
+from apikeys.guard.permission import ANY_KEY
+from apikeys.guard.serializers import NoQuery
+from apikeys.guard.views import Operation
+
+# What any guarded endpoint may answer.
+COMMON = (
+    "multiple_credentials",
+    "validation_failed",
+    "key_missing",
+    "key_invalid",
+    "key_revoked",
+    "key_expired",
+    "environment_mismatch",
+    "address_not_allowed",
+    "not_found",
+    "method_not_allowed",
+    "not_acceptable",
+    "rate_limited",
+    "too_many_failures",
+    "internal_error",
+    "unavailable",
+)
+WITH_BODY = ("malformed_body", "body_too_large", "unsupported_media_type")
+WITH_IDEMPOTENCY = ("idempotency_in_progress", "idempotency_mismatch")
+
+
+class FieldErrorSerializer(serializers.Serializer[Any]):
+    """A field at fault."""
+
+    field = serializers.CharField()
+    message = serializers.CharField()
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """Problem details (RFC 9457)."""
+
+    type = serializers.CharField(help_text="A URN that ends in the code.")
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField(help_text="What is wrong, and what to do.")
+    code = serializers.ChoiceField(sorted(problems.CODES))
+    request_id = serializers.UUIDField()
+    errors = FieldErrorSerializer(many=True, required=False)  # type: ignore[assignment]
+    required_permission = serializers.CharField(required=False)
+    violated_policies = serializers.ListField(child=serializers.CharField(), required=False)
+    key_environment = serializers.ChoiceField(Environment.choices, required=False)
+    endpoint_environment = serializers.ChoiceField(Environment.choices, required=False)
+
+
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """The two ways to send a key."""
+
+    target_class = "apikeys.guard.authentication.ApiKeyAuthentication"
+    name = ["bearer", "header"]  # type: ignore[assignment,unused-ignore]
+
+    def get_security_definition(self, auto_schema: Any) -> Any:
+        """Return both schemes."""
+        return [
+            {"type": "http", "scheme": "bearer", "bearerFormat": "lk_prod_…"},
+            {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        ]
+
+
+class EndpointSchema(AutoSchema):
+    """Draws an operation from its ``@endpoint``."""
+
+    @property
+    def declared(self) -> Operation | None:
+        """What the method declares; None for a view that is no endpoint."""
+        operation: Operation | None = getattr(self.view, "operations", {}).get(self.method)
+        return operation
+
+    def get_summary(self) -> str | None:
+        """Return the declared summary."""
+        return self.declared.summary if self.declared else super().get_summary()
+
+    def get_description(self) -> str:  # type: ignore[override]
+        """Return what the method's docstring says, and the permission it takes."""
+        described: str = super().get_description()
+        if self.declared is None:
+            return described
+        needed = self.declared.permission
+        permission = "any valid key" if needed == ANY_KEY else f"`{needed}`"
+        return f"{described}\n\nPermission: {permission}."
+
+    def get_operation_id(self) -> str:
+        """Return the summary as a name: ``list_customers``."""
+        if self.declared is None:
+            return str(super().get_operation_id())
+        words = self.declared.summary.lower().replace(" a ", " ").replace(" the ", " ")
+        return words.replace(" ", "_")
+
+    def get_tags(self) -> list[str]:
+        """Group by the first segment after the version."""
+        return [self.path.split("/")[4]] if self.declared else list(super().get_tags())
+
+    def get_request_serializer(self) -> Any:
+        """Return the declared body."""
+        return self.declared.body if self.declared else super().get_request_serializer()
+
+    def get_response_serializers(self) -> Any:
+        """Return the declared answer and every problem, by status."""
+        if self.declared is None:
+            return super().get_response_serializers()
+        answers: dict[Any, Any] = {self.declared.status: self._answer(self.declared)}
+        by_status: dict[int, list[str]] = {}
+        for code in self._problem_codes(self.declared):
+            by_status.setdefault(problems.CODES[code][0], []).append(code)
+        for status, codes in sorted(by_status.items()):
+            described = " or ".join(f"`{code}`" for code in codes)
+            answers[status, problems.MEDIA_TYPE] = OpenApiResponse(ProblemSerializer, described)
+        return answers
+
+    def get_override_parameters(self) -> list[Any]:
+        """Return the environment, the query and the headers."""
+        if self.declared is None:
+            return list(super().get_override_parameters())
+        parameters: list[Any] = [
+            OpenApiParameter(
+                "environment", str, OpenApiParameter.PATH, enum=Environment.values, required=True
+            ),
+            *_answer_headers(),
+        ]
+        if self.declared.query is not NoQuery:
+            parameters.append(self.declared.query)
+        if self.method == "POST":
+            parameters.append(
+                OpenApiParameter(
+                    idempotency.HEADER,
+                    str,
+                    OpenApiParameter.HEADER,
+                    description="Send a request again under the same value and it counts once.",
+                )
+            )
+        return parameters
+
+    def _answer(self, operation: Operation) -> Any:
+        if operation.answer is None:
+            return None
+        if not operation.is_list:
+            return operation.answer
+        return inline_serializer(
+            operation.answer.__name__.removesuffix("Serializer") + "Page",
+            {
+                "data": operation.answer(many=True),
+                "has_more": serializers.BooleanField(),
+                "next_cursor": serializers.CharField(allow_null=True),
+            },
+        )
+
+    def _problem_codes(self, operation: Operation) -> list[str]:
+        codes = [*COMMON, *operation.problems]
+        if operation.permission != ANY_KEY:
+            codes.append("permission_denied")
+        if operation.body is not None:
+            codes += WITH_BODY
+        if self.method == "POST":
+            codes += WITH_IDEMPOTENCY
+        return codes
+
+
+def _answer_headers() -> list[OpenApiParameter]:
+    described = {
+        "X-Request-ID": "The request's id; name it when you ask about a request.",
+        "RateLimit-Policy": "Each window's quota (q) and seconds (w).",
+        "RateLimit": "What remains (r), and the seconds until there is more (t).",
+    }
+    return [
+        OpenApiParameter(name, str, OpenApiParameter.HEADER, description=text, response=True)
+        for name, text in described.items()
+    ]

@@ -1,0 +1,94 @@
+"""Strict reading of bodies and query strings: what is not known is refused, not ignored."""
+
+from typing import Any
+
+from django.http import QueryDict
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from apikeys.fields import JSONObjectField
+from apikeys.guard.problems import FieldErrors
+
+UNKNOWN = "This is not a field of this endpoint. Remove it."
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """A serializer that refuses what it does not name."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Refuse unknown fields before the known ones are read."""
+        if isinstance(data, dict):
+            writable = {name for name, field in self.fields.items() if not field.read_only}
+            if unknown := sorted(set(data) - writable):
+                raise serializers.ValidationError({name[:100]: UNKNOWN for name in unknown})
+        return super().to_internal_value(data)
+
+
+class TextField(serializers.CharField):
+    """A JSON string; a number is not taken for one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Refuse what is not a string."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class QueryText(TextField):
+    """A query parameter that is compared with stored text."""
+
+
+@extend_schema_field(OpenApiTypes.OBJECT)
+class ObjectField(serializers.Field[Any, Any, Any, Any]):
+    """A JSON object of at most ``most_bytes`` when written without blanks."""
+
+    default_error_messages = {
+        "invalid": "This must be a JSON object.",
+        "too_large": "This has {size} bytes as JSON. Use {most} at most.",
+    }
+
+    def __init__(self, *, most_bytes: int = 8192, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.most_bytes = most_bytes
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """Refuse what is no object, or too large a one."""
+        if not isinstance(data, dict):
+            self.fail("invalid")
+        size = len(JSONObjectField().get_prep_value(data).encode())
+        if size > self.most_bytes:
+            self.fail("too_large", size=size, most=self.most_bytes)
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        """Return the object as it is."""
+        return value
+
+
+class NoQuery(StrictSerializer):
+    """The query of an endpoint that takes none."""
+
+
+class PageQuery(StrictSerializer):
+    """The query every list takes."""
+
+    limit = serializers.IntegerField(
+        min_value=1, max_value=200, default=50, help_text="How many to return."
+    )
+    cursor = serializers.CharField(
+        required=False, help_text="`next_cursor` of the page before this one."
+    )
+
+
+def read_query(query: QueryDict, serializer_class: type[StrictSerializer]) -> dict[str, Any]:
+    """Return the query's validated values; raise the 400 that names what is wrong."""
+    values = {}
+    for name, given in query.lists():
+        if len(given) > 1:
+            raise FieldErrors([(name[:100], "This is given more than once. Give it once.")])
+        values[name] = given[0]
+    serializer = serializer_class(data=values)
+    serializer.is_valid(raise_exception=True)
+    validated: dict[str, Any] = serializer.validated_data
+    return validated

@@ -1,0 +1,82 @@
+"""Rate limits of a key: one counter operation decides all windows, and the headers tell.
+
+Headers follow draft-ietf-httpapi-ratelimit-headers-10: ``RateLimit-Policy`` names each window
+with its quota (q) and length (w), ``RateLimit`` what remains (r) and the seconds until there
+is more (t).
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import cast
+
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from apikeys.guard.problems import Problem
+from apikeys.guard.trace import trace_of
+from apikeys.limiter import counters
+from apikeys.limiter.store import MICROSECONDS, Decision, Window
+from apikeys.limits import SECONDS, Limits
+from apikeys.models import ApiKey
+
+
+class KeyThrottle(BaseThrottle):
+    """Counts a request of the calling key in its environment, or refuses it."""
+
+    def allow_request(self, request: Request, view: object) -> bool:
+        """Decide, and leave the decision on the request for the headers."""
+        trace = trace_of(request)
+        key = cast(ApiKey, trace.key)
+        self.decision = trace.decision = counters().hit(_subject(key), _windows(key.limits))
+        return self.decision.is_admitted
+
+    def wait(self) -> float:
+        """Return the seconds after which a request passes."""
+        return self.decision.retry_after
+
+
+def peek(key: ApiKey) -> Decision:
+    """Return where ``key`` stands, without counting."""
+    return counters().peek(_subject(key), _windows(key.limits))
+
+
+def refusal(decision: Decision) -> Problem:
+    """Return the 429 for a decision that refused."""
+    return Problem(
+        "rate_limited",
+        f"The key's limit per {' and '.join(decision.violated)} is used up."
+        " Wait as long as Retry-After says, or ask for a higher limit.",
+        headers={"Retry-After": str(decision.retry_after)},
+        violated_policies=decision.violated,
+    )
+
+
+def headers(decision: Decision) -> dict[str, str]:
+    """Return both header fields as structured field lists (RFC 9651)."""
+    state = [
+        f'"{window.name}";r={left};t={-(-reset // MICROSECONDS)}'
+        for window, left, reset in zip(
+            decision.windows, decision.remaining, decision.resets, strict=True
+        )
+    ]
+    return {"RateLimit-Policy": _policy(decision.windows), "RateLimit": ", ".join(state)}
+
+
+def remaining(decision: Decision) -> dict[str, int]:
+    """Return what is left of each window, by its name."""
+    pairs = zip(decision.windows, decision.remaining, strict=True)
+    return {window.name: left for window, left in pairs}
+
+
+def _subject(key: ApiKey) -> str:
+    return f"key/{key.environment}/{key.pk}"
+
+
+@lru_cache(maxsize=4096)
+def _policy(windows: Sequence[Window]) -> str:
+    return ", ".join(f'"{window.name}";q={window.limit};w={window.seconds}' for window in windows)
+
+
+@lru_cache(maxsize=4096)
+def _windows(limits: Limits) -> tuple[Window, ...]:
+    return tuple(Window(name, limit, SECONDS[name]) for name, limit in limits._asdict().items())

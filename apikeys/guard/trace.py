@@ -1,0 +1,29 @@
+"""What is learned of a request on its way, for the answer's headers and for the request log."""
+
+from typing import Any
+
+from apikeys.limiter.store import Decision
+from apikeys.models import ApiKey
+
+
+class Trace:
+    """Made by the outermost middleware; each step adds what it finds."""
+
+    __slots__ = ("code", "decision", "key", "request_id", "secret_version")
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        # Known once the secret matched, be the request refused later or not.
+        self.key: ApiKey | None = None
+        self.secret_version: int | None = None
+        # Known once the limits were asked.
+        self.decision: Decision | None = None
+        # The problem's code, if the answer is one.
+        self.code: str | None = None
+
+
+def trace_of(request: Any) -> Trace:
+    """Return the trace of Django's request or REST framework's."""
+    http = getattr(request, "_request", request)
+    trace: Trace = http.trace
+    return trace

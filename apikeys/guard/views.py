@@ -1,0 +1,197 @@
+"""The view every API endpoint is: its guard in order, its contract beside its code.
+
+``@endpoint`` says of a method which permission it needs, what it takes and what it answers.
+The guard refuses by it and the public schema is drawn from it, so neither can drift.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ClassVar, NoReturn, TypeVar, cast
+
+from django.http.response import HttpResponseBase
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
+
+from apikeys.guard import idempotency, throttling
+from apikeys.guard.pages import page_of
+from apikeys.guard.permission import ANY_KEY
+from apikeys.guard.problems import not_found
+from apikeys.guard.serializers import NoQuery, StrictSerializer, read_query
+from apikeys.guard.trace import trace_of
+from apikeys.limiter.store import Decision
+from apikeys.models import ApiKey
+from apikeys.permissions import Permission
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What one method of an endpoint needs, takes and answers."""
+
+    permission: Permission | str
+    summary: str
+    query: type[StrictSerializer] = NoQuery
+    body: type[StrictSerializer] | None = None
+    answer: type[BaseSerializer[Any]] | None = None
+    is_list: bool = False
+    status: int = 200
+    problems: tuple[str, ...] = ()
+
+
+def endpoint(permission: Permission | str, summary: str, **declared: Any) -> Callable[[F], F]:
+    """Declare a view method; a POST is made to honour ``Idempotency-Key``."""
+    operation = Operation(permission, summary, **declared)
+
+    def decorate(method: F) -> F:
+        declared_method: Any = method
+        if method.__name__ == "post":
+
+            @wraps(method)
+            def once(self: "GuardedView", request: Request, **kwargs: Any) -> HttpResponseBase:
+                return idempotency.run_once(request, lambda: method(self, request, **kwargs))
+
+            declared_method = once
+        declared_method.operation = operation
+        return cast(F, declared_method)
+
+    return decorate
+
+
+class JSONNegotiation(DefaultContentNegotiation):
+    """Takes the usual ``Accept`` headers at their word and works out the unusual ones."""
+
+    USUAL = frozenset({"*/*", "application/json", "application/json, */*", "*/*, application/json"})
+
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> Any:
+        """Return the one renderer there is, or raise the 406."""
+        if request.META.get("HTTP_ACCEPT", "*/*") in self.USUAL:
+            return renderers[0], renderers[0].media_type
+        return super().select_renderer(request, renderers, format_suffix)
+
+
+class GuardedView(APIView):
+    """Authenticates, counts, permits, and only then reads what was sent.
+
+    REST framework would ask for the permission before the throttle; here a request without
+    the permission counts, and one over its limit learns nothing more.
+    """
+
+    # By method: what it declares, and the permission it needs. One that declares none is refused.
+    operations: ClassVar[Mapping[str, Operation]] = {}
+    required_permissions: ClassVar[Mapping[str, Permission | str]] = {}
+    allow: ClassVar[dict[str, str]] = {}
+
+    content_negotiation_class = JSONNegotiation
+
+    # REST framework sets it in the `initial` that ours replaces; addresses have no suffix here.
+    format_kwarg = None
+
+    # The validated query and body.
+    query: dict[str, Any]
+    body: dict[str, Any]
+
+    @property
+    def key(self) -> ApiKey:
+        """The calling key."""
+        return cast(ApiKey, trace_of(self.request).key)
+
+    def __init_subclass__(cls) -> None:
+        """Gather what the methods declare."""
+        super().__init_subclass__()
+        methods: dict[str, Any] = {
+            name.upper(): getattr(cls, name) for name in cls.http_method_names if hasattr(cls, name)
+        }
+        if "GET" in methods:
+            methods["HEAD"] = methods["GET"]
+        cls.operations = {
+            name: method.operation
+            for name, method in methods.items()
+            if hasattr(method, "operation")
+        }
+        cls.allow = {"Allow": ", ".join(sorted(methods))}
+        cls.required_permissions = {"OPTIONS": ANY_KEY} | {
+            name: operation.permission for name, operation in cls.operations.items()
+        }
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Run the guard; the first check that fails is the answer."""
+        self.perform_authentication(request)
+        self.check_throttles(request)
+        method = (request.method or "").lower()
+        if method not in self.http_method_names or not hasattr(self, method):
+            self.http_method_not_allowed(request)
+        self.check_permissions(request)
+        negotiated = self.perform_content_negotiation(request)
+        request.accepted_renderer, request.accepted_media_type = negotiated
+        self._read(request)
+
+    def perform_authentication(self, request: Request) -> None:
+        """Authenticate now, not when ``request.user`` is first looked at."""
+        request._authenticate()  # type: ignore[attr-defined]
+
+    def throttled(self, request: Request, wait: float | None) -> NoReturn:
+        """Refuse with the windows that are full."""
+        raise throttling.refusal(cast(Decision, trace_of(request).decision))
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """Return ``Allow`` as it was worked out once."""
+        return self.allow
+
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        """Answer with the ``Allow`` header alone."""
+        return Response(status=204)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Add what every answer carries."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        # A shared cache does not know that X-API-Key tells callers apart.
+        response["Cache-Control"] = "no-store"
+        decision = trace_of(request).decision
+        if decision is not None:
+            for name, value in throttling.headers(decision).items():
+                response[name] = value
+        return response
+
+    def page(self, rows: Any, serializer_class: type[BaseSerializer[Any]]) -> Response:
+        """Answer one page of ``rows``."""
+        found, cursor = page_of(rows, self.query)
+        data = serializer_class(found, many=True).data
+        return Response({"data": data, "has_more": cursor is not None, "next_cursor": cursor})
+
+    def _read(self, request: Request) -> None:
+        operation = self.operations.get(request.method or "")
+        if operation is None:
+            return
+        http = request._request
+        if operation.query is not NoQuery or http.META.get("QUERY_STRING"):
+            self.query = read_query(http.GET, operation.query)
+        if operation.body is not None:
+            serializer = operation.body(
+                data=request.data, partial=request.method == "PATCH", context={"key": self.key}
+            )
+            serializer.is_valid(raise_exception=True)
+            self.body = serializer.validated_data
+
+
+class NothingHere(GuardedView):
+    """Every path under an environment that is no endpoint: a 404 for those with a key.
+
+    Guarded like an endpoint, so that walking paths needs a key, counts, and is on record.
+    """
+
+    # No part of the public schema.
+    schema = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Authenticate and count, then say that there is nothing."""
+        self.perform_authentication(request)
+        self.check_throttles(request)
+        raise not_found()

@@ -1,0 +1,293 @@
+"""The life of a key. Every act, from whichever door, is one of these functions.
+
+Each locks the key's row, checks, writes, and records its audit event in one transaction, so
+that of two people acting at once the second acts on what the first left. The guard reads the
+row on every request: an act binds from the next request on, in every process.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Unpack
+
+from django.conf import settings as django_settings
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from apikeys import credentials, rules
+from apikeys.environments import Environment
+from apikeys.models import Act, ApiKey, CustomerScope, Door, Event, KeyCustomer, SecretVersion
+from apikeys.peppers import Peppers
+from apikeys.rules import Conflict, KeySettings, Refused
+
+MOST_ACCEPTED_SECRETS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, through which door, from where."""
+
+    door: Door
+    name: str
+    user: User | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A key and the only copy there will ever be of its whole credential."""
+
+    key: ApiKey
+    credential: str = field(repr=False)
+
+
+@sensitive_variables("secret")
+def create(
+    *,
+    environment: Environment,
+    actor: Actor,
+    key_id: str | None = None,
+    **settings: Unpack[KeySettings],
+) -> IssuedKey:
+    """Make a key and its first secret.
+
+    A door that may be asked twice for the same key (a form sent again) chooses ``key_id``
+    beforehand; the second time raises ``Conflict`` and makes nothing.
+    """
+    now = timezone.now()
+    chosen = rules.clean(settings, environment=environment, now=now)
+    scope = chosen.pop("customers", None)
+    key = ApiKey(
+        id=key_id or credentials.new_key_id(),
+        environment=environment,
+        customer_scope=CustomerScope.ALL if scope is None else CustomerScope.SELECTED,
+        created_at=now,
+        created_by=actor.user,
+        **chosen,
+    )
+    try:
+        with transaction.atomic():
+            key.save(force_insert=True)
+            _replace_scope(key, scope)
+            secret = _issue_secret(key, number=1, now=now)
+            after = {name: value for name, value in _readable(key, scope).items() if value}
+            _record(key, Act.CREATED, actor, {name: [None, value] for name, value in after.items()})
+    except IntegrityError:
+        if ApiKey.objects.filter(pk=key.pk).exists():
+            raise Conflict(
+                "This key has been created already and its secret was shown then."
+                " Regenerate it if the secret was not copied."
+            ) from None
+        raise
+    return IssuedKey(key, _compose(key, secret))
+
+
+def update(
+    key: ApiKey, *, actor: Actor, revision: int | None = None, **settings: Unpack[KeySettings]
+) -> Event | None:
+    """Change settings; the environment is none. Return the event, or None if nothing differs.
+
+    With ``revision``, refuse if the key changed since the actor read it.
+    """
+    return _update(key.pk, actor, revision, settings, may_widen=True)
+
+
+def narrow(
+    key: ApiKey, *, actor: Actor, revision: int | None = None, **settings: Unpack[KeySettings]
+) -> Event | None:
+    """Change settings as ``update`` does, but only so that the key can do less."""
+    return _update(key.pk, actor, revision, settings, may_widen=False)
+
+
+@sensitive_variables("secret")
+def regenerate(
+    key: ApiKey, *, actor: Actor, overlap: timedelta = timedelta(0), version: int | None = None
+) -> IssuedKey:
+    """Give the key a new secret; the old one stops now, or after ``overlap`` (up to 7 days).
+
+    With ``version``, refuse unless that is still the current secret's number: of two people
+    regenerating at once, or a form sent twice, the second is told instead of silently
+    replacing the secret the first has just copied.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        key = _locked(key.pk)
+        overlap = rules.clean_overlap(overlap, is_revoked=key.is_revoked)
+        current = key.secrets.get(retires_at=None)
+        if version is not None and version != current.number:
+            raise Conflict(
+                "This key was regenerated a moment ago and the new secret was shown then."
+                " Reload the page and regenerate again if nobody copied it."
+            )
+        _retire_secrets(key, now=now, overlap=overlap)
+        secret = _issue_secret(key, number=current.number + 1, now=now)
+        _touch(key)
+        stops = (now + overlap).isoformat() if overlap else "at once"
+        _record(
+            key,
+            Act.REGENERATED,
+            actor,
+            {
+                "secret version": [current.number, current.number + 1],
+                "old secret stops": [None, stops],
+            },
+        )
+    return IssuedKey(key, _compose(key, secret))
+
+
+def revoke(key: ApiKey, *, actor: Actor, reason: str = "") -> Event | None:
+    """Withdraw the key; None if it was withdrawn already."""
+    reason = rules.clean_text(reason, setting="reason", longest=rules.LONGEST_REASON)
+    with transaction.atomic():
+        key = _locked(key.pk)
+        if key.is_revoked:
+            return None
+        key.revoked_at = timezone.now()
+        _touch(key, "revoked_at")
+        return _record(key, Act.REVOKED, actor, {"status": ["active", "inactive"]}, reason)
+
+
+def activate(key: ApiKey, *, actor: Actor, revision: int | None = None) -> Event | None:
+    """Undo a revoke; None if the key is not revoked.
+
+    With ``revision``, refuse if the key changed since: a page opened before a second revoke
+    must not undo it.
+    """
+    with transaction.atomic():
+        key = _locked(key.pk)
+        if not key.is_revoked:
+            return None
+        _refuse_stale(key, revision)
+        key.revoked_at = None
+        _touch(key, "revoked_at")
+        return _record(key, Act.ACTIVATED, actor, {"status": ["inactive", key.status.value]})
+
+
+def _update(
+    key_id: str, actor: Actor, revision: int | None, settings: KeySettings, *, may_widen: bool
+) -> Event | None:
+    now = timezone.now()
+    with transaction.atomic():
+        key = _locked(key_id)
+        _refuse_stale(key, revision)
+        # An expiry that stays as it is may have passed; only a new one must lie ahead.
+        if "expires_at" in settings and settings["expires_at"] == key.expires_at:
+            del settings["expires_at"]
+        chosen = rules.clean(settings, environment=key.environment, now=now)
+        old_scope = rules.scope_of(key)
+        before = _readable(key, old_scope)
+        new_scope = chosen.pop("customers", old_scope)
+        differing = {name: value for name, value in chosen.items() if getattr(key, name) != value}
+        if not may_widen:
+            rules.refuse_widening(
+                key, differing | ({} if new_scope == old_scope else {"customers": new_scope})
+            )
+        for name, value in differing.items():
+            setattr(key, name, value)
+        if new_scope != old_scope:
+            key.customer_scope = CustomerScope.ALL if new_scope is None else CustomerScope.SELECTED
+            _replace_scope(key, new_scope)
+        after = _readable(key, new_scope)
+        changes = {
+            name: [before[name], after[name]] for name in after if before[name] != after[name]
+        }
+        if not changes:
+            return None
+        _touch(key, "customer_scope", *differing)
+        return _record(key, Act.UPDATED, actor, changes)
+
+
+def _locked(key_id: str) -> ApiKey:
+    # Locked before it is read, or two acts would both start from the same state. On SQLite
+    # the transaction itself is the lock (BEGIN IMMEDIATE).
+    return ApiKey.objects.select_for_update().get(pk=key_id)
+
+
+def _refuse_stale(key: ApiKey, revision: int | None) -> None:
+    if revision is not None and revision != key.revision:
+        last = key.events.first()
+        who = f" by {last.actor_name}" if last else ""
+        raise Conflict(
+            f"The key was changed{who} after this page was opened. Reload it and try again."
+        )
+
+
+def _touch(key: ApiKey, *changed: str) -> None:
+    key.revision += 1
+    key.save(update_fields=["revision", *changed])
+
+
+def _issue_secret(key: ApiKey, *, number: int, now: datetime) -> str:
+    secret = credentials.new_secret()
+    peppers: Peppers = django_settings.API_KEY_PEPPERS
+    SecretVersion.objects.create(
+        key=key,
+        number=number,
+        pepper=peppers.newest,
+        digest=peppers.sign(
+            peppers.newest, environment=key.environment, key_id=key.pk, secret=secret
+        ),
+        created_at=now,
+    )
+    return secret
+
+
+def _retire_secrets(key: ApiKey, *, now: datetime, overlap: timedelta) -> None:
+    # Without its digest a secret opens nothing, whatever the clock of another host says.
+    key.secrets.filter(retires_at__lte=now).update(digest="")
+    if not overlap:
+        key.secrets.accepted(now).update(retires_at=now, digest="")
+        return
+    if key.secrets.accepted(now).count() >= MOST_ACCEPTED_SECRETS:
+        raise Refused(
+            f"{MOST_ACCEPTED_SECRETS} secrets of this key are still accepted. Wait until an"
+            " overlap ends, or regenerate without one to stop them all.",
+            setting="overlap",
+        )
+    key.secrets.filter(retires_at=None).update(retires_at=now + overlap)
+
+
+def _replace_scope(key: ApiKey, scope: Any) -> None:
+    KeyCustomer.objects.filter(key=key).delete()
+    KeyCustomer.objects.bulk_create(
+        KeyCustomer(key=key, customer_id=customer, environment=key.environment)
+        for customer in scope or ()
+    )
+
+
+def _compose(key: ApiKey, secret: str) -> str:
+    return credentials.compose(
+        django_settings.API_KEY_PREFIX, Environment(key.environment), key.pk, secret
+    )
+
+
+def _readable(key: ApiKey, scope: Any) -> dict[str, Any]:
+    """Return every setting as an event shows it."""
+    return {
+        "name": key.name,
+        "environment": key.environment,
+        "permissions": list(key.permissions),
+        "customers": "all" if scope is None else [str(customer) for customer in scope],
+        "limit per minute": key.limit_minute,
+        "limit per hour": key.limit_hour,
+        "limit per day": key.limit_day,
+        "networks": list(key.networks),
+        "expires": key.expires_at and key.expires_at.isoformat(),
+    }
+
+
+def _record(
+    key: ApiKey, act: Act, actor: Actor, changes: Mapping[str, Any], reason: str = ""
+) -> Event:
+    return Event.objects.create(
+        key=key,
+        act=act,
+        door=actor.door,
+        actor=actor.user,
+        actor_name=actor.name,
+        address=actor.address,
+        reason=reason,
+        changes=dict(changes),
+    )

@@ -1,0 +1,17 @@
+"""The rate limiter: one interface, two stores, chosen by whether ``REDIS_URL`` is set."""
+
+from functools import cache
+
+from django.conf import settings
+
+from apikeys.limiter.counter_file import CounterFile
+from apikeys.limiter.redis import RedisCounters
+from apikeys.limiter.store import Store
+
+
+@cache
+def counters() -> Store:
+    """Return this process's store."""
+    if settings.REDIS_URL:
+        return RedisCounters(settings.REDIS_URL)
+    return CounterFile(settings.COUNTER_FILE)

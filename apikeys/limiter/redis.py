@@ -1,0 +1,107 @@
+"""Counters in Redis: shared by web processes on any number of hosts, on Redis' own clock."""
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from importlib.resources import files
+from time import monotonic
+from typing import Any
+
+from redis import ConnectionPool
+from redis.backoff import NoBackoff
+from redis.connection import ConnectionInterface
+from redis.exceptions import NoScriptError, RedisError
+from redis.retry import Retry
+
+from apikeys.limiter.store import MOST_BACKWARD, NEVER, SLOTS, CountersUnavailable, Decision, Window
+from apikeys.limits import MOST
+
+TIMEOUT_SECONDS = 0.7
+# After a failure the next callers are told at once instead of waiting one by one.
+PAUSE_SECONDS = 0.5
+PREFIX = "latchkey:"
+
+
+class RedisCounters:
+    """A ``Store`` in Redis. One script a request decides on all windows together."""
+
+    def __init__(self, url: str) -> None:
+        self._pool = ConnectionPool.from_url(
+            url,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            # A script that was sent may have counted: sending it again would count twice.
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._local = threading.local()
+        self._script = files("apikeys.limiter").joinpath("hit.lua").read_text("utf-8")
+        # How Redis names a script (the EVALSHA command's documentation); not for security.
+        self._digest = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()
+        self._paused_until = 0.0
+
+    def hit(self, subject: str, windows: Sequence[Window]) -> Decision:
+        """Admit one request of ``subject`` in every window, or in none."""
+        return self._decide(subject, windows, 1)
+
+    def peek(self, subject: str, windows: Sequence[Window]) -> Decision:
+        """Say what ``hit`` would, without counting."""
+        return self._decide(subject, windows, 0)
+
+    def ping(self) -> None:
+        """Raise ``CountersUnavailable`` unless Redis runs scripts that write."""
+        self._decide("ping", (Window("ping", MOST, 1),), 1)
+
+    def sweep(self) -> int:
+        """Do nothing: Redis forgets a subject when its longest window has passed."""
+        return 0
+
+    def _decide(self, subject: str, windows: Sequence[Window], counts: int) -> Decision:
+        arguments: list[int] = [counts, SLOTS, MOST_BACKWARD, NEVER]
+        for window in windows:
+            arguments += (window.limit, window.seconds)
+        answer = self._run(PREFIX + subject, arguments)
+        number = len(windows)
+        return Decision(windows, answer[:number], answer[number : 2 * number], answer[2 * number :])
+
+    def _run(self, subject: str, arguments: list[int]) -> list[int]:
+        if monotonic() < self._paused_until:
+            raise CountersUnavailable("Redis did not answer a moment ago")
+        try:
+            connection = self._connected()
+            try:
+                return self._ask(connection, "EVALSHA", self._digest, 1, subject, *arguments)
+            except NoScriptError:
+                return self._ask(connection, "EVAL", self._script, 1, subject, *arguments)
+        except (RedisError, OSError) as error:
+            self._forget()
+            self._paused_until = monotonic() + PAUSE_SECONDS
+            raise CountersUnavailable(f"Redis: {error}") from error
+
+    def _connected(self) -> ConnectionInterface:
+        """Return this thread's connection, made anew where the server has closed it.
+
+        The client's pool would do as well and cost more than the answer takes to arrive.
+        """
+        connection: ConnectionInterface | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._pool.make_connection()
+            connection.connect()
+            self._local.connection = connection
+        elif connection.can_read(0):
+            # Nothing was asked, so this is the end of the stream.
+            connection.disconnect()
+            connection.connect()
+        return connection
+
+    def _forget(self) -> None:
+        """Hang up: an answer that comes late must not be taken for the next one."""
+        connection: ConnectionInterface | None = getattr(self._local, "connection", None)
+        self._local.connection = None
+        if connection is not None:
+            connection.disconnect()
+
+    @staticmethod
+    def _ask(connection: ConnectionInterface, *command: Any) -> list[int]:
+        connection.send_packed_command(connection.pack_command(*command), check_health=False)
+        answer: list[int] = connection.read_response()
+        return answer

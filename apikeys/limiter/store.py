@@ -1,0 +1,86 @@
+"""One limiter: admit a request in all its windows at once, or count it in none.
+
+Promised of every store: in any rolling window no more than the limit is admitted, by any
+schedule and from any number of processes; a refusal consumes nothing; of concurrent requests
+exactly as many pass as the limit leaves. A store that cannot be reached raises
+``CountersUnavailable``: nothing passes unmetered.
+
+A window of up to ``SLOTS`` admissions is kept to the microsecond. Beyond that admissions
+closer than a ``SLOTS``-th of the window share a slot, and leave it when the last of them
+does: never early, and late by less than that part.
+"""
+
+from collections.abc import Sequence
+from math import ceil
+from typing import NamedTuple, Protocol
+
+SLOTS = 60
+MICROSECONDS = 1_000_000
+
+# What a caller is told to wait when a limit of 0 means that no wait will do.
+NEVER = 86_400 * MICROSECONDS
+
+# A clock that was set back less than this is held at the newest admission; one that was wrong
+# by more has left times that mean nothing, and the window starts anew.
+MOST_BACKWARD = 60 * MICROSECONDS
+
+
+class CountersUnavailable(Exception):
+    """The store cannot be reached, so the request cannot be metered."""
+
+
+class Window(NamedTuple):
+    """At most ``limit`` admissions in any rolling ``seconds``; 0 blocks."""
+
+    name: str
+    limit: int
+    seconds: int
+
+
+class Decision(NamedTuple):
+    """The answer for one request; lists go by ``windows``, times are in microseconds.
+
+    ``waits``: until the window has room, 0 where it had. ``remaining``: admissions left after
+    this request. ``resets``: until there are more than that.
+    """
+
+    windows: Sequence[Window]
+    waits: Sequence[int]
+    remaining: Sequence[int]
+    resets: Sequence[int]
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether every window had room."""
+        return not any(self.waits)
+
+    @property
+    def violated(self) -> list[str]:
+        """The names of the windows that had none."""
+        return [window.name for window, wait in zip(self.windows, self.waits, strict=True) if wait]
+
+    @property
+    def retry_after(self) -> int:
+        """Whole seconds after which every window has room, if nothing else is admitted."""
+        return seconds(max(self.waits, default=0))
+
+
+class Store(Protocol):
+    """Where admissions are counted. A subject is always asked with the same window lengths."""
+
+    def hit(self, subject: str, windows: Sequence[Window]) -> Decision:
+        """Admit one request of ``subject`` in every window, or in none."""
+
+    def peek(self, subject: str, windows: Sequence[Window]) -> Decision:
+        """Say what ``hit`` would, without counting."""
+
+    def ping(self) -> None:
+        """Raise ``CountersUnavailable`` unless counting works."""
+
+    def sweep(self) -> int:
+        """Forget subjects whose windows have all passed; return how many."""
+
+
+def seconds(microseconds: int) -> int:
+    """Round up to whole seconds, so that nobody is told to come back too early."""
+    return ceil(microseconds / MICROSECONDS)

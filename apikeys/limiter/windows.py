@@ -1,0 +1,169 @@
+"""The arithmetic of rolling windows, over the bytes a store keeps for a subject.
+
+All numbers are little-endian doubles; whole microseconds are exact in them until the year
+2255. First a header of six for each window: admissions in total; when the newest slot was
+opened, when its last admission was and how many it holds; when the oldest slot's last
+admission was; how many slots are closed. Then each window's closed slots in turn, oldest
+first: last admission, how many. Most requests change headers only, so a decision costs the
+same however full a window is. ``hit.lua`` does the same to the same bytes.
+"""
+
+import struct
+from collections.abc import Sequence
+
+from apikeys.limiter.store import MICROSECONDS, MOST_BACKWARD, NEVER, SLOTS, Decision, Window
+
+FIELDS = 6
+NOTHING = (0.0,) * FIELDS
+_FIELDS = struct.Struct(f"<{FIELDS}d")
+_SLOT = struct.Struct("<dd")
+_HEADERS = [struct.Struct(f"<{windows * FIELDS}d") for windows in range(4)]
+
+
+class _Counter:
+    """What one window counts at ``now``."""
+
+    __slots__ = ("closed", "count", "limit", "newest", "now", "oldest", "opened", "span", "total")
+
+    def __init__(
+        self, window: Window, header: tuple[float, ...], closed: bytes, now: float
+    ) -> None:
+        self.limit = window.limit
+        self.span = float(window.seconds * MICROSECONDS)
+        self.total, self.opened, self.newest, self.count, self.oldest, _ = header
+        self.closed = closed
+        if self.newest > now:
+            if self.newest > now + MOST_BACKWARD:
+                self.total, self.closed = 0.0, b""
+            else:
+                now = self.newest
+        self.now = now
+        if self.total and self.oldest <= now - self.span:
+            self._expire(now - self.span)
+
+    def _expire(self, expired: float) -> None:
+        """Drop the slots whose last admission was at ``expired`` or before."""
+        first = 0
+        for time, held in _SLOT.iter_unpack(self.closed):
+            if time > expired:
+                self.oldest = time
+                break
+            self.total -= held
+            first += _SLOT.size
+        else:
+            self.oldest = self.newest
+            if self.newest <= expired:
+                self.total = 0.0
+        self.closed = self.closed[first:]
+
+    def wait(self) -> int:
+        """Return the microseconds until one more fits, 0 if one does."""
+        surplus = self.total + 1 - self.limit
+        if surplus <= 0:
+            return 0
+        for time, held in _SLOT.iter_unpack(self.closed):
+            surplus -= held
+            if surplus <= 0:
+                return int(time + self.span - self.now)
+        return int(self.newest + self.span - self.now) if self.limit else NEVER
+
+    def reset(self) -> int:
+        """Return the microseconds until there is more room than now; 0 if all is free."""
+        if self.total >= self.limit:
+            return self.wait()
+        return int(self.oldest + self.span - self.now) if self.total else 0
+
+    def add(self) -> None:
+        """Count one admission: in the newest slot while that may grow, else in a new one.
+
+        A small window keeps each admission apart.
+        """
+        if not self.total:
+            self.oldest, self.opened, self.count = self.now, self.now, 0.0
+        elif self.limit <= SLOTS or self.now - self.opened >= self.span / SLOTS:
+            self.closed += _SLOT.pack(self.newest, self.count)
+            self.opened, self.count = self.now, 0.0
+        elif not self.closed:
+            self.oldest = self.now
+        self.newest = self.now
+        self.count += 1
+        self.total += 1
+
+
+def decide(
+    state: bytes, windows: Sequence[Window], now: int, *, counts: bool
+) -> tuple[Decision, bytes]:
+    """Return the decision at ``now`` (microseconds) and the state to keep.
+
+    The state comes back as it was unless the request is admitted and ``counts``.
+    """
+    if counts and state:
+        quick = _grow(state, windows, float(now))
+        if quick is not None:
+            return quick
+    counters = _read(state, windows, float(now))
+    waits = [counter.wait() for counter in counters]
+    if counts and not any(waits):
+        for counter in counters:
+            counter.add()
+        state = _write(counters)
+    remaining = [max(0, int(counter.limit - counter.total)) for counter in counters]
+    return Decision(windows, waits, remaining, [counter.reset() for counter in counters]), state
+
+
+def _grow(state: bytes, windows: Sequence[Window], now: float) -> tuple[Decision, bytes] | None:
+    """Decide where nothing but the newest slots changes, as for most requests of a busy key.
+
+    The same as the long way, a third of its cost; None where that must be taken.
+    """
+    header = _HEADERS[len(windows)]
+    fields = _FIELDS.iter_unpack(state[: header.size])
+    numbers: list[float] = []
+    remaining: list[int] = []
+    resets: list[int] = []
+    for (_, limit, seconds), field in zip(windows, fields, strict=True):
+        total, opened, newest, count, oldest, closed = field
+        span = seconds * 1e6
+        if (
+            limit <= SLOTS
+            or total + 1 >= limit
+            or newest > now
+            or oldest <= now - span
+            or now - opened >= span / SLOTS
+            or not total
+        ):
+            return None
+        if not closed:
+            oldest = now
+        numbers += (total + 1, opened, now, count + 1, oldest, closed)
+        remaining.append(int(limit - total - 1))
+        resets.append(int(oldest + span - now))
+    decision = Decision(windows, (0,) * len(windows), remaining, resets)
+    return decision, header.pack(*numbers) + state[header.size :]
+
+
+def _read(state: bytes, windows: Sequence[Window], now: float) -> list[_Counter]:
+    header = _HEADERS[len(windows)]
+    numbers = header.unpack_from(state) if state else NOTHING * len(windows)
+    counters = []
+    start, first = header.size, 0
+    for window in windows:
+        end = start + int(numbers[first + FIELDS - 1]) * _SLOT.size
+        counters.append(_Counter(window, numbers[first : first + FIELDS], state[start:end], now))
+        start, first = end, first + FIELDS
+    return counters
+
+
+def _write(counters: list[_Counter]) -> bytes:
+    numbers: list[float] = []
+    for counter in counters:
+        numbers += (
+            counter.total,
+            counter.opened,
+            counter.newest,
+            counter.count,
+            counter.oldest,
+            len(counter.closed) // _SLOT.size,
+        )
+    header = _HEADERS[len(counters)].pack(*numbers)
+    return header + b"".join([counter.closed for counter in counters])

@@ -1,0 +1,46 @@
+"""``manage.py create_api_key``: make a key and print it once."""
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from apikeys import lifecycle
+from apikeys.command_line import KeyCommand, actor, customer_ids, expiry, limit
+from apikeys.environments import Environment
+
+
+class Command(KeyCommand):
+    """Makes a key."""
+
+    help = "Make an API key and print it once, on stdout."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("name", help="what the key is for")
+        parser.add_argument("--environment", required=True, choices=Environment.values)
+        parser.add_argument("--permission", action="append", default=[], metavar="P")
+        parser.add_argument(
+            "--customer", action="append", metavar="ID", help="reach only this customer; repeatable"
+        )
+        for window in ("minute", "hour", "day"):
+            parser.add_argument(f"--per-{window}", default="default", metavar="N")
+        parser.add_argument("--allow", action="append", default=[], metavar="CIDR")
+        parser.add_argument("--expires", default="never", metavar="90d|2027-01-31T00:00Z")
+        parser.add_argument("--json", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Make the key."""
+        customers = options["customer"]
+        issued = lifecycle.create(
+            environment=Environment(options["environment"]),
+            actor=actor(),
+            name=options["name"],
+            permissions=options["permission"],
+            customers=None if customers is None else customer_ids(customers),
+            limit_minute=limit(options["per_minute"]),
+            limit_hour=limit(options["per_hour"]),
+            limit_day=limit(options["per_day"]),
+            networks=options["allow"],
+            expires_at=expiry(options["expires"]),
+        )
+        self.write_issued(issued, as_object=options["json"])

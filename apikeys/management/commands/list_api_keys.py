@@ -1,0 +1,67 @@
+"""``manage.py list_api_keys``: a table of keys, or JSON."""
+
+import json
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.utils import timezone
+from rich.table import Table
+
+from apikeys.command_line import KeyCommand, console, duration
+from apikeys.environments import Environment
+from apikeys.models import ApiKey, Status
+from apikeys.representation import as_json, with_scope
+
+COLUMNS = (
+    "Key id",
+    "Name",
+    "Environment",
+    "Status",
+    "Permissions",
+    "Limits",
+    "Last used",
+    "Expires",
+)
+
+
+class Command(KeyCommand):
+    """Lists keys."""
+
+    help = "List API keys, newest first."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("--environment", choices=Environment.values)
+        parser.add_argument("--status", choices=Status.values)
+        parser.add_argument("--idle", metavar="90d", help="not used for this long")
+        parser.add_argument("--json", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Print the keys."""
+        keys = ApiKey.objects.all()
+        if options["environment"]:
+            keys = keys.filter(environment=options["environment"])
+        if options["status"]:
+            keys = keys.with_status(options["status"])
+        if options["idle"]:
+            keys = keys.idle_since(timezone.now() - duration(options["idle"]))
+        if options["json"]:
+            self.stdout.write(json.dumps([as_json(key) for key in with_scope(keys)]))
+            return
+        table = Table(*COLUMNS, box=None, pad_edge=False, header_style="bold")
+        for key in keys:
+            table.add_row(
+                key.pk,
+                key.name,
+                key.environment,
+                key.status.value,
+                key.permission_summary,
+                "/".join(str(number) for number in key.limits),
+                _day(key.last_used_at),
+                _day(key.expires_at),
+            )
+        console(self.stdout._out).print(table)
+
+
+def _day(instant: Any) -> str:
+    return f"{instant:%Y-%m-%d %H:%M}" if instant else "never"

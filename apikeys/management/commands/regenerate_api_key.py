@@ -1,0 +1,29 @@
+"""``manage.py regenerate_api_key``: a new secret for a key, printed once."""
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from apikeys import lifecycle
+from apikeys.command_line import KeyCommand, actor, duration
+
+
+class Command(KeyCommand):
+    """Gives a key a new secret."""
+
+    help = "Give an API key a new secret and print the new key once, on stdout."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("key_id")
+        parser.add_argument(
+            "--overlap", default="0s", metavar="1h", help="how long the old secret goes on"
+        )
+        parser.add_argument("--json", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Regenerate the key."""
+        issued = lifecycle.regenerate(
+            self.find(options["key_id"]), overlap=duration(options["overlap"]), actor=actor()
+        )
+        self.write_issued(issued, as_object=options["json"])

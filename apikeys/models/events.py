@@ -1,0 +1,59 @@
+"""The audit trail: one row for every act, written with it and never changed."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F
+from django.utils import timezone
+
+from apikeys.identifiers import new_id
+from apikeys.models.keys import ApiKey
+
+
+class Act(models.TextChoices):
+    """What was done to a key."""
+
+    CREATED = "created", "Created"
+    UPDATED = "updated", "Updated"
+    REGENERATED = "regenerated", "Regenerated"
+    REVOKED = "revoked", "Revoked"
+    ACTIVATED = "activated", "Activated"
+
+
+class Door(models.TextChoices):
+    """Which way an act came in."""
+
+    ADMIN = "admin", "Admin"
+    COMMAND = "command", "Command"
+    API = "api", "API"
+    SYSTEM = "system", "System"
+
+
+class Event(models.Model):
+    """One audit event: who did what to which key, when, from where, and what changed.
+
+    ``changes`` maps a setting's name to its values before and after; it holds no secret and
+    no digest.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="events")
+    act = models.CharField(max_length=11, choices=Act)
+    door = models.CharField(max_length=7, choices=Door)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    # Kept as text too: the record must name the actor after the account is gone.
+    actor_name = models.CharField("by", max_length=150)
+    address = models.GenericIPAddressField("from", null=True)
+    reason = models.CharField(max_length=500, blank=True)
+    changes = models.JSONField(default=dict)
+    created_at = models.DateTimeField("when", default=timezone.now, db_index=True)
+
+    class Meta:
+        verbose_name = "audit event"
+        default_permissions = ("view",)
+        ordering = ["-created_at", "-id"]
+        indexes = [models.Index(F("key"), F("created_at").desc(), name="event_by_key")]
+
+    def __str__(self) -> str:
+        return f"{self.get_act_display()} {self.key_id} by {self.actor_name}"

@@ -1,0 +1,240 @@
+"""What is stored of a key: its settings, its secrets' digests, its customers.
+
+Rows are written by ``apikeys.lifecycle`` alone, last use excepted. Constraints make the
+impossible rows impossible: two current secrets, a customer of another environment.
+"""
+
+from datetime import datetime
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from apikeys import addresses, permissions
+from apikeys.constraints import SameEnvironment
+from apikeys.environments import Environment
+from apikeys.fields import WordsField
+from apikeys.limits import Limits
+
+
+class CustomerScope(models.TextChoices):
+    """Whether a key reaches every customer of its environment or those it names."""
+
+    ALL = "all", "All customers"
+    SELECTED = "selected", "Selected customers"
+
+
+class Status(models.TextChoices):
+    """What the guard would say of a key now. Revoked comes before expired."""
+
+    ACTIVE = "active", "Active"
+    INACTIVE = "inactive", "Inactive"
+    EXPIRED = "expired", "Expired"
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    """Keys by what people ask of them."""
+
+    def active(self) -> Self:
+        """Keys that may be used now."""
+        return self.filter(revoked_at=None).exclude(expires_at__lte=timezone.now())
+
+    def inactive(self) -> Self:
+        """Keys that were revoked."""
+        return self.exclude(revoked_at=None)
+
+    def expired(self) -> Self:
+        """Keys past their expiry that were not revoked."""
+        return self.filter(revoked_at=None, expires_at__lte=timezone.now())
+
+    def with_status(self, status: str) -> Self:
+        """Keys of one status; raises ``KeyError`` for a word that is none."""
+        return {
+            Status.ACTIVE.value: self.active,
+            Status.INACTIVE.value: self.inactive,
+            Status.EXPIRED.value: self.expired,
+        }[status]()
+
+    def granted(self, permission: str) -> Self:
+        """Keys that were given ``permission``. No code is part of another; a test says so."""
+        return self.filter(permissions__contains=permission)
+
+    def never_used(self) -> Self:
+        """Keys nobody has called with."""
+        return self.filter(last_used_at=None)
+
+    def idle_since(self, instant: datetime) -> Self:
+        """Keys made before ``instant`` and not used since."""
+        return self.filter(created_at__lt=instant).exclude(last_used_at__gte=instant)
+
+    def expiring_before(self, instant: datetime) -> Self:
+        """Active keys whose expiry comes before ``instant``."""
+        return self.active().filter(expires_at__lt=instant)
+
+
+class ApiKey(models.Model):
+    """A key. Its primary key is the public key id that admin, logs and commands show."""
+
+    id = models.CharField("key id", primary_key=True, max_length=12, editable=False)
+    name = models.CharField(max_length=100)
+    environment = models.CharField(max_length=11, choices=Environment)
+    permissions = WordsField()
+    customer_scope = models.CharField(
+        max_length=8, choices=CustomerScope, default=CustomerScope.ALL
+    )
+    customers: "models.ManyToManyField[Any, KeyCustomer]" = models.ManyToManyField(
+        "customers.Customer", through="KeyCustomer", related_name="api_keys", blank=True
+    )
+    limit_minute = models.PositiveIntegerField("per minute", null=True, blank=True)
+    limit_hour = models.PositiveIntegerField("per hour", null=True, blank=True)
+    limit_day = models.PositiveIntegerField("per day", null=True, blank=True)
+    networks = WordsField()
+    expires_at = models.DateTimeField("expires", null=True, blank=True)
+    revoked_at = models.DateTimeField("revoked", null=True, editable=False)
+    last_used_at = models.DateTimeField("last used", null=True, editable=False)
+    last_used_address = models.GenericIPAddressField(null=True, editable=False)
+    created_at = models.DateTimeField("created", default=timezone.now, editable=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+    )
+    # Counts the changes, so that a form filled in before someone else's change is told so.
+    revision = models.PositiveIntegerField(default=1, editable=False)
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "API key"
+        ordering = ["-created_at", "id"]
+        default_permissions = ("add", "change", "view")
+        permissions = [
+            ("regenerate_apikey", "Can regenerate the secret of an API key"),
+            ("revoke_apikey", "Can revoke an API key"),
+            ("activate_apikey", "Can activate a revoked API key"),
+            ("narrow_apikey", "Can remove permissions and lower limits of an API key"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["id", "environment"], name="apikey_id_environment"),
+            models.CheckConstraint(
+                condition=Q(environment__in=Environment.values), name="apikey_environment"
+            ),
+            models.CheckConstraint(
+                condition=Q(customer_scope__in=CustomerScope.values), name="apikey_customer_scope"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["-created_at", "id"], name="apikey_newest"),
+            models.Index(fields=["environment", "-created_at"], name="apikey_by_environment"),
+            models.Index(fields=["expires_at"], name="apikey_expiry"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.id})"
+
+    @property
+    def is_revoked(self) -> bool:
+        """Whether the key was withdrawn."""
+        return self.revoked_at is not None
+
+    def is_expired(self, now: datetime | None = None) -> bool:
+        """Whether the key's time is over; the instant of expiry itself is too late."""
+        return self.expires_at is not None and self.expires_at <= (now or timezone.now())
+
+    @property
+    def status(self) -> Status:
+        """What the guard would say of the key now."""
+        if self.is_revoked:
+            return Status.INACTIVE
+        return Status.EXPIRED if self.is_expired() else Status.ACTIVE
+
+    @property
+    def is_scoped(self) -> bool:
+        """Whether the key reaches only the customers it names, be they none."""
+        return self.customer_scope != CustomerScope.ALL
+
+    @property
+    def limits(self) -> Limits:
+        """The limits in force: the key's own, else its environment's."""
+        default: Limits = settings.DEFAULT_LIMITS[self.environment]
+        minute, hour, day = self.limit_minute, self.limit_hour, self.limit_day
+        return Limits(
+            default.minute if minute is None else minute,
+            default.hour if hour is None else hour,
+            default.day if day is None else day,
+        )
+
+    def may(self, permission: str) -> bool:
+        """Whether the key was given ``permission``."""
+        return permission in self.permissions
+
+    def allows_address(self, address: str) -> bool:
+        """Whether a caller at ``address`` may use the key."""
+        return addresses.is_allowed(address, self.networks)
+
+    @property
+    def permission_summary(self) -> str:
+        """The first two labels and how many more: ``License Management, Job Run +2``."""
+        names = permissions.labels(self.permissions)
+        more = f" +{len(names) - 2}" if len(names) > 2 else ""
+        return ", ".join(names[:2]) + more if names else "None"
+
+
+class KeyCustomer(models.Model):
+    """A customer that a scoped key may reach."""
+
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="scope")
+    customer = models.ForeignKey(
+        "customers.Customer", on_delete=models.CASCADE, related_name="key_scopes"
+    )
+    environment = models.CharField(max_length=11, choices=Environment)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["key", "customer"], name="keycustomer_once"),
+            SameEnvironment(field="key", name="keycustomer_key_environment"),
+            SameEnvironment(field="customer", name="keycustomer_customer_environment"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key_id} reaches {self.customer_id}"
+
+
+class SecretVersionQuerySet(models.QuerySet["SecretVersion"]):
+    """Secrets by whether they still open anything."""
+
+    def accepted(self, now: datetime) -> Self:
+        """Secrets that are current, or retiring but still within their overlap."""
+        return self.filter(Q(retires_at=None) | Q(retires_at__gt=now))
+
+
+class SecretVersion(models.Model):
+    """One secret a key has had: a digest under a numbered pepper, never the secret."""
+
+    key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="secrets")
+    number = models.PositiveIntegerField("version")
+    digest = models.CharField(max_length=64, editable=False)
+    pepper = models.PositiveSmallIntegerField(editable=False)
+    created_at = models.DateTimeField("created", default=timezone.now)
+    # Null while current; else the instant from which it is refused.
+    retires_at = models.DateTimeField("retires", null=True)
+
+    objects = SecretVersionQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["key", "number"], name="secretversion_number"),
+            models.UniqueConstraint(
+                fields=["key"], condition=Q(retires_at=None), name="secretversion_one_current"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Version {self.number} of {self.key_id}"

@@ -1,0 +1,33 @@
+"""Refuses to start with peppers that would silently make every issued key invalid."""
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from apikeys.models import Pepper, SecretVersion
+from apikeys.peppers import Peppers
+
+
+def check_peppers() -> None:
+    """Compare the configured peppers with those this database knows; remember new ones.
+
+    A data folder that was lost, or one of another installation, brings peppers under which no
+    stored secret verifies. That must stop the start, not every caller.
+    """
+    peppers: Peppers = settings.API_KEY_PEPPERS
+    used = SecretVersion.objects.exclude(digest="").values_list("pepper", flat=True).distinct()
+    for number in used:
+        if number not in peppers:
+            raise ImproperlyConfigured(
+                f"API_KEY_PEPPERS lacks pepper {number}, under which stored keys are signed."
+                " Put it back, from a backup of the data folder if need be."
+            )
+    for number in peppers:
+        fingerprint = peppers.fingerprint(number)
+        known, _ = Pepper.objects.get_or_create(
+            number=number, defaults={"fingerprint": fingerprint}
+        )
+        if known.fingerprint != fingerprint:
+            raise ImproperlyConfigured(
+                f"API_KEY_PEPPERS gives pepper {number} another value than the stored keys were"
+                " signed with. Put the old value back and give a new one the next number."
+            )

@@ -1,0 +1,37 @@
+"""How a key is shown outside the admin: the fields of ``GET key`` and of ``--json``."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+
+from apikeys.models import ApiKey
+
+
+def as_json(key: ApiKey) -> dict[str, Any]:
+    """Return a key's public fields; ``id`` is the key id, limits are those in force."""
+    return {
+        "id": key.pk,
+        "name": key.name,
+        "environment": key.environment,
+        "status": key.status.value,
+        "permissions": list(key.permissions),
+        "customer_scope": key.customer_scope,
+        "customers": sorted(str(row.customer_id) for row in key.scope.all())
+        if key.is_scoped
+        else [],
+        "limits": key.limits._asdict(),
+        "networks": list(key.networks),
+        "expires_at": _instant(key.expires_at),
+        "last_used_at": _instant(key.last_used_at),
+        "created_at": _instant(key.created_at),
+    }
+
+
+def with_scope(keys: "QuerySet[ApiKey]") -> "QuerySet[ApiKey]":
+    """Have the customers of many keys read at once."""
+    return keys.prefetch_related("scope")
+
+
+def _instant(instant: Any) -> str | None:
+    """Return an instant as RFC 3339 in UTC, ending in Z."""
+    return instant.isoformat().replace("+00:00", "Z") if instant else None

@@ -1,0 +1,1 @@
+"""What the product costs and holds, measured; `make bench` runs it."""

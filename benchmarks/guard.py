@@ -1,0 +1,120 @@
+"""What the guard costs: the same view unguarded, guarded and behind the peer stack.
+
+Run by ``make bench`` once for each storage pair, in a data folder and on servers of its own.
+The variants take turns within one run and the median of the rounds counts, so that whatever
+else the machine does falls on all alike.
+"""
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
+
+from config.wsgi import application
+
+# isort: split
+from django.core.management import call_command
+from rest_framework_api_key.models import APIKey
+
+from apikeys import lifecycle
+from apikeys.environments import Environment
+from apikeys.lifecycle import Actor
+from apikeys.models import Door
+from apikeys.permissions import Permission
+from customers.models import Customer
+
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "30"))
+REQUESTS = 100
+WARM_UP = 50
+BILLION = 1_000_000_000
+
+
+def caller(path: str, authorization: str) -> Callable[[], None]:
+    """Return a function that sends one request through the WSGI application."""
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": "GET",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": path,
+        "QUERY_STRING": "",
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "HTTP_HOST": "localhost",
+        "HTTP_ACCEPT": "*/*",
+        "HTTP_AUTHORIZATION": authorization,
+        "wsgi.url_scheme": "http",
+        "wsgi.input": BytesIO(),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        "wsgi.version": (1, 0),
+    }
+    statuses: list[str] = []
+
+    def send() -> None:
+        response = application(dict(environ), lambda status, headers: statuses.append(status))
+        body = b"".join(response)
+        response.close()  # type: ignore[attr-defined]
+        if statuses.pop() != "200 OK":
+            raise SystemExit(f"{path} answered {body!r}")
+
+    return send
+
+
+def prepare() -> dict[str, Callable[[], None]]:
+    """Make a customer and a key for each stack; return what calls each variant."""
+    call_command("migrate", verbosity=0)
+    customer = Customer.objects.create(environment="production", name="Bench")
+    issued = lifecycle.create(
+        environment=Environment.PRODUCTION,
+        actor=Actor(Door.SYSTEM, "benchmark"),
+        name="Bench",
+        permissions=[Permission.CUSTOMERS_READ],
+        limit_minute=BILLION,
+        limit_hour=BILLION,
+        limit_day=BILLION,
+    )
+    _, peer_key = APIKey.objects.create_key(name="bench")
+    base = "/api/production/v1/bench"
+    return {
+        "unguarded": caller(f"{base}/unguarded/{customer.pk}", ""),
+        "guarded": caller(f"{base}/guarded/{customer.pk}", f"Bearer {issued.credential}"),
+        "peer stack": caller(f"{base}/peer/{customer.pk}", f"Api-Key {peer_key}"),
+    }
+
+
+def measure(variants: dict[str, Callable[[], None]]) -> dict[str, float]:
+    """Return the median microseconds a request of each variant takes."""
+    samples: dict[str, list[float]] = {name: [] for name in variants}
+    for send in variants.values():
+        for _ in range(REQUESTS):
+            send()
+    for _ in range(ROUNDS):
+        for name, send in variants.items():
+            # The interpreter adapts to what runs: each variant gets to its own pace first.
+            for _ in range(WARM_UP):
+                send()
+            started = time.perf_counter()
+            for _ in range(REQUESTS):
+                send()
+            samples[name].append((time.perf_counter() - started) / REQUESTS * 1e6)
+    return {name: statistics.median(values) for name, values in samples.items()}
+
+
+def main() -> None:
+    """Measure and print a table."""
+    figures = measure(prepare())
+    for name, microseconds in figures.items():
+        kept = figures["unguarded"] / microseconds
+        print(f"{name:12} {1e6 / microseconds:7.0f} requests/s {microseconds:7.0f} us {kept:6.1%}")
+
+
+if __name__ == "__main__":
+    main()

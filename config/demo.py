@@ -1,0 +1,140 @@
+"""Demo data that looks like a platform in use: customers, keys of every status, history."""
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.utils import timezone
+
+from apikeys import lifecycle
+from apikeys.environments import Environment
+from apikeys.lifecycle import Actor
+from apikeys.models import ApiKey, Door, Event, SecretVersion
+from apikeys.permissions import Permission
+from customers.models import Customer, CustomerStatus
+
+SETUP = Actor(door=Door.SYSTEM, name="demo data")
+
+CUSTOMERS = {
+    Environment.PRODUCTION: [
+        ("Northwind Traders", "ops@northwind.example", "CRM-1001"),
+        ("Contoso Pharmaceuticals", "it@contoso.example", "CRM-1002"),
+        ("Fabrikam Robotics", "platform@fabrikam.example", "CRM-1003"),
+        ("Tailspin Toys", "hello@tailspin.example", "CRM-1004"),
+        ("Wide World Importers", "api@wideworld.example", "CRM-1005"),
+        ("Adventure Works Cycles", "dev@adventure.example", "CRM-1006"),
+    ],
+    Environment.STAGING: [
+        ("Northwind Traders (staging)", "qa@northwind.example", "STG-1"),
+        ("Fabrikam Robotics (staging)", "qa@fabrikam.example", "STG-2"),
+    ],
+    Environment.DEVELOPMENT: [
+        ("Acme Test Customer", "dev@acme.example", "DEV-1"),
+        ("Load Test Customer", "load@acme.example", "DEV-2"),
+    ],
+}
+
+
+class DemoKey(NamedTuple):
+    """A key and what became of it; ages in days."""
+
+    name: str
+    environment: Environment
+    permissions: tuple[Permission, ...]
+    age: float
+    used: float | None = None
+    expires: float | None = None
+    revoked: str = ""
+    limits: tuple[int | None, int | None, int | None] = (None, None, None)
+    networks: tuple[str, ...] = ()
+    customers: tuple[str, ...] = ()
+    regenerated: float | None = None
+
+
+P = Permission
+KEYS = [
+    DemoKey("Main Website Integration", Environment.PRODUCTION,
+            (P.CUSTOMERS_READ, P.LICENSES_READ, P.LICENSES_MANAGE, P.TELEMETRY_WRITE),
+            age=210, used=0.001, limits=(1200, 40_000, 400_000), regenerated=34),
+    DemoKey("Billing Sync", Environment.PRODUCTION, (P.CUSTOMERS_READ, P.CUSTOMERS_WRITE),
+            age=160, used=0.02, expires=19, networks=("203.0.113.0/24", "2001:db8:10::/48")),
+    DemoKey("Telemetry Collector", Environment.PRODUCTION, (P.TELEMETRY_WRITE,),
+            age=340, used=0.0005, limits=(6000, 200_000, 2_000_000)),
+    DemoKey("Fabrikam Partner Portal", Environment.PRODUCTION,
+            (P.CUSTOMERS_READ, P.LICENSES_READ), age=75, used=3, expires=290,
+            customers=("Fabrikam Robotics",)),
+    DemoKey("Nightly Reports", Environment.PRODUCTION,
+            (P.TELEMETRY_READ, P.JOBS_READ, P.JOBS_RUN, P.LOGS_READ), age=400, used=131),
+    DemoKey("Contractor Laptop", Environment.PRODUCTION, (P.CUSTOMERS_READ,), age=58, used=41,
+            revoked="Laptop reported stolen"),
+    DemoKey("Spring Campaign 2026", Environment.PRODUCTION, (P.CUSTOMERS_READ,), age=250,
+            used=95, expires=-92),
+    DemoKey("Website Staging", Environment.STAGING,
+            (P.CUSTOMERS_READ, P.LICENSES_READ, P.TELEMETRY_WRITE), age=120, used=0.4),
+    DemoKey("Contract Tests", Environment.STAGING, tuple(P), age=96, used=0.1, expires=6),
+    DemoKey("Old Mobile App", Environment.STAGING, (P.LICENSES_READ,), age=500, used=260,
+            revoked="Replaced by version 3"),
+    DemoKey("Onboarding Sandbox", Environment.DEVELOPMENT, (P.CUSTOMERS_READ, P.CUSTOMERS_WRITE),
+            age=30, used=1.2),
+    DemoKey("Hackathon", Environment.DEVELOPMENT, tuple(P), age=12),
+]  # fmt: skip
+
+
+def load() -> bool:
+    """Load the data into an empty installation; return whether it was."""
+    if ApiKey.objects.exists() or Customer.objects.exists():
+        return False
+    now = timezone.now()
+    _load_customers(now)
+    for demo in KEYS:
+        _load_key(demo, now)
+    return True
+
+
+def _load_customers(now: datetime) -> None:
+    for environment, customers in CUSTOMERS.items():
+        for age, (name, email, reference) in enumerate(reversed(customers), start=1):
+            Customer.objects.create(
+                environment=environment,
+                name=name,
+                email=email,
+                external_reference=reference,
+                status=CustomerStatus.ACTIVE,
+                metadata={"plan": "standard" if age % 2 else "enterprise"},
+                created_at=now - timedelta(days=age * 37),
+            )
+
+
+def _load_key(demo: DemoKey, now: datetime) -> None:
+    scope = Customer.objects.filter(environment=demo.environment, name__in=demo.customers)
+    key = lifecycle.create(
+        environment=demo.environment,
+        actor=SETUP,
+        name=demo.name,
+        permissions=demo.permissions,
+        customers=[customer.pk for customer in scope] if demo.customers else None,
+        limit_minute=demo.limits[0],
+        limit_hour=demo.limits[1],
+        limit_day=demo.limits[2],
+        networks=demo.networks,
+    ).key
+    _backdate(key, now - timedelta(days=demo.age))
+    if demo.regenerated is not None:
+        lifecycle.regenerate(key, actor=SETUP)
+        _backdate(key, now - timedelta(days=demo.regenerated))
+    if demo.revoked:
+        lifecycle.revoke(key, actor=SETUP, reason=demo.revoked)
+        _backdate(key, now - timedelta(days=(demo.used or 1) / 2))
+    changes: dict[str, Any] = {"created_at": now - timedelta(days=demo.age)}
+    if demo.expires is not None:
+        changes["expires_at"] = now + timedelta(days=demo.expires)
+    if demo.used is not None:
+        changes["last_used_at"] = now - timedelta(days=demo.used)
+        changes["last_used_address"] = "203.0.113.17"
+    ApiKey.objects.filter(pk=key.pk).update(**changes)
+
+
+def _backdate(key: ApiKey, instant: datetime) -> None:
+    """Move the act just done, and the secret made by it, to ``instant``."""
+    newest = Event.objects.filter(key=key).latest("id")
+    Event.objects.filter(pk=newest.pk).update(created_at=instant)
+    SecretVersion.objects.filter(key=key, retires_at=None).update(created_at=instant)

@@ -1,0 +1,61 @@
+"""Health for supervisors and balancers: is the process alive, can it serve."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
+
+from apikeys.guard import deadline
+from apikeys.limiter import counters
+from apikeys.limiter.store import CountersUnavailable
+from jobs.models import Worker
+
+# A worker says that it lives every few seconds; three silences mean that it does not.
+WORKER_SILENCE = timedelta(seconds=15)
+
+
+def healthz(request: HttpRequest) -> JsonResponse:
+    """Answer 200: this process takes requests."""
+    return JsonResponse({"status": "ok"})
+
+
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Answer 200 if everything a request needs works, else 503; the body says what does not."""
+    with deadline.running():
+        checks = {
+            "database": _outcome(_check_database),
+            "counters": _outcome(counters().ping),
+            "worker": _outcome(_check_worker),
+        }
+    is_ready = all(outcome == "ok" for outcome in checks.values())
+    return JsonResponse(
+        {"status": "ok" if is_ready else "unavailable", "checks": checks},
+        status=200 if is_ready else 503,
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+class _Absent(Exception):
+    """Something that should be running is not."""
+
+
+def _outcome(check: Callable[[], None]) -> str:
+    try:
+        check()
+    except (DatabaseError, CountersUnavailable):
+        return "unreachable"
+    except _Absent as error:
+        return str(error)
+    return "ok"
+
+
+def _check_database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def _check_worker() -> None:
+    if not Worker.objects.seen_since(timezone.now() - WORKER_SILENCE).exists():
+        raise _Absent("no worker is running")

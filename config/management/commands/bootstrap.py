@@ -1,0 +1,66 @@
+"""``manage.py bootstrap``: everything between a checkout and a first request; safe to repeat."""
+
+import os
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from apikeys import lifecycle
+from apikeys.environments import Environment
+from apikeys.lifecycle import Actor
+from apikeys.models import Door
+from apikeys.permissions import Permission
+from config import demo
+
+ADMIN = "admin"
+QUICKSTART_DAYS = 7
+
+
+class Command(BaseCommand):
+    """Prepares an installation to look around in."""
+
+    help = "Create tables, demo data, the admin user and a first development key."
+    requires_system_checks: list[str] = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Do what is missing, and print what a person needs to start."""
+        call_command("migrate", verbosity=0)
+        demo.load()
+        host = "127.0.0.1" if settings.HOST in {"0.0.0.0", "::"} else settings.HOST  # noqa: S104
+        base = f"http://{f'[{host}]' if ':' in host else host}:{settings.PORT}"
+        self.stdout.write(f"Admin   {base}/admin/  {_admin_user()}")
+        self.stdout.write(f"Docs    {base}/api/docs")
+        self.stdout.write(f"Try it  {_curl(base)}")
+        self.stdout.flush()
+
+
+def _admin_user() -> str:
+    """Create the first administrator; return what to log in with."""
+    if User.objects.filter(username=ADMIN).exists():
+        return f"user {ADMIN}, with the password printed at the first start"
+    given = os.environ.get("LATCHKEY_ADMIN_PASSWORD", "")
+    password = given or secrets.token_urlsafe(12)
+    User.objects.create_superuser(ADMIN, password=password)
+    told = "the password in LATCHKEY_ADMIN_PASSWORD" if given else f"password {password}"
+    return f"user {ADMIN}, {told}"
+
+
+def _curl(base: str) -> str:
+    """Make a development key that ends by itself; return a command to paste."""
+    served = settings.API_ENVIRONMENTS
+    environment = Environment.DEVELOPMENT if Environment.DEVELOPMENT in served else served[0]
+    issued = lifecycle.create(
+        environment=Environment(environment),
+        actor=Actor(door=Door.COMMAND, name="make run"),
+        name="Quickstart",
+        permissions=list(Permission),
+        expires_at=timezone.now() + timedelta(days=QUICKSTART_DAYS),
+    )
+    header = f'-H "Authorization: Bearer {issued.credential}"'
+    return f"curl {header} {base}/api/{environment}/v1/key"

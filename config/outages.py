@@ -1,0 +1,25 @@
+"""Which errors mean that a dependency is down, and the line an operator reads then."""
+
+import sqlite3
+
+from django.db.utils import InterfaceError, OperationalError, ProgrammingError
+
+from apikeys.limiter.store import CountersUnavailable
+
+MISSING_TABLE = ("no such table", "no such column", "does not exist")
+
+
+def describe_outage(error: BaseException) -> str | None:
+    """Return two sentences for an operator, or None for an error that is no outage."""
+    if isinstance(error, CountersUnavailable):
+        return "The rate-limit counters cannot be reached. Check REDIS_URL or the data folder."
+    if isinstance(error, OperationalError | ProgrammingError) and _names_a_missing_table(error):
+        return "The database has not been set up. Run `manage.py migrate` first."
+    if isinstance(error, OperationalError | InterfaceError | sqlite3.OperationalError):
+        reason = " ".join(str(error).split()).rstrip(".")
+        return f"The database cannot be used: {reason}. Check DATABASE_URL and the server."
+    return None
+
+
+def _names_a_missing_table(error: Exception) -> bool:
+    return any(words in str(error) for words in MISSING_TABLE)

@@ -1,0 +1,91 @@
+"""Keeps programs running together: starts them, restarts one that dies, stops all at once.
+
+Nothing is left behind, whatever way the end comes: the kernel tells a child when its parent is
+gone.
+"""
+
+import ctypes
+import logging
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+logger = logging.getLogger(__name__)
+
+PR_SET_PDEATHSIG = 1
+STOP_SECONDS = 15.0
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 5.0
+STEADY_SECONDS = 30.0
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process when its parent dies, kill -9 included (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class Child:
+    """A program that is to be running."""
+
+    def __init__(self, name: str, command: Sequence[str]) -> None:
+        self.name = name
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_at = 0.0
+        self._pause = FIRST_PAUSE
+        self._due_at = 0.0
+
+    def keep_running(self) -> None:
+        """Start the program if it is not running, after a pause that grows while it keeps dying."""
+        now = time.monotonic()
+        if self._process is not None and self._process.poll() is not None:
+            logger.warning("%s ended with code %s", self.name, self._process.returncode)
+            was_steady = now - self._started_at > STEADY_SECONDS
+            self._pause = FIRST_PAUSE if was_steady else min(self._pause * 2, LONGEST_PAUSE)
+            self._process, self._due_at = None, now + self._pause
+        if self._process is None and now >= self._due_at:
+            # In a session of its own, so that Ctrl-C reaches the supervisor alone. It has no
+            # threads, so running something between fork and exec is safe.
+            self._process = subprocess.Popen(  # noqa: S603 - the commands are our own
+                self._command,
+                preexec_fn=end_with_parent,  # noqa: PLW1509
+                start_new_session=True,
+            )
+            self._started_at = now
+
+    def stop(self) -> None:
+        """Ask the program to end."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+    def wait(self, ends_at: float) -> None:
+        """Wait for the end until ``ends_at``, then force it."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(max(0.0, ends_at - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def supervise(commands: Mapping[str, Sequence[str]]) -> None:
+    """Keep ``commands`` (name: argv) running until SIGINT or SIGTERM, then stop them."""
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    children = [Child(name, command) for name, command in commands.items()]
+    try:
+        while not stopping.wait(0.1):
+            for child in children:
+                child.keep_running()
+    finally:
+        for child in children:
+            child.stop()
+        ends_at = time.monotonic() + STOP_SECONDS
+        for child in children:
+            child.wait(ends_at)

@@ -1,0 +1,259 @@
+"""All settings, read from the environment once; ``docs/operating.md`` lists the variables.
+
+Names in capitals are Django's or its packages' unless the comment above them says that they
+are Latchkey's own.
+"""
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+
+from apikeys.credentials import PREFIX
+from apikeys.environments import Environment
+from apikeys.limits import Limits, Rate, parse_limits, parse_rate
+from apikeys.peppers import parse_peppers
+from config import provision, storage
+from config.theme import UNFOLD  # noqa: F401 - read by django-unfold
+from config.variables import Variables, refuse
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+variables = Variables(
+    {name: value or "" for name, value in dotenv_values(BASE_DIR / ".env").items()} | os.environ
+)
+
+# --- Latchkey's own: where data lives, and the secrets outside the database ----------------
+LATCHKEY_VAR = provision.data_folder(
+    BASE_DIR / Path(variables.text("LATCHKEY_VAR", "var")).expanduser()
+)
+SECRET_KEY = variables.text("SECRET_KEY") or provision.secret_file(
+    LATCHKEY_VAR / "secret_key", provision.new_secret_key
+)
+if len(SECRET_KEY) < 32 or len(set(SECRET_KEY)) < 5 or SECRET_KEY.startswith("django-insecure"):
+    raise refuse(
+        "SECRET_KEY",
+        "is too short or too plain to sign anything with",
+        "Set it to at least 32 random characters, or leave it out to have one made",
+    )
+try:
+    API_KEY_PEPPERS = parse_peppers(
+        variables.text("API_KEY_PEPPERS")
+        or provision.secret_file(LATCHKEY_VAR / "peppers", provision.new_peppers)
+    )
+except ValueError as error:
+    raise refuse(
+        "API_KEY_PEPPERS",
+        f"cannot be used, {error}",
+        "Write it as 1:hex,2:hex with at least 32 hexadecimal digits each",
+    ) from None
+
+# --- Latchkey's own: the public API ----------------------------------------------------------
+API_KEY_PREFIX = variables.text("API_KEY_PREFIX", "lk")
+if not PREFIX.fullmatch(API_KEY_PREFIX):
+    raise refuse(
+        "API_KEY_PREFIX",
+        f"is {API_KEY_PREFIX!r}",
+        "Use 1 to 16 lower-case letters and digits, a letter first",
+    )
+API_ENVIRONMENTS = variables.choices(
+    "API_ENVIRONMENTS", Environment.values, default=Environment.values
+)
+TRUSTED_PROXIES = variables.networks("TRUSTED_PROXIES")
+MAX_BODY_BYTES = variables.number("MAX_BODY_BYTES", 1_048_576, least=1)
+AUTH_FAILURE_LIMIT = variables.parsed("AUTH_FAILURE_LIMIT", parse_rate, Rate(60, 60), "60/min")
+_PRODUCTION = Limits(minute=600, hour=20_000, day=200_000)
+DEFAULT_LIMITS: dict[str, Limits] = {
+    environment: variables.parsed(
+        f"DEFAULT_LIMITS_{environment.name}",
+        partial(parse_limits, base=base),
+        base,
+        "600/min,20000/hour,200000/day",
+    )
+    for environment, base in {
+        Environment.PRODUCTION: _PRODUCTION,
+        Environment.STAGING: _PRODUCTION.tenth(),
+        Environment.DEVELOPMENT: _PRODUCTION.tenth(),
+    }.items()
+}
+
+# --- Latchkey's own: the request log ---------------------------------------------------------
+LOG_BODIES = variables.choices("LOG_BODIES", ["all", "errors", "none"], default=["all"])[0]
+LOG_BODY_LIMIT = variables.number("LOG_BODY_LIMIT", 16_384, least=0)
+LOG_RETENTION_DAYS = variables.number("LOG_RETENTION_DAYS", 30, least=1, most=36_500)
+
+# --- Latchkey's own: how it is served --------------------------------------------------------
+HOST = variables.text("HOST", "127.0.0.1")
+PORT = variables.number("PORT", 8000, least=1, most=65_535)
+WEB_CONCURRENCY = variables.number("WEB_CONCURRENCY", os.cpu_count() or 1, least=1, most=512)
+WEB_THREADS = variables.number("WEB_THREADS", 4, least=1, most=512)
+# Set by config/wsgi.py: a web request cannot wait as long as a worker can.
+IS_WEB = os.environ.get("LATCHKEY_ROLE") == "web"
+# True as soon as people reach the admin over TLS: cookies are then Secure and HSTS is sent.
+CSRF_TRUSTED_ORIGINS = variables.words("CSRF_TRUSTED_ORIGINS")
+for _origin in CSRF_TRUSTED_ORIGINS:
+    if not _origin.startswith(("http://", "https://")):
+        raise refuse(
+            "CSRF_TRUSTED_ORIGINS", f"holds {_origin!r}", "Write origins as https://keys.example"
+        )
+HTTPS = variables.flag(
+    "HTTPS", default=any(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS)
+)
+
+# --- Storage -----------------------------------------------------------------------------------
+DATABASES = {
+    "default": storage.database(
+        variables.text("DATABASE_URL"), LATCHKEY_VAR, threads=WEB_THREADS, is_web=IS_WEB
+    )
+}
+# Latchkey's own: where rate limits are counted.
+REDIS_URL = storage.redis_url(variables.text("REDIS_URL"))
+COUNTER_FILE = LATCHKEY_VAR / "counters.sqlite3"
+CACHES = {"default": storage.cache(REDIS_URL, LATCHKEY_VAR)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Django ------------------------------------------------------------------------------------
+DEBUG = variables.flag("DEBUG", default=False)
+ALLOWED_HOSTS = variables.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+WHITENOISE_USE_FINDERS = True
+LOGIN_URL = "admin:login"
+APPEND_SLASH = False
+
+INSTALLED_APPS = [
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "config.apps.LatchkeyAdminConfig",
+    "config",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_ratelimit",
+    "apikeys",
+    "customers",
+    "logs",
+    "jobs",
+]
+MIDDLEWARE = [
+    "logs.middleware.RequestLogMiddleware",
+    "apikeys.guard.middleware.ApiMiddleware",
+    "config.middleware.SecurityHeadersMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- People: staff accounts, sessions, transport -----------------------------------------------
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SECURE_HSTS_SECONDS = 30 * 86_400 if HTTPS else 0
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if TRUSTED_PROXIES:
+    # config/wsgi.py removes the header unless a trusted proxy sent it.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+RATELIMIT_IP_META_KEY = "config.login.caller"
+SILENCED_SYSTEM_CHECKS = [
+    "django_ratelimit.W001",  # both caches are shared and count atomically; tests show it
+    "security.W005",  # whether sub-domains are all on TLS is not ours to say
+    "security.W008",  # the proxy that ends TLS redirects; it may not be told where TLS is
+    "security.W021",  # as W005
+]
+
+# --- The public API ------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apikeys.guard.authentication.ApiKeyAuthentication"],
+    "DEFAULT_THROTTLE_CLASSES": ["apikeys.guard.throttling.KeyThrottle"],
+    "DEFAULT_PERMISSION_CLASSES": ["apikeys.guard.permission.HasRequiredPermission"],
+    "DEFAULT_PARSER_CLASSES": ["apikeys.guard.bodies.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "apikeys.guard.schema.EndpointSchema",
+    "EXCEPTION_HANDLER": "apikeys.guard.problems.handle_exception",
+    "URL_FORMAT_OVERRIDE": None,
+    "UNICODE_JSON": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Latchkey API",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SCHEMA_PATH_PREFIX": "/api/{environment}/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "Environment": "apikeys.environments.Environment",
+        "KeyStatus": "apikeys.models.Status",
+        "CustomerStatus": "customers.models.CustomerStatus",
+    },
+    "SERVE_PERMISSIONS": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# --- What is written to the terminal: never a secret, whoever logs it ---------------------------
+_TERMINAL: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "masked": {
+            "()": "config.output.MaskingFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+        }
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "masked"}},
+}
+LOGGING = _TERMINAL | {
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.request": {"level": "ERROR"},
+        # The pool warns at each attempt; what a caller gets is logged once, by the guard.
+        "psycopg.pool": {"level": "ERROR"},
+    },
+}
+# Latchkey's own: what the web server logs looks the same.
+GRANIAN_LOGGING = _TERMINAL | {
+    "loggers": {"_granian": {"handlers": ["stderr"], "level": "WARNING", "propagate": False}}
+}

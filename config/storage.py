@@ -1,0 +1,106 @@
+"""Where data lives: the database, the rate-limit counters and the cache.
+
+Two pairs are products in their own right: SQLite files in the data folder, and PostgreSQL
+with Redis. Time limits here keep the promise that a dependency that is down costs a caller
+two seconds at most; ``docs/decisions.md`` has the sums.
+"""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import dj_database_url
+
+from apikeys.guard.connection import GuardConnection
+from config.variables import refuse
+
+Settings = dict[str, Any]
+
+SQLITE_ENGINE = "django.db.backends.sqlite3"
+POSTGRESQL_ENGINE = "django.db.backends.postgresql"
+
+# A web request gives up on a busy SQLite file well inside two seconds; a worker or a command
+# can afford to wait for its turn.
+WEB_BUSY_SECONDS = 1.2
+BUSY_SECONDS = 10.0
+POOL_TIMEOUT_SECONDS = 1.0
+STATEMENT_TIMEOUT_SECONDS = 30
+SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
+    "PRAGMA cache_size=-16000; PRAGMA mmap_size=134217728; PRAGMA temp_store=MEMORY;"
+)
+
+
+def database(url: str, folder: Path, *, threads: int, is_web: bool) -> Settings:
+    """Return Django's settings of the default database."""
+    if not url:
+        url = f"sqlite:///{folder / 'latchkey.sqlite3'}"
+    try:
+        config: Settings = dict(dj_database_url.parse(url))
+    except ValueError:
+        config = {"ENGINE": None}
+    if config["ENGINE"] == SQLITE_ENGINE and config.get("NAME"):
+        return _sqlite(config, WEB_BUSY_SECONDS if is_web else BUSY_SECONDS)
+    if config["ENGINE"] == POSTGRESQL_ENGINE and config.get("NAME"):
+        return _postgresql(config, threads)
+    raise refuse(
+        "DATABASE_URL",
+        "is not the address of a PostgreSQL database",
+        "Write it as postgres://user:password@host:5432/name, or leave it out for SQLite",
+    )
+
+
+def redis_url(url: str) -> str:
+    """Return ``url`` if it is the address of a Redis server, or blank for none."""
+    parts = urlsplit(url)
+    if url and (parts.scheme not in {"redis", "rediss", "unix"} or not (parts.netloc + parts.path)):
+        raise refuse(
+            "REDIS_URL",
+            "is not the address of a Redis server",
+            "Write it as redis://host:6379/0, or leave it out for a counter file",
+        )
+    return url
+
+
+def cache(redis: str, folder: Path) -> Settings:
+    """Return Django's settings of the shared cache, which django-ratelimit counts in."""
+    if redis:
+        return {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": redis,
+            "KEY_PREFIX": "latchkey",
+            "OPTIONS": {"socket_timeout": 0.7, "socket_connect_timeout": 0.7},
+        }
+    return {"BACKEND": "config.filecache.FileCache", "LOCATION": str(folder / "cache.sqlite3")}
+
+
+def _sqlite(config: Settings, busy_seconds: float) -> Settings:
+    return config | {
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {
+            "timeout": busy_seconds,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": SQLITE_PRAGMAS,
+        },
+        # The suite runs several processes and threads on it, so it has to be a file there too.
+        "TEST": {"NAME": str(Path(config["NAME"]).with_name("test.sqlite3"))},
+    }
+
+
+def _postgresql(config: Settings, threads: int) -> Settings:
+    return config | {
+        "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            **config.get("OPTIONS", {}),
+            "connect_timeout": 2,
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s",
+            "pool": {
+                "connection_class": GuardConnection,
+                "min_size": 1,
+                "max_size": threads + 1,
+                "timeout": POOL_TIMEOUT_SECONDS,
+                "reconnect_timeout": POOL_TIMEOUT_SECONDS,
+            },
+        },
+    }

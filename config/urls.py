@@ -1,0 +1,48 @@
+"""Every address: the guarded API by environment, its documentation, the admin, health."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.urls import include, path, re_path, register_converter
+from django.views.generic import RedirectView
+
+from apikeys.guard.views import NothingHere
+from config import health
+from config.docs import DocsView, SchemaView
+
+
+class EnvironmentConverter:
+    """An environment that this deployment serves; any other is a path like any unknown one."""
+
+    regex = "[a-z]+"
+
+    def to_python(self, value: str) -> str:
+        """Return the name, or refuse to match."""
+        if value not in settings.API_ENVIRONMENTS:
+            raise ValueError(value)
+        return value
+
+    def to_url(self, value: str) -> str:
+        """Return the name."""
+        return value
+
+
+register_converter(EnvironmentConverter, "environment")
+
+endpoints: list[Any] = [
+    path("", include("apikeys.urls")),
+    path("", include("customers.urls")),
+    re_path(r"^(?P<rest>.*)$", NothingHere.as_view(), name="nothing-here"),
+]
+
+urlpatterns = [
+    path("api/schema", SchemaView.as_view(), name="schema"),
+    path("api/docs", DocsView.as_view(url_name="schema"), name="docs"),
+    path("api/<environment:environment>/v1/", include(endpoints)),
+    path("api/<environment:environment>/v1", NothingHere.as_view()),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("admin/", admin.site.urls),
+    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+]

@@ -1,0 +1,98 @@
+"""Reads environment variables; a wrong or unsafe one stops the start in one line.
+
+Relied on by ``config.settings`` alone. Every message names the variable and says what is
+wrong and what to do; none repeats a value that may be a secret.
+"""
+
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
+
+from django.core.exceptions import ImproperlyConfigured
+
+from apikeys.addresses import Network
+
+T = TypeVar("T")
+
+TRUE = {"1", "true", "yes", "on"}
+FALSE = {"0", "false", "no", "off"}
+
+
+def refuse(name: str, problem: str, remedy: str) -> ImproperlyConfigured:
+    """Return the error that stops the start: one line, two sentences."""
+    return ImproperlyConfigured(f"{name} {problem}. {remedy}.".replace("\n", " "))
+
+
+class Variables:
+    """Typed readers over a mapping of variables; a blank value counts as left out."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return the value without surrounding blanks."""
+        return self._values.get(name, "").strip() or default
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Return a yes or no."""
+        value = self.text(name).lower()
+        if value and value not in TRUE | FALSE:
+            raise refuse(name, f"is {value!r}, neither on nor off", "Set it to on or off")
+        return value in TRUE if value else default
+
+    def number(self, name: str, default: int, *, least: int, most: int = 2**31 - 1) -> int:
+        """Return a whole number from ``least`` to ``most``."""
+        value = self.text(name)
+        if not value:
+            return default
+        if not (value.isascii() and value.isdigit()) or not least <= int(value) <= most:
+            raise refuse(
+                name,
+                f"is {value!r}, not a whole number from {least} to {most}",
+                f"Set it to such a number or leave it out for {default}",
+            )
+        return int(value)
+
+    def words(self, name: str, default: Iterable[str] = ()) -> list[str]:
+        """Return the parts of a comma-separated value."""
+        value = self.text(name)
+        return [word.strip() for word in value.split(",") if word.strip()] or list(default)
+
+    def choices(self, name: str, known: list[str], default: list[str]) -> list[str]:
+        """Return one or more of ``known``, comma-separated."""
+        chosen = self.words(name, default)
+        for word in chosen:
+            if word not in known:
+                raise refuse(name, f"names {word!r}", f"Choose among {', '.join(known)}")
+        return chosen
+
+    def networks(self, name: str) -> list[Network]:
+        """Return CIDR blocks; one that holds every address is refused as unsafe."""
+        networks: list[Network] = []
+        for word in self.words(name):
+            try:
+                network = ipaddress.ip_network(word)
+            except ValueError:
+                raise refuse(
+                    name,
+                    f"holds {word!r}, which is not a network",
+                    "Write networks as 10.0.0.0/8 or fd00::/8, comma-separated",
+                ) from None
+            if network.prefixlen == 0:
+                raise refuse(
+                    name,
+                    f"holds {word}, which trusts the whole Internet",
+                    "Name the addresses of your own proxies",
+                )
+            networks.append(network)
+        return networks
+
+    def parsed(self, name: str, parse: Callable[[str], T], default: T, form: str) -> T:
+        """Return ``parse`` of the value; its ``ValueError`` becomes a line that shows ``form``."""
+        value = self.text(name)
+        if not value:
+            return default
+        try:
+            return parse(value)
+        except ValueError:
+            raise refuse(name, f"is {value!r}", f"Write it as {form}") from None

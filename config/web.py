@@ -1,0 +1,46 @@
+"""``python -m config.web``: Granian, with the processes and threads that the settings name."""
+
+import importlib
+import os
+from typing import Any
+
+import django
+from django.conf import settings
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+from granian.server import Server
+
+from config.processes import end_with_parent
+
+KILL_AFTER_SECONDS = 10
+
+
+def load_application(target: str) -> Any:
+    """Load the application in a web process, which must not outlive the server."""
+    end_with_parent()
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    django.setup()
+    Server(
+        settings.WSGI_APPLICATION.replace(".application", ":application"),
+        address=settings.HOST,
+        port=settings.PORT,
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
+        workers=settings.WEB_CONCURRENCY,
+        blocking_threads=settings.WEB_THREADS,
+        respawn_failed_workers=True,
+        workers_kill_timeout=KILL_AFTER_SECONDS,
+        websockets=False,
+        log_level=LogLevels.warning,
+        log_dictconfig=settings.GRANIAN_LOGGING,
+    ).serve(target_loader=load_application)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""The WSGI application, behind what has to be settled before Django sees a request."""
+
+import gc
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+# A web request cannot wait as long as a worker can; the settings go by this.
+os.environ["LATCHKEY_ROLE"] = "web"
+
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+
+from apikeys.addresses import is_trusted
+
+_django = get_wsgi_application()
+
+# What is loaded by now stays loaded: the collector need not walk it again and again, and the
+# default of 700 objects between two walks is less than one request makes.
+gc.freeze()
+gc.set_threshold(20_000, 20, 20)
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Answer one request."""
+    if not is_trusted(environ.get("REMOTE_ADDR", ""), settings.TRUSTED_PROXIES):
+        environ.pop("HTTP_X_FORWARDED_PROTO", None)
+    if "HTTP_TRANSFER_ENCODING" in environ and not environ.get("CONTENT_LENGTH"):
+        # Django takes a body without a length for none. The server ends the stream where the
+        # body ends, and nobody reads further than one byte past the limit.
+        environ["CONTENT_LENGTH"] = str(settings.MAX_BODY_BYTES + 1)
+    return _django(environ, start_response)

@@ -1,0 +1,1 @@
+"""Customers, what they hold, and their public API."""

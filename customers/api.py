@@ -1,0 +1,115 @@
+"""The customers endpoints."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apikeys.guard.problems import Problem, not_found
+from apikeys.guard.views import GuardedView, endpoint
+from apikeys.permissions import Permission
+from customers.models import Customer
+from customers.serializers import CustomerInput, CustomerQuery, CustomerSerializer
+
+
+class CustomersView(GuardedView):
+    """The customers a key may see."""
+
+    @endpoint(
+        Permission.CUSTOMERS_READ,
+        "List customers",
+        query=CustomerQuery,
+        answer=CustomerSerializer,
+        is_list=True,
+    )
+    def get(self, request: Request, environment: str) -> Response:
+        """Answer a page of customers, newest first."""
+        rows = Customer.objects.visible_to(self.key).filter(**CustomerQuery.filters(self.query))
+        return self.page(rows, CustomerSerializer)
+
+    @endpoint(
+        Permission.CUSTOMERS_WRITE,
+        "Create a customer",
+        body=CustomerInput,
+        answer=CustomerSerializer,
+        status=201,
+        problems=("conflict",),
+    )
+    def post(self, request: Request, environment: str) -> Response:
+        """Create a customer in the key's environment."""
+        if self.key.is_scoped:
+            raise Problem(
+                "permission_denied",
+                "The key reaches selected customers only, so it cannot make another."
+                " Use a key for all customers.",
+                required_permission=Permission.CUSTOMERS_WRITE.value,
+            )
+        customer = Customer(environment=environment)
+        _save(customer, self.body)
+        location = f"{request.path}/{customer.pk}"
+        return Response(
+            CustomerSerializer(customer).data, status=201, headers={"Location": location}
+        )
+
+
+class CustomerView(GuardedView):
+    """One customer."""
+
+    @endpoint(Permission.CUSTOMERS_READ, "Show a customer", answer=CustomerSerializer)
+    def get(self, request: Request, environment: str, customer_id: UUID) -> Response:
+        """Answer the customer."""
+        return Response(CustomerSerializer(self._customer(customer_id)).data)
+
+    @endpoint(
+        Permission.CUSTOMERS_WRITE,
+        "Change a customer",
+        body=CustomerInput,
+        answer=CustomerSerializer,
+        problems=("conflict",),
+    )
+    def patch(self, request: Request, environment: str, customer_id: UUID) -> Response:
+        """Change what the body names and keep the rest."""
+        with transaction.atomic():
+            customer = self._customer(customer_id, lock=True)
+            _save(customer, self.body)
+        return Response(CustomerSerializer(customer).data)
+
+    @endpoint(Permission.CUSTOMERS_WRITE, "Delete a customer", status=204, problems=("conflict",))
+    def delete(self, request: Request, environment: str, customer_id: UUID) -> Response:
+        """Delete the customer, unless something still belongs to it."""
+        try:
+            with transaction.atomic():
+                self._customer(customer_id, lock=True).delete()
+        except ProtectedError:
+            raise Problem(
+                "conflict",
+                "The customer still has licenses or telemetry. Remove those first, or suspend it.",
+            ) from None
+        return Response(status=204)
+
+    def _customer(self, customer_id: UUID, *, lock: bool = False) -> Customer:
+        rows = Customer.objects.visible_to(self.key)
+        if lock:
+            rows = rows.select_for_update()
+        customer = rows.filter(pk=customer_id).first()
+        if customer is None:
+            raise not_found()
+        return customer
+
+
+def _save(customer: Customer, values: dict[str, Any]) -> None:
+    """Write ``values``; raise the 409 if the reference is another customer's."""
+    for name, value in values.items():
+        setattr(customer, name, value)
+    try:
+        with transaction.atomic():
+            customer.save()
+    except IntegrityError:
+        raise Problem(
+            "conflict",
+            "Another customer of this environment has this external_reference."
+            " Use another, or update that customer.",
+        ) from None

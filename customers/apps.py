@@ -1,0 +1,10 @@
+"""The app's name in Django."""
+
+from django.apps import AppConfig
+
+
+class CustomersConfig(AppConfig):
+    """Customers, what they hold, and their public API."""
+
+    name = "customers"
+    verbose_name = "Customers"

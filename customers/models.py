@@ -1,0 +1,58 @@
+"""Customers: whom the platform serves, each in one environment."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from apikeys.environments import Environment
+from apikeys.fields import JSONObjectField
+from apikeys.identifiers import new_id
+from apikeys.isolation import IsolatedQuerySet
+
+
+class CustomerStatus(models.TextChoices):
+    """Whether the platform serves the customer now."""
+
+    ACTIVE = "active", "Active"
+    SUSPENDED = "suspended", "Suspended"
+
+
+class CustomerQuerySet(IsolatedQuerySet["Customer"]):
+    """Customers; a key scoped to some sees those."""
+
+    customer_path = "pk"
+
+
+class Customer(models.Model):
+    """A customer. Its reference is the caller's own number for it, unique per environment."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    environment = models.CharField(max_length=11, choices=Environment)
+    name = models.CharField(max_length=200)
+    email = models.EmailField(blank=True)
+    external_reference = models.CharField(max_length=100, null=True, blank=True)
+    status = models.CharField(max_length=9, choices=CustomerStatus, default=CustomerStatus.ACTIVE)
+    metadata = JSONObjectField()
+    created_at = models.DateTimeField("created", default=timezone.now, editable=False)
+    updated_at = models.DateTimeField("updated", auto_now=True, editable=False)
+
+    objects = CustomerQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["id", "environment"], name="customer_id_environment"),
+            models.UniqueConstraint(
+                fields=["environment", "external_reference"], name="customer_reference"
+            ),
+            models.CheckConstraint(
+                condition=Q(environment__in=Environment.values), name="customer_environment"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=CustomerStatus.values), name="customer_status"
+            ),
+        ]
+        indexes = [models.Index(fields=["environment", "-id"], name="customer_newest")]
+
+    def __str__(self) -> str:
+        return self.name

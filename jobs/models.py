@@ -1,0 +1,35 @@
+"""The workers that are running."""
+
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+from django.utils import timezone
+
+from apikeys.identifiers import new_id
+
+
+class WorkerQuerySet(models.QuerySet["Worker"]):
+    """Workers by whether they live."""
+
+    def seen_since(self, instant: datetime) -> Self:
+        """Workers that said so at ``instant`` or later."""
+        return self.filter(seen_at__gte=instant)
+
+
+class Worker(models.Model):
+    """A worker process; it renews ``seen_at`` for as long as it lives."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    host = models.CharField(max_length=255)
+    pid = models.PositiveIntegerField()
+    started_at = models.DateTimeField(default=timezone.now)
+    seen_at = models.DateTimeField(default=timezone.now)
+
+    objects = WorkerQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"

@@ -1,0 +1,1 @@
+"""One folder an app, one file a rule's home, one test a rule."""

@@ -1,0 +1,188 @@
+"""Real servers for tests and benchmarks, each its own process on a free port in a new folder.
+
+They can be stopped, frozen and killed without touching anything else on the machine.
+"""
+
+import contextlib
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+START_SECONDS = 30
+
+
+class Missing(Exception):
+    """A server's program is not installed."""
+
+
+def free_port() -> int:
+    """Return a port nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = START_SECONDS) -> None:
+    """Wait until ``holds`` returns True; raise ``TimeoutError`` if it does not in time."""
+    ends_at = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > ends_at:
+            raise TimeoutError(f"not so within {seconds} s")
+        time.sleep(0.02)
+
+
+def listens(port: int) -> bool:
+    """Say whether something accepts connections on ``port``."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Server:
+    """A process in a folder of its own."""
+
+    program: str
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.folder = Path(tempfile.mkdtemp(prefix="latchkey-"))
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def find(cls) -> str:
+        """Return the program's path, or raise ``Missing``."""
+        found = shutil.which(cls.program)
+        if found is None:
+            raise Missing(cls.program)
+        return found
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        raise NotImplementedError
+
+    def stop(self, signal_number: int = signal.SIGTERM) -> None:
+        """Stop it and wait until it is gone."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal_number)
+            self.process.wait(START_SECONDS)
+        self.process = None
+
+    def freeze(self) -> None:
+        """Have it accept connections and answer nothing."""
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def pids(self) -> list[int]:
+        """Return its processes."""
+        assert self.process is not None
+        pid = self.process.pid
+        children = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+        )
+        return [pid, *map(int, children.stdout.split())]
+
+    def remove(self) -> None:
+        """Stop it and delete its folder."""
+        with contextlib.suppress(ProcessLookupError):
+            if self.process is not None:
+                self.thaw()
+        self.stop(signal.SIGINT)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Postgres(Server):
+    """A PostgreSQL cluster with one superuser and trust authentication."""
+
+    program = "postgres"
+
+    @classmethod
+    def find(cls) -> str:
+        """Return the newest ``postgres`` in the path or where Debian puts it."""
+        debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=_version)
+        if debian:
+            return str(debian[-1])
+        return super().find()
+
+    @property
+    def url(self) -> str:
+        """Return the address of its default database."""
+        return f"postgres://latchkey@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        """Start it, making the cluster the first time."""
+        program = Path(self.find())
+        data = self.folder / "data"
+        # PostgreSQL refuses to run as root.
+        user = "postgres" if getpass.getuser() == "root" else None
+        if not data.exists():
+            if user:
+                shutil.chown(self.folder, user)
+            subprocess.run(
+                [program.with_name("initdb"), "-D", data, "-U", "latchkey", "-A", "trust",
+                 "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
+                check=True, user=user, stdout=subprocess.DEVNULL, cwd=self.folder,
+            )  # fmt: skip
+        self.process = subprocess.Popen(
+            [program, "-D", data, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
+             "-c", f"unix_socket_directories={self.folder}", "-c", "max_connections=200",
+             "-c", "max_wal_size=4GB"],
+            user=user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder,
+        )  # fmt: skip
+        wait_until(self._answers)
+
+    def stop(self, signal_number: int = signal.SIGINT) -> None:
+        """Stop it at once: SIGINT is PostgreSQL's fast shutdown."""
+        super().stop(signal_number)
+
+    def _answers(self) -> bool:
+        ready = Path(self.find()).with_name("pg_isready")
+        command = [str(ready), "-h", "127.0.0.1", "-p", str(self.port), "-q"]
+        return subprocess.run(command, check=False).returncode == 0
+
+
+class Redis(Server):
+    """A Redis server that keeps nothing on disk."""
+
+    program = "redis-server"
+
+    @property
+    def url(self) -> str:
+        """Return its address."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start it."""
+        self.process = subprocess.Popen(
+            [self.find(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
+             "--appendonly", "no", "--dir", str(self.folder)],
+            stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        wait_until(lambda: listens(self.port))
+
+
+@contextlib.contextmanager
+def running(server: Server) -> Iterator[Server]:
+    """Run a server for as long as the block lasts."""
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    return tuple(int(part) for part in path.parts[4].split(".") if part.isdigit())
