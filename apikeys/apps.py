@@ -7,4 +7,4 @@ class ApiKeysConfig(AppConfig):
     """Keys: their form, storage, life, and the guard every API request passes."""
 
     name = "apikeys"
-    verbose_name = "API keys"
+    verbose_name = "Keys"

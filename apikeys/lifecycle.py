@@ -72,8 +72,8 @@ def create(
             key.save(force_insert=True)
             _replace_scope(key, scope)
             secret = _issue_secret(key, number=1, now=now)
-            after = {name: value for name, value in _readable(key, scope).items() if value}
-            _record(key, Act.CREATED, actor, {name: [None, value] for name, value in after.items()})
+            settled = _readable(key, scope).items()
+            _record(key, Act.CREATED, actor, {name: [None, value] for name, value in settled})
     except IntegrityError:
         if ApiKey.objects.filter(pk=key.pk).exists():
             raise Conflict(
@@ -264,17 +264,18 @@ def _compose(key: ApiKey, secret: str) -> str:
 
 
 def _readable(key: ApiKey, scope: Any) -> dict[str, Any]:
-    """Return every setting as an event shows it."""
+    """Return every setting in the words an event shows."""
+    customers = "all" if scope is None else ", ".join(str(customer) for customer in scope)
     return {
         "name": key.name,
         "environment": key.environment,
-        "permissions": list(key.permissions),
-        "customers": "all" if scope is None else [str(customer) for customer in scope],
-        "limit per minute": key.limit_minute,
-        "limit per hour": key.limit_hour,
-        "limit per day": key.limit_day,
-        "networks": list(key.networks),
-        "expires": key.expires_at and key.expires_at.isoformat(),
+        "permissions": ", ".join(key.permissions) or "none",
+        "customers": customers or "none",
+        "limit per minute": "default" if key.limit_minute is None else key.limit_minute,
+        "limit per hour": "default" if key.limit_hour is None else key.limit_hour,
+        "limit per day": "default" if key.limit_day is None else key.limit_day,
+        "networks": ", ".join(key.networks) or "any",
+        "expires": key.expires_at.isoformat() if key.expires_at else "never",
     }
 
 

@@ -2,6 +2,8 @@
 
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
+from django.db.models.signals import post_migrate
+from django.utils.module_loading import import_string
 
 
 class ProjectConfig(AppConfig):
@@ -9,6 +11,11 @@ class ProjectConfig(AppConfig):
 
     name = "config"
     default = True
+
+    def ready(self) -> None:
+        """Have the staff roles provided once every app's permissions exist."""
+        # Named by string: models cannot be imported before the apps are ready.
+        post_migrate.connect(import_string("config.roles.provide"), sender=self)
 
 
 class LatchkeyAdminConfig(admin_apps.AdminConfig):

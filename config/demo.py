@@ -137,4 +137,6 @@ def _backdate(key: ApiKey, instant: datetime) -> None:
     """Move the act just done, and the secret made by it, to ``instant``."""
     newest = Event.objects.filter(key=key).latest("id")
     Event.objects.filter(pk=newest.pk).update(created_at=instant)
-    SecretVersion.objects.filter(key=key, retires_at=None).update(created_at=instant)
+    secrets = SecretVersion.objects.filter(key=key)
+    secrets.filter(retires_at=None).update(created_at=instant)
+    secrets.filter(retires_at__gt=instant).update(retires_at=instant)

@@ -11,6 +11,8 @@ from unfold.forms import AuthenticationForm
 from apikeys.addresses import client_address
 
 # Generous for a person who mistypes, hopeless for a machine that guesses.
+TOO_MANY = "too_many"
+RETRY_AFTER_SECONDS = 300
 RATES = {"address": "20/5m", "name": "10/5m"}
 
 
@@ -57,7 +59,7 @@ class GuardedAuthenticationForm(AuthenticationForm):
         return forms.ValidationError(
             "There were too many wrong logins from this address or for this user name."
             " Wait five minutes and try again.",
-            code="rate_limited",
+            code=TOO_MANY,
         )
 
 

@@ -117,6 +117,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DEBUG = variables.flag("DEBUG", default=False)
 ALLOWED_HOSTS = variables.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 ROOT_URLCONF = "config.urls"
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 WSGI_APPLICATION = "config.wsgi.application"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -131,7 +132,6 @@ INSTALLED_APPS = [
     "unfold.contrib.filters",
     "unfold.contrib.forms",
     "config.apps.LatchkeyAdminConfig",
-    "config",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -145,6 +145,9 @@ INSTALLED_APPS = [
     "customers",
     "logs",
     "jobs",
+    # Last, so that what it does after a migration finds every other app's permissions.
+    "config",
+    "django.forms",
 ]
 MIDDLEWARE = [
     "logs.middleware.RequestLogMiddleware",

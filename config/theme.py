@@ -35,6 +35,13 @@ UNFOLD: dict[str, Any] = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "6px",
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda request: static("latchkey/favicon.svg"),
+        }
+    ],
     "STYLES": [_stylesheet],
     "SCRIPTS": [_script],
     "DASHBOARD_CALLBACK": "config.overview.add_overview",

@@ -109,7 +109,8 @@ class ApiKey(models.Model):
     objects = ApiKeyQuerySet.as_manager()
 
     class Meta:
-        verbose_name = "API key"
+        verbose_name = "API Key"
+        verbose_name_plural = "API Keys"
         ordering = ["-created_at", "id"]
         default_permissions = ("add", "change", "view")
         permissions = [

@@ -1,0 +1,20 @@
+"""Who acts in the admin."""
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+
+from apikeys.addresses import client_address
+from apikeys.lifecycle import Actor
+from apikeys.models import Door
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Return the member of staff behind ``request`` and where it comes from."""
+    user = request.user
+    return Actor(
+        door=Door.ADMIN,
+        name=user.get_username(),
+        user=user if isinstance(user, User) else None,
+        address=client_address(request.META, settings.TRUSTED_PROXIES),
+    )

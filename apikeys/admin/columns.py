@@ -1,0 +1,61 @@
+"""How a key reads in a list."""
+
+from django.utils.timesince import timesince, timeuntil
+from unfold.decorators import display
+
+from apikeys.environments import Environment
+from apikeys.models import ApiKey, Status
+
+STATUS_COLOURS = {
+    Status.ACTIVE.label: "success",
+    Status.INACTIVE.label: "danger",
+    Status.EXPIRED.label: "warning",
+}
+ENVIRONMENT_COLOURS = {
+    Environment.PRODUCTION.label: "info",
+    Environment.STAGING.label: "warning",
+    Environment.DEVELOPMENT.label: "primary",
+}
+
+
+class KeyColumns:
+    """The columns of the key list."""
+
+    @display(description="Key", header=True, ordering="name")
+    def named(self, key: ApiKey) -> list[str]:
+        """Return the name and the key id."""
+        return [key.name, key.pk]
+
+    @display(description="Environment", ordering="environment", label=ENVIRONMENT_COLOURS)
+    def in_environment(self, key: ApiKey) -> str:
+        """Return the environment."""
+        return key.get_environment_display()
+
+    @display(description="Status", label=STATUS_COLOURS)
+    def in_status(self, key: ApiKey) -> str:
+        """Return the status."""
+        return str(key.status.label)
+
+    @display(description="Permissions")
+    def permission_summary(self, key: ApiKey) -> str:
+        """Return the first permissions and how many more."""
+        return key.permission_summary
+
+    @display(description="Limits per min / h / day")
+    def limits_in_force(self, key: ApiKey) -> str:
+        """Return the limits."""
+        return " / ".join(f"{number:,}" for number in key.limits)
+
+    @display(description="Last used", ordering="last_used_at")
+    def used(self, key: ApiKey) -> str:
+        """Return how long ago the key was used."""
+        return f"{timesince(key.last_used_at, depth=1)} ago" if key.last_used_at else "Never"
+
+    @display(description="Expires", ordering="expires_at")
+    def expires(self, key: ApiKey) -> str:
+        """Return when the key expires."""
+        if key.expires_at is None:
+            return "Never"
+        if key.is_expired():
+            return f"{timesince(key.expires_at, depth=1)} ago"
+        return f"in {timeuntil(key.expires_at, depth=1)}"

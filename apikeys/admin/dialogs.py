@@ -1,0 +1,95 @@
+"""The dialogs that regenerate, revoke and activate a key."""
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from apikeys import lifecycle
+from apikeys.admin.acting import ActingForm
+from apikeys.admin.actors import actor_of
+from apikeys.models import ApiKey
+from apikeys.rules import LONGEST_REASON
+
+HOUR = 3600
+OVERLAPS = {
+    0: "Stops at once",
+    HOUR: "Goes on for an hour",
+    24 * HOUR: "Goes on for a day",
+    7 * 24 * HOUR: "Goes on for a week",
+}
+
+
+class KeyDialog(ActingForm, BaseDialogForm):
+    """A dialog about one key, which shows why it was refused."""
+
+    form_before_template = "latchkey/dialog_errors.html"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.key = ApiKey.objects.get(pk=self.object_id)
+
+    def get_before_template_context(self, request: Any, object_id: Any = None) -> dict[str, Any]:
+        """Return the errors that belong to no field."""
+        return {"errors": self.non_field_errors()}
+
+
+class RegenerateDialog(KeyDialog):
+    """A new secret, and what becomes of the old one."""
+
+    version = forms.IntegerField(widget=forms.HiddenInput)
+    overlap = forms.TypedChoiceField(
+        choices=list(OVERLAPS.items()),
+        coerce=int,
+        label="The old key",
+        widget=UnfoldAdminSelectWidget,
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The secret this dialog was opened on: sent again, it makes no other.
+        self.initial["version"] = self.key.secrets.get(retires_at=None).number
+
+    def act(self) -> lifecycle.IssuedKey:
+        """Regenerate the key."""
+        return lifecycle.regenerate(
+            self.key,
+            actor=actor_of(self.request),
+            overlap=timedelta(seconds=self.cleaned_data["overlap"]),
+            version=self.cleaned_data["version"],
+        )
+
+
+class RevokeDialog(KeyDialog):
+    """Why the key is withdrawn."""
+
+    reason = forms.CharField(
+        required=False,
+        max_length=LONGEST_REASON,
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "Laptop lost"}),
+        help_text="Kept in the audit trail.",
+    )
+
+    def act(self) -> Any:
+        """Revoke the key."""
+        return lifecycle.revoke(
+            self.key, actor=actor_of(self.request), reason=self.cleaned_data["reason"]
+        )
+
+
+class ActivateDialog(KeyDialog):
+    """Undoes the revoke that the page showed."""
+
+    revision = forms.IntegerField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["revision"] = self.key.revision
+
+    def act(self) -> Any:
+        """Activate the key."""
+        return lifecycle.activate(
+            self.key, actor=actor_of(self.request), revision=self.cleaned_data["revision"]
+        )

@@ -1,0 +1,79 @@
+"""The audit trail, to read."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.decorators import display
+
+from apikeys.models import Act, Event
+
+ACT_COLOURS = {
+    Act.CREATED.label: "success",
+    Act.UPDATED.label: "info",
+    Act.REGENERATED.label: "warning",
+    Act.REVOKED.label: "danger",
+    Act.ACTIVATED.label: "success",
+}
+
+
+@admin.register(Event)
+class EventAdmin(ModelAdmin):
+    """Who did what to which key, when, from where."""
+
+    list_display = ("when", "what", "of_key", "actor_name", "door", "address", "reason")
+    list_display_links = ("when",)
+    list_filter = (
+        ("act", ChoicesDropdownFilter),
+        ("door", ChoicesDropdownFilter),
+        ("created_at", RangeDateTimeFilter),
+    )
+    list_filter_submit = True
+    list_per_page = 50
+    list_select_related = ("key",)
+    search_fields = ("key__id", "key__name", "actor_name")
+    search_help_text = "Key, key id or user name"
+    show_full_result_count = False
+    fields = ("when", "what", "of_key", "actor_name", "door", "address", "reason", "changed")
+    readonly_fields = fields
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody: events are recorded with their acts."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    @display(description="When (UTC)", ordering="created_at")
+    def when(self, event: Event) -> str:
+        """Return the time."""
+        return f"{event.created_at:%Y-%m-%d %H:%M:%S}"
+
+    @display(description="Act", ordering="act", label=ACT_COLOURS)
+    def what(self, event: Event) -> str:
+        """Return the act."""
+        return event.get_act_display()
+
+    @display(description="Key", ordering="key__name")
+    def of_key(self, event: Event) -> str:
+        """Return the key, as a link."""
+        address = reverse("admin:apikeys_apikey_change", args=(event.key_id,))
+        return format_html('<a class="latchkey-link" href="{}">{}</a>', address, event.key)
+
+    @display(description="Changes")
+    def changed(self, event: Event) -> str:
+        """Return each setting with its values before and after."""
+        rows = (
+            (name, "" if before is None else f"{before} → ", after)
+            for name, (before, after) in event.changes.items()
+        )
+        return format_html_join("", "<div><strong>{}</strong>: {}{}</div>", rows)

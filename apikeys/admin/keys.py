@@ -1,0 +1,194 @@
+"""The key list, the key's page, and the one page that shows a credential."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
+from unfold.decorators import display
+
+from apikeys.admin.acts import KeyActs, issued_context, never_stored
+from apikeys.admin.bulk import BulkActs
+from apikeys.admin.columns import STATUS_COLOURS, KeyColumns
+from apikeys.admin.filters import ExpiryFilter, PermissionFilter, StatusFilter, UseFilter
+from apikeys.admin.forms import ChangeKeyForm, CreateKeyForm, NarrowKeyForm
+from apikeys.models import ApiKey
+from apikeys.permissions import labels
+from apikeys.rules import LIMIT_FIELDS
+
+SHOWN_EVENTS = 50
+
+
+@admin.register(ApiKey)
+class KeyAdmin(KeyColumns, KeyActs, BulkActs, ModelAdmin):
+    """Keys: made, watched and withdrawn. Never deleted, for their history stays."""
+
+    list_display = (
+        "named",
+        "in_environment",
+        "in_status",
+        "permission_summary",
+        "limits_in_force",
+        "used",
+        "expires",
+    )
+    list_filter = (
+        ("environment", ChoicesDropdownFilter),
+        StatusFilter,
+        PermissionFilter,
+        ("customers", AutocompleteSelectFilter),
+        UseFilter,
+        ExpiryFilter,
+    )
+    list_filter_submit = True
+    list_per_page = 50
+    search_fields = ("name", "id")
+    search_help_text = "Name or key id"
+    show_full_result_count = False
+    actions = ("revoke_selected", "activate_selected")
+    actions_detail = ("regenerate", "revoke", "activate")
+    conditional_fields = {
+        "expires_on": "expiry == 'custom'",
+        "customers": "customer_scope == 'selected'",
+    }
+    change_form_outer_before_template = "latchkey/key_summary.html"
+    change_form_outer_after_template = "latchkey/key_history.html"
+    warn_unsaved_form = True
+
+    # --- Who may do what ----------------------------------------------------------------------
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever may change or narrow keys gets a form; which one, ``get_form`` decides."""
+        return self._may(request, "change") or self._may(request, "narrow")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody: a revoked key is as good as gone, and its history stays."""
+        return False
+
+    def has_regenerate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Whether the user may give a key a new secret."""
+        return self._may(request, "regenerate")
+
+    def has_revoke_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Whether the user may withdraw keys; offered for those that are not."""
+        return self._may(request, "revoke") and self._is_revoked(object_id) is not True
+
+    def has_activate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Whether the user may undo that; offered for those that are."""
+        return self._may(request, "activate") and self._is_revoked(object_id) is not False
+
+    @staticmethod
+    def _may(request: HttpRequest, act: str) -> bool:
+        return request.user.has_perm(f"apikeys.{act}_apikey")
+
+    @staticmethod
+    def _is_revoked(object_id: Any) -> bool | None:
+        key = ApiKey.objects.filter(pk=object_id).first() if object_id else None
+        return key.is_revoked if key else None
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow the filters above and no other: a digest can be guessed through a filter."""
+        return lookup.partition("__")[0] in {"environment", "customers"} and "secret" not in lookup
+
+    # --- The form ------------------------------------------------------------------------------
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any
+    ) -> Any:
+        """Return the form for what the user may do, knowing the request."""
+        if obj is None:
+            form: Any = CreateKeyForm
+        else:
+            form = ChangeKeyForm if self._may(request, "change") else NarrowKeyForm
+        return type(form.__name__, (form,), {"request": request})
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the form's parts; what the user may not change is shown."""
+        limits = ("Rate limits", {"fields": LIMIT_FIELDS})
+        if obj is not None and not self._may(request, "change"):
+            is_operator = self._may(request, "narrow")
+            granted = "permissions" if is_operator else "granted"
+            return [
+                ("Permissions", {"fields": [granted]}),
+                limits if is_operator else ("Rate limits", {"fields": ["limits_in_force"]}),
+                ("Reach", {"fields": ["reach", "allowed_networks"]}),
+            ]
+        first = ["name", "environment", "ticket"] if obj is None else ["name", "revision"]
+        return [
+            (None, {"fields": first}),
+            ("Permissions", {"fields": ["permissions"]}),
+            limits,
+            ("Expiry", {"fields": ["expiry", "expires_on"]}),
+            ("Reach", {"fields": ["customer_scope", "customers", "networks"]}),
+        ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return what is shown and not asked."""
+        if obj is None or self._may(request, "change"):
+            return ()
+        return ("granted", "limits_in_force", "reach", "allowed_networks")
+
+    @display(description="Permissions")
+    def granted(self, key: ApiKey) -> str:
+        """Return every permission."""
+        return ", ".join(labels(key.permissions)) or "None"
+
+    @display(description="Reaches")
+    def reach(self, key: ApiKey) -> str:
+        """Return the customers."""
+        if not key.is_scoped:
+            return "All customers"
+        return ", ".join(str(customer) for customer in key.customers.all()) or "No customer"
+
+    @display(description="Allowed networks")
+    def allowed_networks(self, key: ApiKey) -> str:
+        """Return the networks."""
+        return ", ".join(key.networks) or "Any"
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        """Keep what the form has done through the lifecycle for the answer to this request."""
+        request.issued = form.outcome  # type: ignore[attr-defined]
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Do nothing: the act's own event is the record."""
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Do nothing, as for an addition."""
+
+    def construct_change_message(
+        self, request: Any, form: Any, formsets: Any, add: Any = False
+    ) -> Any:
+        """Return nothing to log."""
+        return []
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
+        """Name the page as the button does."""
+        labels = {"title": "Create API Key", "save_label": "Create API Key"}
+        return super().add_view(request, form_url, labels | (extra_context or {}))
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        """Show the key with its secrets and its history."""
+        key = self.get_object(request, object_id)
+        context = {
+            "title": key.name if key else "",
+            "save_label": "Save changes",
+            "key": key,
+            "status_colour": STATUS_COLOURS[str(key.status.label)] if key else "",
+            "secrets": key.secrets.all() if key else [],
+            "events": key.events.select_related("actor")[:SHOWN_EVENTS] if key else [],
+            "now": timezone.now(),
+            **(extra_context or {}),
+        }
+        return super().change_view(request, object_id, form_url, context)
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> Any:
+        """Answer a creation with the one page that shows the credential."""
+        context = self.admin_site.each_context(request) | issued_context(request.issued)  # type: ignore[attr-defined]
+        context |= {"title": "API key created", "opts": self.opts}
+        response = TemplateResponse(request, "latchkey/issued_page.html", context)
+        return never_stored(response)

@@ -1,0 +1,72 @@
+"use strict";
+
+// Copies a credential, and clears it from the page when the page is left, so that neither the
+// back button nor a snapshot brings it back.
+{
+  const copied = async (text) => {
+    if (navigator.clipboard && window.isSecureContext) {
+      await navigator.clipboard.writeText(text);
+      return true;
+    }
+    // Plain HTTP on an address other than this machine: the older way.
+    const area = document.createElement("textarea");
+    area.value = text;
+    area.style.position = "fixed";
+    area.style.opacity = "0";
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    return done;
+  };
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const label = button.querySelector("[data-copy-label]");
+    const before = label.textContent;
+    const source = document.getElementById(button.dataset.copy);
+    let done = false;
+    try {
+      done = await copied(source.textContent);
+    } catch {
+      done = false;
+    }
+    label.textContent = done ? "Copied" : "Select and copy it by hand";
+    if (!done) getSelection().selectAllChildren(source);
+    setTimeout(() => { label.textContent = before; }, 2500);
+  });
+
+  addEventListener("pagehide", () => {
+    for (const secret of document.querySelectorAll("[data-secret]")) {
+      secret.textContent = "No longer shown";
+    }
+    for (const button of document.querySelectorAll("[data-copy]")) button.remove();
+  });
+}
+
+// Finds customers of the environment that the form has chosen.
+document.addEventListener("DOMContentLoaded", () => {
+  const select = document.querySelector(".customers-widget");
+  if (!select || !window.django || !django.jQuery.fn.select2) return;
+  const $ = django.jQuery;
+  const environment = document.querySelector("[name=environment]");
+  $(select).select2({
+    theme: "admin-autocomplete",
+    width: "100%",
+    ajax: {
+      url: select.dataset.ajaxUrl,
+      data: (params) => ({
+        term: params.term,
+        page: params.page,
+        app_label: select.dataset.appLabel,
+        model_name: select.dataset.modelName,
+        field_name: select.dataset.fieldName,
+        environment: environment ? environment.value : select.dataset.environment,
+      }),
+    },
+  });
+  if (environment) {
+    environment.addEventListener("change", () => $(select).val(null).trigger("change"));
+  }
+});

@@ -1,0 +1,38 @@
+"""The staff roles that come with the product, as groups."""
+
+from typing import Any
+
+from django.contrib.auth.models import Group, Permission
+
+VIEW = ("apikeys.view_apikey", "apikeys.view_event", "customers.view_customer")
+ROLES = {
+    "Key administrator": (
+        *VIEW,
+        "apikeys.add_apikey",
+        "apikeys.change_apikey",
+        "apikeys.narrow_apikey",
+        "apikeys.regenerate_apikey",
+        "apikeys.revoke_apikey",
+        "apikeys.activate_apikey",
+        "customers.add_customer",
+        "customers.change_customer",
+        "customers.delete_customer",
+    ),
+    # May narrow what a key can do, never widen it: so no activate and no regenerate.
+    "Key operator": (*VIEW, "apikeys.narrow_apikey", "apikeys.revoke_apikey"),
+    "Auditor": VIEW,
+}
+
+
+def provide(**_: Any) -> None:
+    """Give the groups exactly their permissions; run after each migration.
+
+    An installation that wants other rights makes a group of its own.
+    """
+    for name, codes in ROLES.items():
+        group, _created = Group.objects.get_or_create(name=name)
+        wanted = [
+            Permission.objects.get(content_type__app_label=app, codename=codename)
+            for app, codename in (code.split(".") for code in codes)
+        ]
+        group.permissions.set(wanted)

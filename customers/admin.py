@@ -1,0 +1,60 @@
+"""Customers in the admin."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import display
+
+from apikeys.admin.columns import ENVIRONMENT_COLOURS
+from customers.models import Customer, CustomerStatus
+
+STATUS_COLOURS = {
+    CustomerStatus.ACTIVE.label: "success",
+    CustomerStatus.SUSPENDED.label: "warning",
+}
+
+
+@admin.register(Customer)
+class CustomerAdmin(ModelAdmin):
+    """Customers of each environment."""
+
+    list_display = (
+        "name",
+        "in_environment",
+        "in_status",
+        "external_reference",
+        "email",
+        "created_at",
+    )
+    list_filter = (("environment", ChoicesDropdownFilter), ("status", ChoicesDropdownFilter))
+    list_filter_submit = True
+    list_per_page = 50
+    search_fields = ("name", "external_reference", "email")
+    search_help_text = "Name, reference or e-mail"
+    show_full_result_count = False
+    fields = ("name", "environment", "email", "external_reference", "status", "metadata")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Keep the environment, once chosen."""
+        return ("environment",) if obj else ()
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
+        """Find customers; for the key form only those of the environment it has chosen."""
+        found, may_have_duplicates = super().get_search_results(request, queryset, search_term)
+        environment = request.GET.get("environment")
+        if request.path.endswith("/autocomplete/") and environment:
+            found = found.filter(environment=environment)
+        return found, may_have_duplicates
+
+    @display(description="Environment", ordering="environment", label=ENVIRONMENT_COLOURS)
+    def in_environment(self, customer: Customer) -> str:
+        """Return the environment."""
+        return customer.get_environment_display()
+
+    @display(description="Status", ordering="status", label=STATUS_COLOURS)
+    def in_status(self, customer: Customer) -> str:
+        """Return the status."""
+        return customer.get_status_display()
