@@ -16,7 +16,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from rich.console import Console
 
-from apikeys.lifecycle import Actor, IssuedKey
+from apikeys.audit import Actor
+from apikeys.lifecycle import IssuedKey
 from apikeys.models import ApiKey, Door
 from apikeys.permissions import labels
 from apikeys.representation import as_json

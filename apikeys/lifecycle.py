@@ -5,34 +5,23 @@ that of two people acting at once the second acts on what the first left. The gu
 row on every request: an act binds from the next request on, in every process.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Unpack
 
 from django.conf import settings as django_settings
-from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from apikeys import credentials, rules
+from apikeys import audit, credentials, rules
+from apikeys.audit import Actor
 from apikeys.environments import Environment
-from apikeys.models import Act, ApiKey, CustomerScope, Door, Event, KeyCustomer, SecretVersion
+from apikeys.models import Act, ApiKey, CustomerScope, Event, KeyCustomer, SecretVersion
 from apikeys.peppers import Peppers
 from apikeys.rules import Conflict, KeySettings, Refused
 
 MOST_ACCEPTED_SECRETS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who acts, through which door, from where."""
-
-    door: Door
-    name: str
-    user: User | None = None
-    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +46,7 @@ def create(
     beforehand; the second time raises ``Conflict`` and makes nothing.
     """
     now = timezone.now()
+    settings.setdefault("name", "")
     chosen = rules.clean(settings, environment=environment, now=now)
     scope = chosen.pop("customers", None)
     key = ApiKey(
@@ -72,8 +62,8 @@ def create(
             key.save(force_insert=True)
             _replace_scope(key, scope)
             secret = _issue_secret(key, number=1, now=now)
-            settled = _readable(key, scope).items()
-            _record(key, Act.CREATED, actor, {name: [None, value] for name, value in settled})
+            settled = audit.readable(key, scope).items()
+            audit.record(key, Act.CREATED, actor, {name: [None, value] for name, value in settled})
     except IntegrityError:
         if ApiKey.objects.filter(pk=key.pk).exists():
             raise Conflict(
@@ -125,7 +115,7 @@ def regenerate(
         secret = _issue_secret(key, number=current.number + 1, now=now)
         _touch(key)
         stops = (now + overlap).isoformat() if overlap else "at once"
-        _record(
+        audit.record(
             key,
             Act.REGENERATED,
             actor,
@@ -146,7 +136,7 @@ def revoke(key: ApiKey, *, actor: Actor, reason: str = "") -> Event | None:
             return None
         key.revoked_at = timezone.now()
         _touch(key, "revoked_at")
-        return _record(key, Act.REVOKED, actor, {"status": ["active", "inactive"]}, reason)
+        return audit.record(key, Act.REVOKED, actor, {"status": ["active", "inactive"]}, reason)
 
 
 def activate(key: ApiKey, *, actor: Actor, revision: int | None = None) -> Event | None:
@@ -162,7 +152,7 @@ def activate(key: ApiKey, *, actor: Actor, revision: int | None = None) -> Event
         _refuse_stale(key, revision)
         key.revoked_at = None
         _touch(key, "revoked_at")
-        return _record(key, Act.ACTIVATED, actor, {"status": ["inactive", key.status.value]})
+        return audit.record(key, Act.ACTIVATED, actor, {"status": ["inactive", key.status.value]})
 
 
 def _update(
@@ -177,7 +167,7 @@ def _update(
             del settings["expires_at"]
         chosen = rules.clean(settings, environment=key.environment, now=now)
         old_scope = rules.scope_of(key)
-        before = _readable(key, old_scope)
+        before = audit.readable(key, old_scope)
         new_scope = chosen.pop("customers", old_scope)
         differing = {name: value for name, value in chosen.items() if getattr(key, name) != value}
         if not may_widen:
@@ -189,14 +179,14 @@ def _update(
         if new_scope != old_scope:
             key.customer_scope = CustomerScope.ALL if new_scope is None else CustomerScope.SELECTED
             _replace_scope(key, new_scope)
-        after = _readable(key, new_scope)
+        after = audit.readable(key, new_scope)
         changes = {
             name: [before[name], after[name]] for name in after if before[name] != after[name]
         }
         if not changes:
             return None
         _touch(key, "customer_scope", *differing)
-        return _record(key, Act.UPDATED, actor, changes)
+        return audit.record(key, Act.UPDATED, actor, changes)
 
 
 def _locked(key_id: str) -> ApiKey:
@@ -260,35 +250,4 @@ def _replace_scope(key: ApiKey, scope: Any) -> None:
 def _compose(key: ApiKey, secret: str) -> str:
     return credentials.compose(
         django_settings.API_KEY_PREFIX, Environment(key.environment), key.pk, secret
-    )
-
-
-def _readable(key: ApiKey, scope: Any) -> dict[str, Any]:
-    """Return every setting in the words an event shows."""
-    customers = "all" if scope is None else ", ".join(str(customer) for customer in scope)
-    return {
-        "name": key.name,
-        "environment": key.environment,
-        "permissions": ", ".join(key.permissions) or "none",
-        "customers": customers or "none",
-        "limit per minute": "default" if key.limit_minute is None else key.limit_minute,
-        "limit per hour": "default" if key.limit_hour is None else key.limit_hour,
-        "limit per day": "default" if key.limit_day is None else key.limit_day,
-        "networks": ", ".join(key.networks) or "any",
-        "expires": key.expires_at.isoformat() if key.expires_at else "never",
-    }
-
-
-def _record(
-    key: ApiKey, act: Act, actor: Actor, changes: Mapping[str, Any], reason: str = ""
-) -> Event:
-    return Event.objects.create(
-        key=key,
-        act=act,
-        door=actor.door,
-        actor=actor.user,
-        actor_name=actor.name,
-        address=actor.address,
-        reason=reason,
-        changes=dict(changes),
     )

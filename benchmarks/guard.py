@@ -22,8 +22,8 @@ from django.core.management import call_command
 from rest_framework_api_key.models import APIKey
 
 from apikeys import lifecycle
+from apikeys.audit import Actor
 from apikeys.environments import Environment
-from apikeys.lifecycle import Actor
 from apikeys.models import Door
 from apikeys.permissions import Permission
 from customers.models import Customer
@@ -61,7 +61,7 @@ def caller(path: str, authorization: str) -> Callable[[], None]:
     def send() -> None:
         response = application(dict(environ), lambda status, headers: statuses.append(status))
         body = b"".join(response)
-        response.close()  # type: ignore[attr-defined]
+        response.close()
         if statuses.pop() != "200 OK":
             raise SystemExit(f"{path} answered {body!r}")
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from django.utils import timezone
 
 from apikeys import lifecycle
+from apikeys.audit import Actor
 from apikeys.environments import Environment
-from apikeys.lifecycle import Actor
 from apikeys.models import ApiKey, Door, Event, SecretVersion
 from apikeys.permissions import Permission
 from customers.models import Customer, CustomerStatus

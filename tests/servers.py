@@ -49,6 +49,7 @@ class Server:
     """A process in a folder of its own."""
 
     program: str
+    url: str
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -117,10 +118,9 @@ class Postgres(Server):
             return str(debian[-1])
         return super().find()
 
-    @property
-    def url(self) -> str:
-        """Return the address of its default database."""
-        return f"postgres://latchkey@127.0.0.1:{self.port}/postgres"
+    def __init__(self) -> None:
+        super().__init__()
+        self.url = f"postgres://latchkey@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
         """Start it, making the cluster the first time."""
@@ -159,10 +159,9 @@ class Redis(Server):
 
     program = "redis-server"
 
-    @property
-    def url(self) -> str:
-        """Return its address."""
-        return f"redis://127.0.0.1:{self.port}/0"
+    def __init__(self) -> None:
+        super().__init__()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
         """Start it."""

@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 
 from apikeys.addresses import client_address
-from apikeys.lifecycle import Actor
+from apikeys.audit import Actor
 from apikeys.models import Door
 
 

@@ -43,6 +43,7 @@ class RegenerateDialog(KeyDialog):
     overlap = forms.TypedChoiceField(
         choices=list(OVERLAPS.items()),
         coerce=int,
+        initial=0,
         label="The old key",
         widget=UnfoldAdminSelectWidget,
     )

@@ -126,7 +126,7 @@ def _grow(state: bytes, windows: Sequence[Window], now: float) -> tuple[Decision
         span = seconds * 1e6
         if (
             limit <= SLOTS
-            or total + 1 >= limit
+            or total >= limit
             or newest > now
             or oldest <= now - span
             or now - opened >= span / SLOTS

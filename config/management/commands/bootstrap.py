@@ -12,8 +12,8 @@ from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from apikeys import lifecycle
+from apikeys.audit import Actor
 from apikeys.environments import Environment
-from apikeys.lifecycle import Actor
 from apikeys.models import Door
 from apikeys.permissions import Permission
 from config import demo

@@ -1,0 +1,56 @@
+"""The record of an act: who, what, when, from where, what changed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+
+from apikeys.models import Act, ApiKey, Door, Event
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, through which door, from where."""
+
+    door: Door
+    name: str
+    user: User | None = None
+    address: str | None = None
+
+
+def record(
+    key: ApiKey, act: Act, actor: Actor, changes: Mapping[str, Any], reason: str = ""
+) -> Event:
+    """Write the event of an act, inside the act's transaction.
+
+    ``changes`` maps a setting to its values before and after, in words a person reads; it must
+    hold no secret and no digest.
+    """
+    return Event.objects.create(
+        key=key,
+        act=act,
+        door=actor.door,
+        actor=actor.user,
+        actor_name=actor.name,
+        address=actor.address,
+        reason=reason,
+        changes=dict(changes),
+    )
+
+
+def readable(key: ApiKey, scope: Iterable[UUID] | None) -> dict[str, str | int]:
+    """Return every setting of ``key`` in the words an event shows."""
+    customers = "all" if scope is None else ", ".join(str(customer) for customer in scope)
+    return {
+        "name": key.name,
+        "environment": key.environment,
+        "permissions": ", ".join(key.permissions) or "none",
+        "customers": customers or "none",
+        "limit per minute": "default" if key.limit_minute is None else key.limit_minute,
+        "limit per hour": "default" if key.limit_hour is None else key.limit_hour,
+        "limit per day": "default" if key.limit_day is None else key.limit_day,
+        "networks": ", ".join(key.networks) or "any",
+        "expires": key.expires_at.isoformat() if key.expires_at else "never",
+    }

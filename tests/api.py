@@ -1,0 +1,54 @@
+"""A caller of the public API, inside the process: the whole middleware stack, no network."""
+
+import itertools
+import json
+from typing import Any
+
+from django.test import Client
+
+from apikeys.environments import Environment
+from apikeys.lifecycle import IssuedKey
+
+_addresses = itertools.product(range(256), range(256), range(1, 255))
+
+
+class Caller:
+    """Calls one environment's API with one credential."""
+
+    def __init__(
+        self,
+        credential: IssuedKey | str | None = None,
+        *,
+        environment: Environment | str = Environment.PRODUCTION,
+        **meta: str,
+    ) -> None:
+        text = credential.credential if isinstance(credential, IssuedKey) else credential
+        headers = {"HTTP_AUTHORIZATION": f"Bearer {text}"} if text else {}
+        # An address of its own, so that what others were refused is not counted against it.
+        meta.setdefault("REMOTE_ADDR", f"10.{'.'.join(map(str, next(_addresses)))}")
+        self.base = f"/api/{environment}/v1/"
+        self._client = Client(raise_request_exception=False, **{**headers, **meta})
+
+    def call(self, method: str, path: str, body: Any = None, **meta: Any) -> Any:
+        """Send a request; ``body`` is JSON unless it is bytes."""
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body)
+        content_type = meta.pop("content_type", "application/json" if body is not None else "")
+        return self._client.generic(
+            method, self.base + path, data=data, content_type=content_type, **meta
+        )
+
+    def get(self, path: str, **meta: Any) -> Any:
+        """GET."""
+        return self.call("GET", path, **meta)
+
+    def post(self, path: str, body: Any = None, **meta: Any) -> Any:
+        """POST."""
+        return self.call("POST", path, body, **meta)
+
+    def patch(self, path: str, body: Any = None, **meta: Any) -> Any:
+        """PATCH."""
+        return self.call("PATCH", path, body, **meta)
+
+    def delete(self, path: str, **meta: Any) -> Any:
+        """DELETE."""
+        return self.call("DELETE", path, **meta)

@@ -1,0 +1,1 @@
+"""Keys, the guard and the limiter."""

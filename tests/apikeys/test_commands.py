@@ -1,0 +1,244 @@
+"""The key commands, as an operator or a script runs them."""
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.core.management import base
+from django.utils import timezone
+
+import manage
+from apikeys import lifecycle
+from apikeys.environments import Environment
+from apikeys.models import ApiKey, Event
+from tests.api import Caller
+from tests.factories import ACTOR, expire, issue, make_customer
+
+pytestmark = pytest.mark.django_db
+
+FIELDS = {
+    "id", "name", "environment", "status", "permissions", "customer_scope", "customers", "limits",
+    "networks", "expires_at", "last_used_at", "created_at",
+}  # fmt: skip
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run ``manage.py`` with arguments; return the exit code, stdout and stderr."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["manage.py", *arguments])
+        # A command closes the connection at its end; here the test's transaction lives on it.
+        monkeypatch.setattr(base.connections, "close_all", lambda: None)
+        capsys.readouterr()
+        try:
+            code = manage.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def test_a_key_is_made_and_printed_once_on_stdout(run: Run) -> None:
+    code, out, err = run("create_api_key", "Main site", "--environment", "staging")
+
+    assert code == 0
+    assert out.count("\n") == 1
+    assert out.strip() not in err
+    response = Caller(out.strip(), environment="staging").get("key")
+    assert response.json()["name"] == "Main site"
+
+
+def test_every_setting_can_be_given(run: Run) -> None:
+    customer = make_customer()
+    code, out, _ = run(
+        "create_api_key", "All", "--environment", "production", "--permission", "customers:read",
+        "--permission", "jobs:run", "--customer", str(customer.pk), "--per-minute", "5",
+        "--per-hour", "0", "--allow", "203.0.113.0/24", "--allow", "2001:db8::/32",
+        "--expires", "90d", "--json",
+    )  # fmt: skip
+
+    made = json.loads(out)
+    assert code == 0
+    assert set(made) == FIELDS | {"key"}
+    assert made["permissions"] == ["customers:read", "jobs:run"]
+    assert (made["customer_scope"], made["customers"]) == ("selected", [str(customer.pk)])
+    assert made["limits"] == {"minute": 5, "hour": 0, "day": 200_000}
+    assert made["networks"] == ["203.0.113.0/24", "2001:db8::/32"]
+    assert made["expires_at"].endswith("Z")
+    assert made["key"].startswith(f"lk_prod_{made['id']}_")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["Name"],
+        ["Name", "--environment", "moon"],
+        ["", "--environment", "production"],
+        ["Name", "--environment", "production", "--permission", "customers:delete"],
+        ["Name", "--environment", "production", "--customer", "x"],
+        ["Name", "--environment", "production", "--customer", str(uuid4())],
+        ["Name", "--environment", "production", "--per-minute", "-1"],
+        ["Name", "--environment", "production", "--per-minute", "lots"],
+        ["Name", "--environment", "production", "--allow", "10.0.0.1/8"],
+        ["Name", "--environment", "production", "--expires", "soon"],
+        ["Name", "--environment", "production", "--expires", "2020-01-01T00:00Z"],
+        ["Name", "--environment", "production", "--expires", "2099-01-01"],
+        ["Name", "--environment", "production", "--expires", "9999999d"],
+        ["Name", "--environment", "production", "--unknown"],
+        ["Two\nlines", "--environment", "production"],
+    ],
+)
+def test_bad_input_is_one_line_on_stderr_and_changes_nothing(
+    run: Run, arguments: list[str]
+) -> None:
+    code, out, err = run("create_api_key", *arguments)
+
+    assert (code, out) == (2, "")
+    assert err.strip().count("\n") == 0
+    assert err.strip()
+    assert not ApiKey.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show_api_key", "000000000000"],
+        ["regenerate_api_key", "000000000000"],
+        ["revoke_api_key", "000000000000"],
+        ["activate_api_key", "000000000000"],
+        ["update_api_key", "000000000000", "--name", "x"],
+        ["regenerate_api_key", "{key}", "--overlap", "8d"],
+        ["regenerate_api_key", "{key}", "--overlap", "soon"],
+        ["update_api_key", "{key}", "--per-minute", "x"],
+        ["update_api_key", "{key}", "--add-permission", "x"],
+        ["update_api_key", "{key}", "--environment", "staging"],
+        ["revoke_api_key", "{key}", "--reason", "x" * 501],
+        ["list_api_keys", "--status", "odd"],
+        ["list_api_keys", "--idle", "long"],
+    ],
+)
+def test_what_cannot_be_done_exits_2_and_leaves_no_event(run: Run, arguments: list[str]) -> None:
+    key = issue().key
+
+    code, out, err = run(*(argument.format(key=key.pk) for argument in arguments))
+
+    assert (code, out) == (2, "")
+    assert err.strip().count("\n") == 0
+    assert Event.objects.filter(key=key).count() == 1
+
+
+def test_keys_are_listed_by_what_is_asked(run: Run) -> None:
+    used = issue(name="Used").key
+    ApiKey.objects.filter(pk=used.pk).update(last_used_at=timezone.now())
+    idle = issue(name="Idle", environment=Environment.STAGING).key
+    old = timezone.now() - timedelta(days=100)
+    ApiKey.objects.filter(pk=idle.pk).update(created_at=old, last_used_at=old)
+    gone = issue(name="Gone").key
+    lifecycle.revoke(gone, actor=ACTOR)
+    over = issue(name="Over").key
+    expire(over)
+
+    def names(*arguments: str) -> set[str]:
+        return {row["name"] for row in json.loads(run("list_api_keys", "--json", *arguments)[1])}
+
+    assert names() == {"Used", "Idle", "Gone", "Over"}
+    assert names("--environment", "staging") == {"Idle"}
+    assert names("--status", "active") == {"Used", "Idle"}
+    assert names("--status", "inactive") == {"Gone"}
+    assert names("--status", "expired") == {"Over"}
+    assert names("--idle", "90d") == {"Idle"}
+
+
+def test_a_list_reads_as_a_table_and_cuts_nothing_off_in_a_pipe(run: Run) -> None:
+    name = "A name that is rather long for one column of a table on a narrow terminal"
+    key = issue(name=name, permissions=["licenses:manage", "jobs:run", "jobs:read"]).key
+
+    _, out, _ = run("list_api_keys")
+
+    assert name in out
+    assert key.pk in out
+    assert "License Management, Job Read +1" in out
+
+
+def test_a_key_is_shown_with_its_settings(run: Run) -> None:
+    key = issue(permissions=["telemetry:write"]).key
+
+    _, text, _ = run("show_api_key", key.pk)
+    _, as_json, _ = run("show_api_key", key.pk, "--json")
+
+    assert "Telemetry Write" in text
+    assert set(json.loads(as_json)) == FIELDS
+
+
+def test_regenerating_prints_the_new_key_once_and_stops_the_old(run: Run) -> None:
+    old = issue()
+
+    _, out, err = run("regenerate_api_key", old.key.pk)
+
+    assert out.strip() not in err
+    assert Caller(out.strip()).get("key").status_code == 200
+    assert Caller(old).get("key").status_code == 401
+
+
+def test_regenerating_with_an_overlap_keeps_the_old_one_going(run: Run) -> None:
+    old = issue()
+
+    _, out, _ = run("regenerate_api_key", old.key.pk, "--overlap", "1h", "--json")
+
+    assert json.loads(out)["key"].startswith(f"lk_prod_{old.key.pk}_")
+    assert Caller(old).get("key").status_code == 200
+
+
+def test_revoking_and_activating_are_safe_to_repeat(run: Run) -> None:
+    key = issue().key
+
+    codes = [run("revoke_api_key", key.pk, "--reason", "Lost")[0] for _ in range(2)]
+    reason = Event.objects.filter(key=key).latest("id").reason
+    codes += [run("activate_api_key", key.pk)[0] for _ in range(2)]
+
+    assert codes == [0, 0, 0, 0]
+    assert reason == "Lost"
+    assert [event.act for event in key.events.all()] == ["activated", "revoked", "created"]
+
+
+def update(run: Run, key: ApiKey, *arguments: str) -> Any:
+    code, out, err = run("update_api_key", key.pk, *arguments, "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_an_update_changes_what_is_named_and_nothing_else(run: Run) -> None:
+    key = issue(permissions=["customers:read", "jobs:read"], limit_minute=5).key
+
+    changed = update(
+        run, key, "--name", "New", "--add-permission", "jobs:run", "--remove-permission",
+        "jobs:read", "--per-minute", "default", "--per-day", "9", "--allow", "10.0.0.0/8",
+    )  # fmt: skip
+
+    assert changed["name"] == "New"
+    assert changed["permissions"] == ["customers:read", "jobs:run"]
+    assert changed["limits"] == {"minute": 600, "hour": 20_000, "day": 9}
+    assert changed["networks"] == ["10.0.0.0/8"]
+    assert update(run, key, "--allow", "any")["networks"] == []
+    assert (
+        update(run, key, "--expires", "2099-01-31T00:00Z")["expires_at"] == "2099-01-31T00:00:00Z"
+    )
+    assert update(run, key, "--expires", "never")["expires_at"] is None
+
+
+def test_an_event_names_the_operator_and_the_door(run: Run) -> None:
+    run("create_api_key", "Mine", "--environment", "production")
+
+    event = Event.objects.get()
+    assert event.door == "command"
+    assert event.actor_name

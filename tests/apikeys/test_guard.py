@@ -1,0 +1,316 @@
+"""What every endpoint does around its own work: order of checks, headers, the one error voice."""
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+from rest_framework.response import Response
+from rest_framework.test import APIRequestFactory
+
+from apikeys import lifecycle
+from apikeys.environments import Environment
+from apikeys.guard import problems
+from apikeys.guard.trace import Trace
+from apikeys.guard.views import GuardedView
+from apikeys.limiter import counters
+from apikeys.models import ApiKey
+from tests.api import Caller
+from tests.factories import ACTOR, issue
+
+pytestmark = pytest.mark.django_db
+
+
+def remaining(response: Any) -> dict[str, int]:
+    parts = [part.split(";") for part in response["RateLimit"].split(", ")]
+    return {name.strip('"'): int(left.removeprefix("r=")) for name, left, _ in parts}
+
+
+def test_a_good_answer_carries_the_policy_and_what_is_left() -> None:
+    response = Caller(issue(limit_minute=60, limit_hour=100, limit_day=1000)).get("key")
+
+    assert response["RateLimit-Policy"] == (
+        '"minute";q=60;w=60, "hour";q=100;w=3600, "day";q=1000;w=86400'
+    )
+    assert response["RateLimit"] == '"minute";r=59;t=60, "hour";r=99;t=3600, "day";r=999;t=86400'
+    assert response.json()["remaining"] == {"minute": 59, "hour": 99, "day": 999}
+    assert response.json()["limits"] == {"minute": 60, "hour": 100, "day": 1000}
+
+
+def test_past_a_limit_the_answer_names_the_windows_and_the_wait() -> None:
+    caller = Caller(issue(limit_minute=2, limit_hour=2))
+    statuses = [caller.get("key").status_code for _ in range(2)]
+
+    response = caller.get("key")
+
+    assert statuses == [200, 200]
+    assert response.status_code == 429
+    assert response.json()["code"] == "rate_limited"
+    assert response.json()["violated_policies"] == ["minute", "hour"]
+    assert 3590 <= int(response["Retry-After"]) <= 3600
+    assert remaining(response)["minute"] == 0
+
+
+def test_a_blocked_key_is_told_so() -> None:
+    response = Caller(issue(limit_day=0)).get("key")
+
+    assert response.status_code == 429
+    assert response.json()["violated_policies"] == ["day"]
+
+
+def test_what_uses_nothing_up_and_what_counts() -> None:
+    issued = issue(networks=["10.0.0.0/8"], limit_minute=100)
+    key, inside = issued.key, Caller(issued)
+    outside = Caller(issued, REMOTE_ADDR="192.0.2.1")
+
+    assert remaining(outside.get("key"))["minute"] == 100
+    assert remaining(inside.get("key"))["minute"] == 99
+    assert Caller(issued, environment="staging").get("key").status_code == 401
+    for response, status in [
+        (inside.get("customers"), 403),
+        (inside.get("nowhere"), 404),
+        (inside.delete("key"), 405),
+        (inside.get("key", HTTP_ACCEPT="text/html"), 406),
+        (inside.get("key?x=1"), 400),
+    ]:
+        assert response.status_code == status
+    assert remaining(inside.get("key"))["minute"] == 93
+    lifecycle.update(key, actor=ACTOR, limit_minute=1)
+    assert inside.get("key").status_code == 429
+    lifecycle.update(key, actor=ACTOR, limit_minute=100)
+    assert remaining(inside.get("key"))["minute"] == 92
+
+
+def test_the_limit_comes_before_the_permission() -> None:
+    caller = Caller(issue(limit_minute=1))
+
+    assert [caller.get("customers").status_code for _ in range(2)] == [403, 429]
+
+
+def test_a_missing_permission_is_named_and_the_object_does_not_matter() -> None:
+    response = Caller(issue(permissions=["customers:write"])).get("customers")
+    absent = Caller(issue()).get("customers/01a20788-3a4a-7000-9d64-4c64e6723ee9")
+
+    assert response.status_code == absent.status_code == 403
+    assert response.json()["code"] == "permission_denied"
+    assert response.json()["required_permission"] == "customers:read"
+    assert 'error="insufficient_scope"' in response["WWW-Authenticate"]
+    assert response.json()["detail"] == absent.json()["detail"]
+
+
+def test_a_narrowed_permission_binds_on_the_next_request() -> None:
+    issued = issue(permissions=["customers:read"])
+    caller = Caller(issued)
+    assert caller.get("customers").status_code == 200
+
+    lifecycle.update(issued.key, actor=ACTOR, permissions=[])
+
+    assert caller.get("customers").status_code == 403
+
+
+def test_a_method_that_is_not_there_is_405_with_those_that_are() -> None:
+    response = Caller(issue()).delete("key")
+
+    assert response.status_code == 405
+    assert response.json()["code"] == "method_not_allowed"
+    assert response["Allow"] == "GET, HEAD, OPTIONS"
+
+
+def test_head_is_get_without_a_body_and_options_names_the_methods() -> None:
+    caller = Caller(issue())
+
+    head, options = caller.call("HEAD", "key"), caller.call("OPTIONS", "customers")
+
+    assert (head.status_code, head.content) == (200, b"")
+    assert "RateLimit" in head
+    assert (options.status_code, options["Allow"]) == (204, "GET, HEAD, OPTIONS, POST")
+    assert Caller().call("OPTIONS", "customers").status_code == 401
+
+
+@pytest.mark.parametrize("path", ["nowhere", "customers/", "customers/x/y", "", "key/%00"])
+def test_a_path_that_is_nothing_needs_a_key_and_is_404(path: str) -> None:
+    with_key, without = Caller(issue()).get(path), Caller().get(path)
+
+    assert (with_key.status_code, with_key.json()["code"]) == (404, "not_found")
+    assert without.status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/", "/api/nowhere", "/api/test/v1/key", "/api/production/v2/key", "/api/production/"],
+)
+def test_an_address_outside_every_environment_is_404_in_the_same_voice(path: str) -> None:
+    response = Client().get(path)
+
+    assert response.status_code == 404
+    assert response["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] == "not_found"
+
+
+def test_an_environment_this_deployment_does_not_serve_is_404(settings: Any) -> None:
+    settings.API_ENVIRONMENTS = ["production"]
+
+    response = Caller(issue(environment=Environment.STAGING), environment="staging").get("key")
+
+    assert response.status_code == 404
+
+
+def test_a_host_that_is_not_served_is_told_so_as_a_problem() -> None:
+    response = Caller(issue()).get("key", HTTP_HOST="evil.example")
+
+    assert response.status_code == 400
+    assert response["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_nothing_under_the_api_is_a_page_even_while_debugging(settings: Any, debug: bool) -> None:
+    settings.DEBUG = debug
+
+    for path in ("/api/x", "/api/production/v1/x", "/api/%ff"):
+        assert Client().get(path)["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("accept", ["application/json", "*/*", "application/*", "text/x;q=.5, */*"])
+def test_json_is_answered_to_whoever_takes_it(accept: str) -> None:
+    assert Caller(issue()).get("key", HTTP_ACCEPT=accept).status_code == 200
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/xml", "nonsense"])
+def test_json_is_not_answered_to_whoever_does_not(accept: str) -> None:
+    response = Caller(issue()).get("key", HTTP_ACCEPT=accept)
+
+    assert (response.status_code, response.json()["code"]) == (406, "not_acceptable")
+
+
+def writer() -> Caller:
+    return Caller(issue(permissions=["customers:read", "customers:write"]))
+
+
+def test_a_body_that_is_not_json_by_its_type_is_415() -> None:
+    response = writer().post(
+        "customers", b"name=x", content_type="application/x-www-form-urlencoded"
+    )
+
+    assert (response.status_code, response.json()["code"]) == (415, "unsupported_media_type")
+
+
+def test_a_body_over_the_limit_is_413(settings: Any) -> None:
+    settings.MAX_BODY_BYTES = 100
+    exact = json.dumps({"name": "x"}).encode().ljust(100)
+
+    fits, over = writer().post("customers", exact), writer().post("customers", exact + b" ")
+
+    assert fits.status_code == 201
+    assert (over.status_code, over.json()["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ([], "body"),
+        ("text", "body"),
+        ({}, "name"),
+        ({"name": None}, "name"),
+        ({"name": 5}, "name"),
+        ({"name": "x", "colour": "red"}, "colour"),
+        ({"name": "x", "environment": "staging"}, "environment"),
+        ({"name": "x", "email": "nope"}, "email"),
+        ({"name": "x", "status": "closed"}, "status"),
+        ({"name": "x", "metadata": []}, "metadata"),
+        ({"name": "x", "metadata": {"a": "b" * 9000}}, "metadata"),
+    ],
+)
+def test_a_field_that_does_not_fit_is_named(body: Any, field: str) -> None:
+    response = writer().post("customers", body)
+
+    assert response.status_code == 400
+    assert response.json()["code"] == "validation_failed"
+    assert [error["field"] for error in response.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "limit"),
+        ("limit=201", "limit"),
+        ("limit=x", "limit"),
+        ("limit=1&limit=2", "limit"),
+        ("cursor=nonsense", "cursor"),
+        ("cursor=%00", "cursor"),
+        ("colour=red", "colour"),
+        ("status=closed", "status"),
+        ("created_after=yesterday", "created_after"),
+        ("name=%00", "name"),
+        ("format=json", "format"),
+    ],
+)
+def test_a_query_that_does_not_fit_is_named(query: str, field: str) -> None:
+    response = writer().get(f"customers?{query}")
+
+    assert response.status_code == 400
+    assert [error["field"] for error in response.json()["errors"]] == [field]
+
+
+def test_a_defect_is_a_problem_without_its_cause() -> None:
+    class Broken(GuardedView):
+        def initial(self, *args: Any, **kwargs: Any) -> None:
+            raise RuntimeError("the secret cause")
+
+        def get(self, request: Any) -> Response:
+            return Response()
+
+    request = APIRequestFactory().get("/api/production/v1/broken")
+    request.trace = Trace("01a20788-3a4a-7000-9d64-4c64e6723ee9")
+    response = Broken.as_view()(request, environment="production")
+    response.render()
+
+    assert response.status_code == 500
+    assert b"secret cause" not in response.content
+    assert json.loads(response.content)["code"] == "internal_error"
+
+
+def test_a_view_that_names_no_permission_is_refused() -> None:
+    issued = issue(permissions=["customers:read"])
+
+    class Unnamed(GuardedView):
+        def get(self, request: Any, environment: str) -> Response:
+            return Response({"leaked": True})
+
+    headers = {"HTTP_AUTHORIZATION": f"Bearer {issued.credential}"}
+    request = APIRequestFactory().get("/api/production/v1/unnamed", **headers)
+    request.trace = Trace("01a20788-3a4a-7000-9d64-4c64e6723ee9")
+    response = Unnamed.as_view()(request, environment="production")
+
+    assert response.status_code == 403
+
+
+def test_every_answer_carries_an_id_of_its_own_that_sorts_by_time() -> None:
+    ids = [Client().get("/healthz")["X-Request-ID"] for _ in range(20)]
+
+    assert ids == sorted(set(ids))
+
+
+def test_no_answer_may_be_kept_by_a_cache() -> None:
+    assert Caller(issue()).get("key")["Cache-Control"] == "no-store"
+
+
+def test_a_problem_has_the_members_of_rfc_9457() -> None:
+    body = Caller().get("key").json()
+
+    assert set(body) == {"type", "title", "status", "detail", "code", "request_id"}
+    assert set(problems.CODES) >= {body["code"]}
+
+
+def test_one_good_request_is_one_counter_operation(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    store = counters()
+    for name in ("hit", "peek"):
+        real = getattr(store, name)
+        monkeypatch.setattr(
+            store, name, lambda *a, real=real, name=name: (calls.append(name), real(*a))[1]
+        )
+
+    Caller(issue()).get("key")
+
+    assert calls == ["hit"]
+    assert ApiKey.objects.exists()

@@ -1,0 +1,297 @@
+"""What every store of the limiter does, alike."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from apikeys.limiter.store import MICROSECONDS, NEVER, SLOTS, Window
+from tests.apikeys.limiter_stores import Clocked, clocked, file_store, redis_store
+
+__all__ = ["clocked", "file_store", "redis_store"]
+
+MINUTE, HOUR = 60 * MICROSECONDS, 3600 * MICROSECONDS
+ANYTHING = Window("day", 1_000_000, 86_400)
+
+
+def windows(minute: int, hour: int = 1_000_000) -> tuple[Window, ...]:
+    return (Window("minute", minute, 60), Window("hour", hour, 3600), ANYTHING)
+
+
+def admitted(clocked: Clocked, asked: int, limits: tuple[Window, ...]) -> int:
+    return sum(clocked.store.hit(clocked.subject, limits).is_admitted for _ in range(asked))
+
+
+def test_exactly_the_limit_is_admitted(clocked: Clocked) -> None:
+    assert admitted(clocked, 12, windows(10)) == 10
+
+
+def test_a_window_rolls_and_does_not_restart(clocked: Clocked) -> None:
+    # Nine at the end of a calendar minute, and one before: a fixed window would admit ten more
+    # right after its edge.
+    admitted(clocked, 1, windows(10))
+    clocked.advance(50 * MICROSECONDS)
+    admitted(clocked, 9, windows(10))
+
+    clocked.advance(10 * MICROSECONDS)
+
+    assert admitted(clocked, 10, windows(10)) == 1
+
+
+def test_an_admission_counts_for_exactly_the_window(clocked: Clocked) -> None:
+    admitted(clocked, 1, windows(1))
+
+    clocked.advance(MINUTE - 1)
+    before = admitted(clocked, 1, windows(1))
+    clocked.advance(1)
+    after = admitted(clocked, 1, windows(1))
+
+    assert (before, after) == (0, 1)
+
+
+def test_a_refusal_consumes_nothing_in_any_window(clocked: Clocked) -> None:
+    limits = windows(2, hour=5)
+    admitted(clocked, 2, limits)
+    for _ in range(20):
+        clocked.store.hit(clocked.subject, limits)
+
+    clocked.advance(MINUTE)
+    decision = clocked.store.hit(clocked.subject, limits)
+
+    assert decision.is_admitted
+    assert list(decision.remaining[:2]) == [1, 2]
+
+
+def test_all_windows_decide_together(clocked: Clocked) -> None:
+    limits = windows(5, hour=7)
+    admitted(clocked, 5, limits)
+    clocked.advance(MINUTE)
+    admitted(clocked, 2, limits)
+
+    decision = clocked.store.hit(clocked.subject, limits)
+
+    assert decision.violated == ["hour"]
+    assert list(decision.remaining[:2]) == [3, 0]
+
+
+def test_a_wait_is_the_smallest_after_which_a_request_passes(clocked: Clocked) -> None:
+    limits = windows(3)
+    for _ in range(3):
+        admitted(clocked, 1, limits)
+        clocked.advance(7 * MICROSECONDS)
+    wait = clocked.store.hit(clocked.subject, limits).waits[0]
+
+    clocked.advance(wait - 1)
+    too_early = clocked.store.peek(clocked.subject, limits).is_admitted
+    clocked.advance(1)
+    in_time = clocked.store.hit(clocked.subject, limits).is_admitted
+
+    assert wait == MINUTE - 21 * MICROSECONDS
+    assert (too_early, in_time) == (False, True)
+
+
+def test_retry_after_waits_for_the_slowest_window(clocked: Clocked) -> None:
+    limits = windows(2, hour=2)
+    admitted(clocked, 2, limits)
+
+    assert clocked.store.hit(clocked.subject, limits).retry_after == 3600
+
+
+def test_a_lowered_limit_binds_at_once_and_waits_for_enough_to_leave(clocked: Clocked) -> None:
+    for _ in range(10):
+        admitted(clocked, 1, windows(20))
+        clocked.advance(MICROSECONDS)
+
+    decision = clocked.store.hit(clocked.subject, windows(4))
+
+    assert not decision.is_admitted
+    assert decision.remaining[0] == 0
+    # Seven of ten have to leave; the seventh came six seconds after the first.
+    assert decision.waits[0] == MINUTE - 4 * MICROSECONDS
+
+
+def test_a_raised_limit_counts_what_was_admitted_before(clocked: Clocked) -> None:
+    admitted(clocked, 5, windows(5))
+
+    assert admitted(clocked, 10, windows(8)) == 3
+
+
+def test_a_limit_of_nothing_blocks_and_names_no_end(clocked: Clocked) -> None:
+    decision = clocked.store.hit(clocked.subject, windows(0))
+
+    assert not decision.is_admitted
+    assert decision.waits[0] == NEVER
+    assert decision.violated == ["minute"]
+
+
+def test_looking_counts_nothing(clocked: Clocked) -> None:
+    for _ in range(5):
+        assert clocked.store.peek(clocked.subject, windows(1)).is_admitted
+
+    assert admitted(clocked, 2, windows(1)) == 1
+
+
+def test_the_reset_is_when_the_oldest_admission_leaves(clocked: Clocked) -> None:
+    admitted(clocked, 1, windows(10))
+    clocked.advance(18 * MICROSECONDS)
+
+    decision = clocked.store.hit(clocked.subject, windows(10))
+
+    assert (decision.remaining[0], decision.resets[0]) == (8, MINUTE - 18 * MICROSECONDS)
+
+
+@pytest.mark.parametrize("hour", [1_000_000, 50])
+def test_admissions_that_share_a_slot_leave_with_the_last_of_them(
+    clocked: Clocked, hour: int
+) -> None:
+    limits = windows(100, hour)
+    admitted(clocked, 1, limits)
+    clocked.advance(MICROSECONDS // 2)
+
+    decision = clocked.store.hit(clocked.subject, limits)
+
+    assert (decision.remaining[0], decision.resets[0]) == (98, MINUTE)
+
+
+def test_subjects_do_not_share(clocked: Clocked) -> None:
+    admitted(clocked, 5, windows(5))
+
+    assert clocked.store.hit(clocked.subject + "x", windows(5)).is_admitted
+
+
+def test_a_clock_set_back_a_little_forgives_nothing(clocked: Clocked) -> None:
+    admitted(clocked, 5, windows(5))
+    clocked.advance(-30 * MICROSECONDS)
+
+    assert admitted(clocked, 1, windows(5)) == 0
+
+
+def test_a_clock_that_was_an_hour_ahead_does_not_lock_anyone_out(clocked: Clocked) -> None:
+    clocked.advance(HOUR)
+    admitted(clocked, 5, windows(5))
+    clocked.advance(-HOUR)
+
+    assert admitted(clocked, 5, windows(5)) == 5
+
+
+def test_a_large_window_is_never_over_and_hardly_late(clocked: Clocked) -> None:
+    limit = 600
+    limits = windows(limit)
+    assert admitted(clocked, limit + 5, limits) == limit
+
+    clocked.advance(MINUTE - 1)
+    too_early = admitted(clocked, 1, limits)
+    clocked.advance(1 + MINUTE // SLOTS)
+
+    assert too_early == 0
+    assert admitted(clocked, limit + 5, limits) == limit
+
+
+def test_one_sweep_forgets_only_what_has_passed(file_store: Clocked) -> None:
+    limits = (Window("minute", 5, 60),)
+    file_store.store.hit("old", limits)
+    file_store.advance(2 * MINUTE)
+    file_store.store.hit("new", limits)
+
+    swept = file_store.store.sweep()
+
+    assert swept == 1
+    assert file_store.store.peek("new", limits).remaining[0] == 4
+
+
+def test_of_threads_that_come_at_once_exactly_the_limit_passes(clocked: Clocked) -> None:
+    start = threading.Barrier(8)
+
+    def ask(_: int) -> int:
+        start.wait()
+        return admitted(clocked, 25, windows(50))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(ask, range(8))) == 50
+
+
+steps = st.lists(
+    st.one_of(
+        st.integers(0, 3 * MICROSECONDS),
+        st.integers(0, MINUTE),
+        st.sampled_from([0, 1, MINUTE - 1, MINUTE, MINUTE + 1, HOUR]),
+    ),
+    max_size=60,
+)
+same_fixture = hypothesis_settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+def counted(times: list[int], now: int, span: int) -> int:
+    return sum(time > now - span for time in times)
+
+
+@same_fixture
+@given(steps=steps, minute=st.integers(0, 8), hour=st.integers(0, 20))
+def test_small_windows_decide_as_the_exact_model_does(
+    clocked: Clocked, steps: list[int], minute: int, hour: int
+) -> None:
+    fresh(clocked)
+    limits = windows(minute, hour)
+    times: list[int] = []
+    for step in steps:
+        clocked.advance(step)
+        before = [counted(times, clocked.now, window.seconds * MICROSECONDS) for window in limits]
+        fits = all(count < window.limit for count, window in zip(before, limits, strict=True))
+
+        decision = clocked.store.hit(clocked.subject, limits)
+
+        assert decision.is_admitted == fits
+        times += [clocked.now] if fits else []
+        after = [counted(times, clocked.now, window.seconds * MICROSECONDS) for window in limits]
+        assert list(decision.remaining) == [
+            max(0, window.limit - count) for count, window in zip(after, limits, strict=True)
+        ]
+        if not fits and minute and hour:
+            clocked.set(clocked.now + max(decision.waits) - 1)
+            assert not clocked.store.peek(clocked.subject, limits).is_admitted
+            clocked.advance(1)
+            assert clocked.store.peek(clocked.subject, limits).is_admitted
+
+
+@same_fixture
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 20 * MICROSECONDS), st.integers(1, 60)), max_size=25),
+    limits=st.lists(st.integers(SLOTS - 5, 150), min_size=25, max_size=25),
+)
+def test_large_windows_never_admit_more_than_the_limit_in_any_rolling_span(
+    clocked: Clocked, steps: list[tuple[int, int]], limits: list[int]
+) -> None:
+    fresh(clocked)
+    times: list[int] = []
+    for (step, burst), limit in zip(steps, limits, strict=False):
+        clocked.advance(step)
+        for _ in range(burst):
+            clocked.advance(997)
+            room = counted(times, clocked.now, MINUTE) < limit
+            surely = counted(times, clocked.now, MINUTE + MINUTE // SLOTS) < limit
+
+            decision = clocked.store.hit(clocked.subject, windows(limit))
+
+            assert decision.is_admitted <= room
+            assert decision.is_admitted >= surely
+            times += [clocked.now] if decision.is_admitted else []
+
+
+def fresh(clocked: Clocked) -> None:
+    """Start an example with a subject and a time of its own."""
+    clocked.subject += "'"
+    clocked.advance(48 * HOUR)
+
+
+@pytest.mark.parametrize("seconds", [1, 60])
+def test_a_ping_counts_for_nobody(clocked: Clocked, seconds: int) -> None:
+    clocked.store.ping()
+
+    assert admitted(clocked, 1, (Window("any", 1, seconds),)) == 1

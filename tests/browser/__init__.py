@@ -1,0 +1,1 @@
+"""The admin, driven in a real browser."""

@@ -1,0 +1,1 @@
+"""Settings, serving and the shape of the whole."""

@@ -1,0 +1,1 @@
+"""The promises of the README, in their short form."""
