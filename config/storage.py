@@ -23,7 +23,7 @@ POSTGRESQL_ENGINE = "django.db.backends.postgresql"
 # can afford to wait for its turn.
 WEB_BUSY_SECONDS = 1.2
 BUSY_SECONDS = 10.0
-POOL_TIMEOUT_SECONDS = 1.0
+POOL_TIMEOUT_SECONDS = 0.6
 STATEMENT_TIMEOUT_SECONDS = 30
 SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
@@ -42,7 +42,7 @@ def database(url: str, folder: Path, *, threads: int, is_web: bool) -> Settings:
     if config["ENGINE"] == SQLITE_ENGINE and config.get("NAME"):
         return _sqlite(config, WEB_BUSY_SECONDS if is_web else BUSY_SECONDS)
     if config["ENGINE"] == POSTGRESQL_ENGINE and config.get("NAME"):
-        return _postgresql(config, threads)
+        return _postgresql(config, threads if is_web else None)
     raise refuse(
         "DATABASE_URL",
         "is not the address of a PostgreSQL database",
@@ -87,7 +87,17 @@ def _sqlite(config: Settings, busy_seconds: float) -> Settings:
     }
 
 
-def _postgresql(config: Settings, threads: int) -> Settings:
+def _postgresql(config: Settings, web_threads: int | None) -> Settings:
+    pool: Settings = {
+        "connection_class": GuardConnection,
+        "timeout": POOL_TIMEOUT_SECONDS,
+        "reconnect_timeout": POOL_TIMEOUT_SECONDS,
+    }
+    if web_threads is None:
+        pool |= {"min_size": 1, "max_size": 10, "timeout": 2.0}
+    else:
+        # A connection for each thread, so nobody waits for one unless the server is gone.
+        pool |= {"min_size": web_threads, "max_size": web_threads + 1}
     return config | {
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
@@ -95,12 +105,6 @@ def _postgresql(config: Settings, threads: int) -> Settings:
             **config.get("OPTIONS", {}),
             "connect_timeout": 2,
             "options": f"-c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s",
-            "pool": {
-                "connection_class": GuardConnection,
-                "min_size": 1,
-                "max_size": threads + 1,
-                "timeout": POOL_TIMEOUT_SECONDS,
-                "reconnect_timeout": POOL_TIMEOUT_SECONDS,
-            },
+            "pool": pool,
         },
     }

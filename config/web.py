@@ -14,6 +14,9 @@ from config.processes import end_with_parent
 
 KILL_AFTER_SECONDS = 10
 
+# Read by the settings, which web processes inherit from this one.
+os.environ["LATCHKEY_ROLE"] = "web"
+
 
 def load_application(target: str) -> Any:
     """Load the application in a web process, which must not outlive the server."""

@@ -1,5 +1,6 @@
 """The WSGI application, behind what has to be settled before Django sees a request."""
 
+import contextlib
 import gc
 import os
 from collections.abc import Callable, Iterable
@@ -11,10 +12,19 @@ os.environ["LATCHKEY_ROLE"] = "web"
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from django.db import connection
+from psycopg_pool import PoolTimeout
 
 from apikeys.addresses import is_trusted
 
 _django = get_wsgi_application()
+
+# Connections are made before the first request needs one; a server that is down is found out
+# by the requests themselves.
+_pool = getattr(connection, "pool", None)
+if _pool is not None:
+    with contextlib.suppress(PoolTimeout):
+        _pool.open(wait=True, timeout=1.0)
 
 # What is loaded by now stays loaded: the collector need not walk it again and again, and the
 # default of 700 objects between two walks is less than one request makes.

@@ -3,52 +3,41 @@
 import os
 import shutil
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.conf import settings
 
-from tests.servers import Missing, Postgres, Redis, Server, running
-
-# Set by .ci/run: what is missing there is a failure, never a skip.
-REQUIRES_ALL = bool(os.environ.get("LATCHKEY_TESTS_REQUIRE_ALL"))
-SERVICES = {
-    "PostgreSQL": "apt-get install postgresql",
-    "Redis": "apt-get install redis-server",
-    "nginx": "apt-get install nginx",
-    "Chromium": "apt-get install chromium",
-}
-_missing: set[str] = set()
-
-
-def missing(service: str) -> None:
-    """Skip the test for want of a service, or fail where all must run."""
-    _missing.add(service)
-    if REQUIRES_ALL:
-        pytest.fail(f"{service} is missing")
-    pytest.skip(f"{service} is missing")
-
-
-def start(service: str, server: type[Server]) -> Iterator[Any]:
-    """Run a server for the session."""
-    try:
-        server.find()
-    except Missing:
-        missing(service)
-    with running(server()) as started:
-        yield started
+from tests.latchkey import Latchkey
+from tests.servers import Postgres, Redis, running
+from tests.services import REMEDIES, available, missing
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL of its own."""
-    yield from start("PostgreSQL", Postgres)
+    with running(available(Postgres)) as started:
+        yield cast(Postgres, started)
 
 
 @pytest.fixture(scope="session")
 def redis() -> Iterator[Redis]:
     """A Redis of its own."""
-    yield from start("Redis", Redis)
+    with running(available(Redis)) as started:
+        yield cast(Redis, started)
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def latchkey(request: pytest.FixtureRequest) -> Iterator[Latchkey]:
+    """The product running on each storage pair: files alone, and PostgreSQL with Redis."""
+    where: dict[str, str] = {}
+    if request.param == "postgres":
+        where = {
+            "database": request.getfixturevalue("postgres").new_database(),
+            "redis": request.getfixturevalue("redis").url,
+        }
+    with running(Latchkey(**where)) as started:
+        yield cast(Latchkey, started)
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +68,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Close with a line for each service that was missing."""
     skipped = terminalreporter.stats.get("skipped", [])
     reasons = {str(report.longrepr[2]) for report in skipped if isinstance(report.longrepr, tuple)}
-    for service, remedy in SERVICES.items():
+    for service, remedy in REMEDIES.items():
         if any(f"{service} is missing" in reason for reason in reasons):
             terminalreporter.write_line(
                 f"{service} is missing, so its tests did not run. Install it with `{remedy}`."

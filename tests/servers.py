@@ -6,6 +6,7 @@ They can be stopped, frozen and killed without touching anything else on the mac
 import contextlib
 import getpass
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -14,6 +15,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import psycopg
 
 START_SECONDS = 30
 
@@ -143,6 +146,14 @@ class Postgres(Server):
             user=user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder,
         )  # fmt: skip
         wait_until(self._answers)
+
+    def new_database(self) -> str:
+        """Make an empty database; return its address."""
+        name = f"test{secrets.token_hex(4)}"
+        address = f"host=127.0.0.1 port={self.port} user=latchkey dbname=postgres"
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.url.replace("/postgres", f"/{name}")
 
     def stop(self, signal_number: int = signal.SIGINT) -> None:
         """Stop it at once: SIGINT is PostgreSQL's fast shutdown."""

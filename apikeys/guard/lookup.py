@@ -10,10 +10,17 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    OperationalError,
+    connections,
+    transaction,
+)
 from django.db.models.base import ModelState
 
 from apikeys.models import ApiKey, SecretVersion
+from apikeys.pause import Pause
 from apikeys.peppers import Peppers
 
 Reader = Callable[[Any], Any] | None
@@ -103,20 +110,26 @@ def _compiled() -> _Compiled:
     return _Compiled()
 
 
+_pause = Pause()
+
+
 def find(key_id: str) -> tuple[ApiKey | None, list[Proof]]:
     """Return the key and its secrets; None and none for an unknown key id."""
     database = connections[DEFAULT_DB_ALIAS]
     query = _compiled()
-    if database.connection is None:
-        database.ensure_connection()
+    if database.connection is None and _pause.is_on:
+        raise OperationalError("the database did not answer a moment ago")
     parameters = (*query.before, key_id, *query.after)
     try:
+        if database.connection is None:
+            database.ensure_connection()
         # The driver itself: Django's cursor is made for every kind of use, this for one query.
         if database.vendor == "postgresql":
             rows = database.connection.select(query.sql, parameters)
         else:
             rows = database.connection.execute(query.sql, parameters).fetchall()
     except Exception:
+        _pause.start()
         with database.wrap_database_errors:
             raise
     if not rows:

@@ -115,12 +115,15 @@ def handle_exception(exc: Exception, context: dict[str, Any]) -> Response:
     trace.code = problem.code
     if problem.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log_failure(trace.request_id, exc)
-    return Response(
+    response = Response(
         problem.body(trace.request_id),
         status=problem.status_code,
         headers=problem.headers,
         content_type=MEDIA_TYPE,
     )
+    # Said above with its cause; Django would say it once more without.
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
 
 
 def respond(request: HttpRequest, problem: Problem) -> HttpResponse:

@@ -15,6 +15,7 @@ from typing import Any
 from apikeys.limiter.store import CountersUnavailable, Decision, Window
 from apikeys.limiter.windows import decide
 from apikeys.limits import MOST
+from apikeys.pause import Pause
 
 BUSY_SECONDS = 0.7
 SWEEP_ROWS = 500
@@ -42,6 +43,7 @@ class CounterFile:
         self._path = path
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._pause = Pause()
         self._windows: Sequence[Window] = ()
         self._decision: Decision | None = None
         # A connection taken through a fork corrupts the file.
@@ -131,6 +133,8 @@ class _Turn:
 
     def __enter__(self) -> sqlite3.Connection:
         file = self._file
+        if file._pause.is_on:
+            raise CountersUnavailable("the counter file could not be used a moment ago")
         if not file._lock.acquire(timeout=BUSY_SECONDS):
             raise CountersUnavailable("the counter file is busy")
         try:
@@ -143,11 +147,13 @@ class _Turn:
 
     def __exit__(self, kind: Any, error: BaseException | None, *_: object) -> None:
         file = self._file
-        if error is not None and file._connection is not None:
-            # Opened again at the next request: a file that was replaced or a disk that was
-            # full must not need a restart.
-            file._connection.close()
-            file._connection = None
+        if error is not None:
+            # Opened again later: a file that was replaced or a disk that was full must not
+            # need a restart.
+            if file._connection is not None:
+                file._connection.close()
+                file._connection = None
+            file._pause.start()
         file._lock.release()
         if isinstance(error, sqlite3.Error):
             raise CountersUnavailable(f"the counter file: {error}") from error

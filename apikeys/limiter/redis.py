@@ -4,7 +4,6 @@ import hashlib
 import threading
 from collections.abc import Sequence
 from importlib.resources import files
-from time import monotonic
 from typing import Any
 
 from redis import ConnectionPool
@@ -13,12 +12,18 @@ from redis.connection import ConnectionInterface
 from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
-from apikeys.limiter.store import MOST_BACKWARD, NEVER, SLOTS, CountersUnavailable, Decision, Window
+from apikeys.limiter.store import (
+    MOST_BACKWARD,
+    NEVER,
+    SLOTS,
+    CountersUnavailable,
+    Decision,
+    Window,
+)
 from apikeys.limits import MOST
+from apikeys.pause import Pause
 
 TIMEOUT_SECONDS = 0.7
-# After a failure the next callers are told at once instead of waiting one by one.
-PAUSE_SECONDS = 0.5
 PREFIX = "latchkey:"
 
 
@@ -37,7 +42,7 @@ class RedisCounters:
         self._script = files("apikeys.limiter").joinpath("hit.lua").read_text("utf-8")
         # How Redis names a script (the EVALSHA command's documentation); not for security.
         self._digest = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()
-        self._paused_until = 0.0
+        self._pause = Pause()
 
     def hit(self, subject: str, windows: Sequence[Window]) -> Decision:
         """Admit one request of ``subject`` in every window, or in none."""
@@ -64,7 +69,7 @@ class RedisCounters:
         return Decision(windows, answer[:number], answer[number : 2 * number], answer[2 * number :])
 
     def _run(self, subject: str, arguments: list[int]) -> list[int]:
-        if monotonic() < self._paused_until:
+        if self._pause.is_on:
             raise CountersUnavailable("Redis did not answer a moment ago")
         try:
             connection = self._connected()
@@ -74,7 +79,7 @@ class RedisCounters:
                 return self._ask(connection, "EVAL", self._script, 1, subject, *arguments)
         except (RedisError, OSError) as error:
             self._forget()
-            self._paused_until = monotonic() + PAUSE_SECONDS
+            self._pause.start()
             raise CountersUnavailable(f"Redis: {error}") from error
 
     def _connected(self) -> ConnectionInterface:
@@ -87,11 +92,18 @@ class RedisCounters:
             connection = self._pool.make_connection()
             connection.connect()
             self._local.connection = connection
-        elif connection.can_read(0):
-            # Nothing was asked, so this is the end of the stream.
+        elif self._is_closed(connection):
             connection.disconnect()
             connection.connect()
         return connection
+
+    @staticmethod
+    def _is_closed(connection: ConnectionInterface) -> bool:
+        try:
+            # Nothing was asked, so whatever is there to read is the end.
+            return bool(connection.can_read(0))
+        except (RedisError, OSError):
+            return True
 
     def _forget(self) -> None:
         """Hang up: an answer that comes late must not be taken for the next one."""

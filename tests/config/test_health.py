@@ -1,0 +1,28 @@
+"""Health: alive, and able to serve."""
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from jobs.models import Worker
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_process_that_answers_is_alive() -> None:
+    assert Client().get("/healthz").json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize(("silence", "status"), [(5, 200), (60, 503)])
+def test_it_is_ready_while_a_worker_says_that_it_lives(silence: int, status: int) -> None:
+    seen = timezone.now() - timedelta(seconds=silence)
+    Worker.objects.create(host="here", pid=1, seen_at=seen)
+
+    response = Client().get("/readyz")
+
+    assert response.status_code == status
+    assert response.json()["checks"]["database"] == "ok"
+    assert response.json()["checks"]["counters"] == "ok"
+    assert (response.json()["checks"]["worker"] == "ok") == (status == 200)

@@ -1,0 +1,268 @@
+"""The product running: what a new user does first, and what an operator fears."""
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.latchkey import Latchkey
+from tests.servers import free_port, listens, running, wait_until
+
+
+def test_the_first_calls_of_a_new_user(latchkey: Latchkey) -> None:
+    made = latchkey.create_key("--per-minute", "4", environment="staging")
+    with latchkey.caller(made["key"]) as api:
+        own = api.get("/api/staging/v1/key")
+        elsewhere = api.get("/api/production/v1/key")
+        forbidden = api.get("/api/staging/v1/customers")
+        for _ in range(2):
+            api.get("/api/staging/v1/key")
+        limited = api.get("/api/staging/v1/key")
+        latchkey.manage("update_api_key", made["id"], "--per-minute", "100")
+        raised = api.get("/api/staging/v1/key")
+        latchkey.manage("revoke_api_key", made["id"])
+        revoked = api.get("/api/staging/v1/key")
+
+    assert own.status_code == 200
+    assert own.headers["ratelimit"].startswith('"minute";r=3;t=60, ')
+    assert (elsewhere.status_code, elsewhere.json()["code"]) == (401, "environment_mismatch")
+    assert (forbidden.status_code, forbidden.json()["code"]) == (403, "permission_denied")
+    assert limited.status_code == 429
+    assert 0 < int(limited.headers["retry-after"]) <= 60
+    assert raised.status_code == 200
+    assert (revoked.status_code, revoked.json()["code"]) == (401, "key_revoked")
+
+
+def test_a_repeated_header_is_more_than_one_credential(latchkey: Latchkey) -> None:
+    key = latchkey.create_key()["key"]
+    pairs = [("X-API-Key", key), ("X-API-Key", key)]
+
+    response = httpx.get(f"{latchkey.url}/api/production/v1/key", headers=pairs)
+
+    assert (response.status_code, response.json()["code"]) == (400, "multiple_credentials")
+
+
+def test_a_body_may_be_sent_in_chunks(latchkey: Latchkey) -> None:
+    key = latchkey.create_key("--permission", "customers:write")["key"]
+
+    def send(*chunks: bytes) -> httpx.Response:
+        with latchkey.caller(key) as api:
+            return api.post(
+                "/api/production/v1/customers",
+                content=iter(chunks),
+                headers={"Content-Type": "application/json"},
+            )
+
+    assert send(b'{"name": ', b'"In chunks"}').status_code == 201
+    assert send(b'{"name": "', b"x" * 1_100_000, b'"}').json()["code"] == "body_too_large"
+    assert send(b"").json()["code"] == "malformed_body"
+
+
+def test_a_huge_body_is_refused_before_it_is_read(latchkey: Latchkey) -> None:
+    key = latchkey.create_key("--permission", "customers:write")["key"]
+    with latchkey.caller(key) as api:
+        response = api.post(
+            "/api/production/v1/customers",
+            content=b"x" * 3_000_000,
+            headers={"Content-Type": "application/json"},
+        )
+
+    assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"GET /api/production/v1/key%00 HTTP/1.1",
+        b"GET /api/production/v1/%ff%fe HTTP/1.1",
+        b"GET /api/production/v1/key?%ff=%00 HTTP/1.1",
+        b"FOO /api/production/v1/key HTTP/1.1",
+        b"GET /api/../api/production/v1/key HTTP/1.1",
+        b"GET //api/production/v1/key HTTP/1.1",
+        b"OPTIONS * HTTP/1.1",
+    ],
+)
+def test_odd_request_lines_get_an_answer_and_never_a_page(
+    latchkey: Latchkey, request_line: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", latchkey.port), timeout=5) as connection:
+        connection.sendall(request_line + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    status = int(answer.split(b" ", 2)[1])
+    assert 400 <= status < 500
+    if b"/api/production" in request_line and b"//" not in request_line[:6]:
+        assert b"application/problem+json" in answer
+
+
+def still_serves(latchkey: Latchkey) -> bool:
+    try:
+        return httpx.get(f"{latchkey.url}/healthz", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.mark.parametrize("part", ["config.web", "manage.py worker"])
+def test_a_killed_part_is_started_again(latchkey: Latchkey, part: str) -> None:
+    before = latchkey.processes(part)
+    assert before
+
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+
+    wait_until(lambda: bool(set(latchkey.processes(part)) - set(before)))
+    wait_until(latchkey.is_ready)
+
+
+def test_a_killed_web_process_is_replaced_while_the_others_serve(latchkey: Latchkey) -> None:
+    wait_until(lambda: len(latchkey.processes("config.web")) == 3)
+    victim = max(latchkey.processes("config.web"))
+
+    os.kill(victim, signal.SIGKILL)
+
+    wait_until(lambda: victim not in latchkey.processes("config.web"))
+    wait_until(lambda: len(latchkey.processes("config.web")) == 3)
+    assert still_serves(latchkey)
+
+
+def test_nothing_outlives_a_supervisor_that_is_killed() -> None:
+    with running(Latchkey()) as server:
+        assert isinstance(server, Latchkey)
+        family = server.processes("")
+
+        server.stop(signal.SIGKILL)
+
+        wait_until(lambda: not any(alive(pid) for pid in family), 20)
+        wait_until(lambda: not listens(server.port))
+        server.serve()
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def test_stopping_is_clean_and_starting_again_keeps_everything() -> None:
+    with running(Latchkey()) as server:
+        assert isinstance(server, Latchkey)
+        made = server.create_key("--per-minute", "3")
+        path = "/api/production/v1/key"
+        with server.caller(made["key"]) as api:
+            statuses = [api.get(path).status_code for _ in range(2)]
+
+        server.stop(signal.SIGTERM)
+        assert not listens(server.port)
+        prepared = server.manage("bootstrap")
+        server.serve()
+
+        assert "password printed at the first start" in prepared.stdout
+        with server.caller(made["key"]) as api:
+            statuses += [api.get(path).status_code for _ in range(2)]
+        assert statuses == [200, 200, 200, 429]
+
+
+def test_a_second_start_on_the_same_port_says_so(latchkey: Latchkey) -> None:
+    done = latchkey.manage("serve")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"latchkey: PORT {latchkey.port} is in use."
+        " Stop what listens there, or set PORT to another.\n"
+    )
+
+
+def test_a_database_without_tables_says_so(tmp_path: Path) -> None:
+    server = Latchkey(LATCHKEY_VAR=str(tmp_path / "empty"))
+
+    done = server.manage("serve")
+
+    assert done.returncode == 2
+    assert "manage.py migrate" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_request_that_runs_while_it_is_told_to_stop_is_answered() -> None:
+    with running(Latchkey()) as server:
+        assert isinstance(server, Latchkey)
+        key = server.create_key("--permission", "customers:write")["key"]
+        answers: list[Any] = []
+
+        def slowly() -> Any:
+            yield b'{"name": '
+            time.sleep(1.5)
+            yield b'"Slow"}'
+
+        def send() -> None:
+            with server.caller(key) as api:
+                answers.append(
+                    api.post(
+                        "/api/production/v1/customers",
+                        content=slowly(),
+                        headers={"Content-Type": "application/json"},
+                    ).status_code
+                )
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        time.sleep(0.5)
+        server.stop(signal.SIGTERM)
+        sender.join()
+
+        assert answers == [201]
+
+
+NGINX = """
+daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1;
+events {{ }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
+    uwsgi_temp_path {folder}; scgi_temp_path {folder};
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://127.0.0.1:{upstream};
+            proxy_set_header Host $host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Forwarded-Proto $scheme;
+        }}
+    }}
+}}
+"""
+
+
+def test_behind_nginx_a_client_cannot_choose_its_address(nginx: str, tmp_path: Path) -> None:
+    port = free_port()
+    with running(Latchkey(TRUSTED_PROXIES="127.0.0.1/32")) as server:
+        assert isinstance(server, Latchkey)
+        config = tmp_path / "nginx.conf"
+        config.write_text(NGINX.format(folder=tmp_path, port=port, upstream=server.port))
+        near = server.create_key("--allow", "127.0.0.5/32")["key"]
+        far = server.create_key("--allow", "203.0.113.0/24")["key"]
+        proxy = subprocess.Popen([nginx, "-c", str(config)], stderr=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: listens(port))
+            transport = httpx.HTTPTransport(local_address="127.0.0.5")
+            with httpx.Client(transport=transport) as client:
+                address = f"http://127.0.0.1:{port}/api/production/v1/key"
+                statuses = [
+                    client.get(
+                        address, headers={"Authorization": f"Bearer {key}", header: "203.0.113.9"}
+                    ).status_code
+                    for key in (near, far)
+                    for header in ("X-Forwarded-For", "X_Forwarded_For")
+                ]
+        finally:
+            proxy.terminate()
+            proxy.wait()
+
+    assert statuses == [200, 200, 403, 403]

@@ -1,0 +1,123 @@
+"""A wrong or unsafe setting stops the start with one line that names it."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PEPPER = "ab" * 32
+
+
+def start(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], "LATCHKEY_VAR": str(folder)} | variables
+    return subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=10, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://localhost/x"),
+        ("DATABASE_URL", "nonsense"),
+        ("DATABASE_URL", "postgres://localhost:port/x"),
+        ("DATABASE_URL", "postgres://user:hunter2@localhost"),
+        ("REDIS_URL", "localhost:6379"),
+        ("REDIS_URL", "http://localhost"),
+        ("SECRET_KEY", "short"),
+        ("SECRET_KEY", "a" * 64),
+        ("SECRET_KEY", "django-insecure-abcdefghijklmnopqrstuvwxyz0123456789"),
+        ("API_KEY_PEPPERS", "1:hunter2"),
+        ("API_KEY_PEPPERS", f"1:{PEPPER},1:{PEPPER}"),
+        ("API_KEY_PREFIX", "Latch_Key"),
+        ("API_ENVIRONMENTS", "production,moon"),
+        ("API_ENVIRONMENTS", ",production,x"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "0.0.0.0/0"),
+        ("TRUSTED_PROXIES", "::/0"),
+        ("DEBUG", "maybe"),
+        ("CSRF_TRUSTED_ORIGINS", "keys.example"),
+        ("LOG_BODIES", "some"),
+        ("LOG_BODY_LIMIT", "-1"),
+        ("LOG_RETENTION_DAYS", "0"),
+        ("MAX_BODY_BYTES", "1M"),
+        ("AUTH_FAILURE_LIMIT", "60"),
+        ("AUTH_FAILURE_LIMIT", "sixty/min"),
+        ("DEFAULT_LIMITS_PRODUCTION", "600"),
+        ("DEFAULT_LIMITS_STAGING", "60/fortnight"),
+        ("DEFAULT_LIMITS_DEVELOPMENT", "60/min,70/min"),
+        ("WEB_CONCURRENCY", "0"),
+        ("WEB_THREADS", "many"),
+        ("PORT", "70000"),
+        ("HTTPS", "perhaps"),
+        ("LATCHKEY_VAR", "/proc/latchkey"),
+    ],
+)
+def test_it_stops_the_start(tmp_path: Path, name: str, value: str) -> None:
+    done = start(tmp_path, **{name: value})
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert name in done.stderr
+    assert done.stderr.count(". ") >= 1
+    assert "hunter2" not in done.stderr
+    assert PEPPER not in done.stderr
+
+
+def test_the_defaults_start(tmp_path: Path) -> None:
+    assert start(tmp_path).returncode == 0
+
+
+def test_a_blank_value_counts_as_left_out(tmp_path: Path) -> None:
+    done = start(tmp_path, DATABASE_URL="", REDIS_URL=" ", WEB_THREADS="", DEBUG="")
+
+    assert done.returncode == 0
+
+
+def test_secrets_are_made_once_for_their_owner_alone(tmp_path: Path) -> None:
+    start(tmp_path)
+    made = {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()}
+
+    start(tmp_path)
+
+    for name in ("secret_key", "peppers"):
+        assert (tmp_path / name).read_text() == made[name]
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+def test_of_two_first_starts_at_once_both_read_the_same_secret(tmp_path: Path) -> None:
+    program = "from config import settings; print(settings.SECRET_KEY)"
+    environment = {"PATH": os.environ["PATH"], "LATCHKEY_VAR": str(tmp_path)}
+
+    both = [
+        subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, env=environment,
+                         stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]  # fmt: skip
+
+    assert len({process.communicate()[0] for process in both}) == 1
+    assert not list(tmp_path.glob(".secret_key*"))
+
+
+@pytest.mark.parametrize(
+    ("origins", "secure"), [("", False), ("https://keys.example", True), ("http://x:8000", False)]
+)
+def test_cookies_are_secure_as_soon_as_people_come_over_tls(
+    tmp_path: Path, origins: str, secure: bool
+) -> None:
+    program = "from config import settings as s; print(s.SESSION_COOKIE_SECURE)"
+    environment = {
+        "PATH": os.environ["PATH"], "LATCHKEY_VAR": str(tmp_path), "CSRF_TRUSTED_ORIGINS": origins
+    }  # fmt: skip
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, check=True
+    )
+
+    assert done.stdout.decode().strip() == str(secure)

@@ -1,0 +1,69 @@
+"""The worker's loop."""
+
+import threading
+
+import pytest
+from django.db import connections
+
+from jobs import worker
+from jobs.models import Worker
+from jobs.worker import Duty, WorkerLoop
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def run_until(loop: WorkerLoop, condition: threading.Event) -> None:
+    stopping = threading.Event()
+
+    def work() -> None:
+        loop.run(stopping)
+        connections.close_all()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert condition.wait(10)
+    stopping.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_it_says_that_it_lives_and_leaves_no_trace_when_told_to_stop() -> None:
+    loop, seen = WorkerLoop(), threading.Event()
+    living: list[int] = []
+
+    def look(now: object) -> None:
+        living.append(Worker.objects.count())
+        seen.set()
+
+    loop._duties.append(Duty("a look around", 60, look))
+    run_until(loop, seen)
+
+    assert living == [1]
+    assert Worker.objects.count() == 0
+
+
+def test_a_duty_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    loop, done = WorkerLoop(), threading.Event()
+    tries: list[int] = []
+
+    def fail(now: object) -> None:
+        tries.append(1)
+        if len(tries) == 2:
+            done.set()
+        raise RuntimeError("a defect")
+
+    loop._duties.insert(0, Duty("a failing duty", 0.05, fail))
+    run_until(loop, done)
+
+    assert len(tries) >= 2
+    assert "a failing duty failed" in caplog.text
+
+
+def test_an_outage_is_one_line_and_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(now: object) -> None:
+        raise worker.DatabaseError("server\nis gone")
+
+    worker._do(Duty("shipping", 1, fail))
+
+    assert "shipping failed: server is gone" in caplog.text
+    assert "Traceback" not in caplog.text
