@@ -3,6 +3,8 @@
 import json
 from typing import TYPE_CHECKING, Any
 
+from django import forms
+from django.core.exceptions import ValidationError
 from django.db import models
 
 if TYPE_CHECKING:
@@ -51,6 +53,17 @@ class JSONObjectField(_ObjectText):
     """
 
     description = "A JSON object"
+    default_error_messages = {"no_object": "Write a JSON object, such as {}."}
+
+    def formfield(self, **kwargs: Any) -> Any:
+        """Edit it as JSON."""
+        return models.Field.formfield(self, **{"form_class": forms.JSONField, **kwargs})
+
+    def validate(self, value: Any, model_instance: Any) -> None:
+        """Refuse JSON that is no object."""
+        super().validate(value, model_instance)
+        if not isinstance(value, dict):
+            raise ValidationError(self.error_messages["no_object"], code="no_object")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("blank", True)

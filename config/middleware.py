@@ -1,9 +1,13 @@
 """Headers of every page people see."""
 
 from collections.abc import Callable
+from urllib.parse import unquote
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBadRequest
 from django.http.response import HttpResponseBase
+
+from apikeys.credentials import mask
+from apikeys.guard.middleware import API
 
 # The admin's Alpine.js evaluates expressions in attributes. Nothing is loaded from elsewhere
 # and nothing is sent elsewhere: a page that shows a secret cannot be made to give it away.
@@ -25,3 +29,23 @@ class SecurityHeadersMiddleware:
         response = self.get_response(request)
         response["Content-Security-Policy"] = POLICY
         return response
+
+
+class NoCredentialInAddressMiddleware:
+    """Refuses pages whose address holds a credential: a page, a redirect or a log would repeat it.
+
+    Under ``/api/`` the guard answers, in words that repeat nothing.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer the request."""
+        address = unquote(request.get_full_path())
+        if not request.path_info.startswith(API) and mask(address) != address:
+            return HttpResponseBadRequest(
+                "An address must not hold a key. Search for the key id, and regenerate the key.",
+                content_type="text/plain; charset=utf-8",
+            )
+        return self.get_response(request)

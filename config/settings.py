@@ -152,6 +152,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "logs.middleware.RequestLogMiddleware",
     "apikeys.guard.middleware.ApiMiddleware",
+    "config.middleware.NoCredentialInAddressMiddleware",
     "config.middleware.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

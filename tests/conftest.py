@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -17,14 +17,14 @@ from tests.services import REMEDIES, available, missing
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL of its own."""
     with running(available(Postgres)) as started:
-        yield cast(Postgres, started)
+        yield started
 
 
 @pytest.fixture(scope="session")
 def redis() -> Iterator[Redis]:
     """A Redis of its own."""
     with running(available(Redis)) as started:
-        yield cast(Redis, started)
+        yield started
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
@@ -37,7 +37,7 @@ def latchkey(request: pytest.FixtureRequest) -> Iterator[Latchkey]:
             "redis": request.getfixturevalue("redis").url,
         }
     with running(Latchkey(**where)) as started:
-        yield cast(Latchkey, started)
+        yield started
 
 
 @pytest.fixture(scope="session")

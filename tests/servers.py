@@ -15,10 +15,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import psycopg
 
 START_SECONDS = 30
+
+S = TypeVar("S", bound="Server")
 
 
 class Missing(Exception):
@@ -185,7 +188,7 @@ class Redis(Server):
 
 
 @contextlib.contextmanager
-def running(server: Server) -> Iterator[Server]:
+def running(server: S) -> Iterator[S]:
     """Run a server for as long as the block lasts."""
     try:
         server.start()

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import pytest
 
-from tests.servers import Missing, Postgres, Redis, Server
+from tests.servers import Missing, Postgres, Redis, S, Server
 
 # Set by .ci/run: what is missing there is a failure, never a skip.
 REQUIRES_ALL = bool(os.environ.get("LATCHKEY_TESTS_REQUIRE_ALL"))
@@ -25,7 +25,7 @@ def missing(service: str) -> NoReturn:
     pytest.skip(f"{service} is missing")
 
 
-def available(server: type[Server]) -> Server:
+def available(server: type[S]) -> S:
     """Return a server that can be started."""
     try:
         server.find()

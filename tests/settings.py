@@ -12,3 +12,7 @@ for name in ("DATABASE_URL", "REDIS_URL", "TRUSTED_PROXIES", "API_ENVIRONMENTS",
 os.environ["LATCHKEY_VAR"] = tempfile.mkdtemp(prefix="latchkey-tests-")
 
 from config.settings import *  # noqa: E402, F403
+from config.settings import LOGGING  # noqa: E402
+
+# A line for each request of a test's own client says nothing.
+LOGGING["loggers"] = {**LOGGING["loggers"], "httpx": {"level": "WARNING"}}

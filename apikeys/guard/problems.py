@@ -15,6 +15,7 @@ from rest_framework import exceptions
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
+from apikeys.credentials import mask
 from apikeys.guard.trace import trace_of
 from apikeys.limiter.store import CountersUnavailable
 
@@ -56,7 +57,8 @@ class Problem(exceptions.APIException):
     def __init__(
         self, code: str, detail: str, *, headers: dict[str, str] | None = None, **members: object
     ) -> None:
-        super().__init__(detail, code)
+        # What is wrong is told in the caller's own words, and those may hold a credential.
+        super().__init__(mask(detail), code)
         self.code = code
         self.status_code, self.title = CODES[code]
         self.headers = headers or {}
@@ -82,7 +84,7 @@ class FieldErrors(Problem):
         super().__init__(
             "validation_failed",
             "Some fields cannot be accepted. Correct those that `errors` names.",
-            errors=[{"field": field, "message": message} for field, message in errors],
+            errors=[{"field": mask(field), "message": mask(message)} for field, message in errors],
         )
 
 

@@ -31,7 +31,7 @@ def scaled() -> Iterator[tuple[Latchkey, Postgres, Redis]]:
         redis = stack.enter_context(running(available(Redis)))
         product = Latchkey(database=postgres.url, redis=redis.url)
         stack.enter_context(running(product))
-        yield product, postgres, redis  # type: ignore[misc]
+        yield product, postgres, redis
 
 
 def stop(server: Server) -> Callable[[], None]:
@@ -138,7 +138,7 @@ def locked(path: Any) -> Iterator[None]:
 def embedded() -> Iterator[Latchkey]:
     """The product on files alone."""
     with running(Latchkey()) as product:
-        yield product  # type: ignore[misc]
+        yield product
 
 
 def test_counters_that_cannot_be_written_are_503_and_never_unmetered(embedded: Latchkey) -> None:

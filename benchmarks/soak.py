@@ -1,0 +1,112 @@
+"""The long runs behind the promises; ``make soak`` prints each figure.
+
+Their short forms are in ``tests/promises``, and run with every test run.
+"""
+
+import contextlib
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import Progress
+
+from tests.fuzz import World, fuzz
+from tests.latchkey import Latchkey
+from tests.promises import test_exact_limits, test_revocation
+from tests.servers import Postgres, Redis, running
+
+PAIRS = ("SQLite", "PostgreSQL with Redis")
+LENIENT = {"AUTH_FAILURE_LIMIT": "1000000/min"}
+console = Console()
+
+
+@contextlib.contextmanager
+def pair(name: str, **variables: str) -> Iterator[Latchkey]:
+    """Run the product on a storage pair."""
+    with contextlib.ExitStack() as stack:
+        where: dict[str, str] = {}
+        if name != "SQLite":
+            where = {
+                "database": stack.enter_context(running(Postgres())).url,
+                "redis": stack.enter_context(running(Redis())).url,
+            }
+        product = Latchkey(**where, **variables)
+        stack.enter_context(running(product))
+        yield product
+
+
+def revocation(scale: float) -> None:
+    """Promise 1."""
+    wanted = int(10_000 * scale)
+    for name in PAIRS:
+        with pair(name, WEB_CONCURRENCY="4", **LENIENT) as product:
+            started = accepted = 0
+            while started < wanted:
+                for change in test_revocation.CHANGES.values():
+                    more, wrong = test_revocation.wrongly_accepted(product, change, seconds=2)
+                    started, accepted = started + more, accepted + wrong
+        console.print(
+            f"promise 1, {name}: {accepted} of {started:,} requests started after a change was"
+            " answered were wrongly accepted, 4 processes"
+        )
+
+
+def exact_limits(scale: float) -> None:
+    """Promise 2."""
+    rounds = max(1, int(20 * scale))
+    for name in PAIRS:
+        with pair(name, WEB_CONCURRENCY="4") as product:
+            over = under = 0
+            for number in range(rounds):
+                limit = 20 + 19 * number
+                passed, _ = test_exact_limits.admitted(product, limit)
+                over += max(0, passed - min(limit, 400))
+                under += max(0, min(limit, 400) - passed)
+        console.print(
+            f"promise 2, {name}: {over} over and {under} under in {rounds} x 500 concurrent"
+        )
+
+
+def hostile(scale: float) -> None:
+    """Promise 5."""
+    requests = int(100_000 * scale)
+    statuses: Counter[int] = Counter()
+    with contextlib.ExitStack() as stack:
+        worlds = [World(stack.enter_context(pair(name, **LENIENT))) for name in PAIRS]
+        for world in worlds:
+            world.prepare()
+        seed = int(os.environ.get("SEED", time.time()))
+        with Progress(console=console, transient=True) as progress:
+            task = progress.add_task("fuzz", total=requests)
+            statuses = fuzz(
+                worlds,
+                seed=seed,
+                requests=requests,
+                tell=lambda done: progress.update(task, completed=done),
+            )
+    told = ", ".join(f"{count:,} x {status}" for status, count in sorted(statuses.items()))
+    console.print(
+        f"promise 5: no 5xx, no page, no difference between the pairs in {requests:,} requests"
+        f" (seed {seed}): {told}"
+    )
+
+
+RUNS: dict[str, Callable[[float], None]] = {
+    "revocation": revocation,
+    "limits": exact_limits,
+    "fuzz": hostile,
+}
+
+
+def main() -> None:
+    """Run what is named on the command line, or everything; SCALE=0.1 for a tenth of it."""
+    scale = float(os.environ.get("SCALE", "1"))
+    for name in sys.argv[1:] or RUNS:
+        RUNS[name](scale)
+
+
+if __name__ == "__main__":
+    main()

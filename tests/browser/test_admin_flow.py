@@ -1,0 +1,248 @@
+"""A key's life in the admin, by mouse and keyboard, in Debian's Chromium.
+
+Pictures of every page, wide and narrow, light and dark, are left in ``test-results``.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.latchkey import PASSWORD, Latchkey
+from tests.servers import running
+
+PICTURES = Path(__file__).resolve().parent.parent.parent / "test-results"
+# Chromium in a closed network would otherwise try to reach its maker at every start.
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+LOOKS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
+CREDENTIAL = re.compile(r"^lk_prod_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}$")
+
+
+@pytest.fixture(scope="module")
+def product() -> Iterator[Latchkey]:
+    """The product on files, with its demo data."""
+    with running(Latchkey()) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """A headless browser."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+class Visitor:
+    """A person at a screen; any error on a page or request elsewhere fails the test."""
+
+    def __init__(self, browser: Browser, product: Latchkey, scheme: str, width: int) -> None:
+        height = 900 if width > 800 else 844
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,  # type: ignore[arg-type]
+        )
+        self.context, self.product, self.look = context, product, f"{scheme}-{width}"
+        self.is_narrow = width < 800
+        self.page: Page = context.new_page()
+        self.page.set_default_timeout(10_000)
+        self.troubles: list[str] = []
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on(
+            "request",
+            lambda request: (
+                None if request.url.startswith((product.url, "data:")) else
+                self.troubles.append(request.url)
+            ),
+        )  # fmt: skip
+
+    def open(self, path: str) -> None:
+        """Go to a page of the admin."""
+        self.page.goto(f"{self.product.url}/admin/{path}")
+
+    def log_in(self) -> None:
+        """Enter."""
+        self.open("")
+        self.picture("login")
+        self.page.fill("[name=username]", "admin")
+        self.page.fill("[name=password]", PASSWORD)
+        self.page.click("button[type=submit]")
+        self.page.wait_for_url("**/admin/")
+
+    def picture(self, name: str) -> None:
+        """Take a picture of the whole page, and see that nothing is cut off at its side."""
+        PICTURES.mkdir(exist_ok=True)
+        self.page.wait_for_timeout(200)
+        self.page.screenshot(path=PICTURES / f"{name}-{self.look}.png", full_page=True)
+        overflow = self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert overflow <= 0, f"{name} is {overflow} px too wide at {self.look}"
+
+    def act(self, name: str) -> None:
+        """Open a dialog of the key's page."""
+        if self.is_narrow:
+            self.page.click("text=more_horiz")
+        self.page.click(f"a:has-text('{name}') >> visible=true")
+        self.page.wait_for_selector("#dialog")
+        self.page.wait_for_timeout(300)
+
+    def shown_credential(self) -> str:
+        """Return the credential on the page."""
+        text = self.page.inner_text("#latchkey-credential")
+        assert CREDENTIAL.match(text)
+        return text
+
+
+@pytest.fixture(params=LOOKS, ids=lambda look: f"{look[0]}-{look[1]}")
+def visitor(
+    request: pytest.FixtureRequest, browser: Browser, product: Latchkey
+) -> Iterator[Visitor]:
+    """Somebody logged in, at each screen in turn."""
+    person = Visitor(browser, product, *request.param)
+    person.log_in()
+    yield person
+    person.context.close()
+    assert person.troubles == []
+
+
+def call(product: Latchkey, credential: str) -> tuple[int, str]:
+    response = httpx.get(
+        f"{product.url}/api/production/v1/customers",
+        headers={"Authorization": f"Bearer {credential}"},
+    )
+    return response.status_code, response.json().get("code", "")
+
+
+def test_a_key_lives_from_creation_to_revocation(visitor: Visitor, product: Latchkey) -> None:
+    page, name = visitor.page, f"Main Website {visitor.look}"
+    visitor.picture("overview")
+
+    # Create.
+    visitor.open("apikeys/apikey/")
+    visitor.picture("keys")
+    page.click("text=Create API Key")
+    page.fill("[name=name]", name)
+    page.select_option("[name=environment]", "production")
+    page.check("[value='customers:read']")
+    page.check("[value=selected]")
+    page.select_option("[name=expiry]", "custom")
+    page.fill("[name=expires_on]", "2099-01-31T00:00")
+    page.click(".select2-selection")
+    page.keyboard.type("Fabrikam")
+    page.click(".select2-results__option >> text=Fabrikam Robotics")
+    assert page.locator(".select2-results__option:has-text('staging')").count() == 0
+    visitor.picture("create")
+    page.click("button:has-text('Create API Key')")
+
+    # The one page that shows the key: copied without a network, gone after a reload.
+    first = visitor.shown_credential()
+    visitor.picture("created")
+    if not visitor.is_narrow:
+        visitor.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page.click("[data-copy=latchkey-credential]")
+        expect(page.locator("[data-copy=latchkey-credential]")).to_contain_text("Copied")
+        assert page.evaluate("navigator.clipboard.readText()") == first
+    assert first in page.inner_text("#latchkey-curl")
+    assert call(product, first) == (200, "")
+    page.reload()
+    expect(page.locator("body")).to_contain_text("created already")
+    assert first not in page.content()
+
+    # Regenerate.
+    visitor.open(f"apikeys/apikey/{first.split('_')[2]}/change/")
+    visitor.picture("key")
+    visitor.act("Regenerate")
+    visitor.picture("regenerate")
+    page.click("#dialog button:has-text('Regenerate')")
+    page.wait_for_selector("#dialog [data-secret]")
+    second = visitor.shown_credential()
+    visitor.picture("regenerated")
+    assert call(product, first) == (401, "key_invalid")
+    assert call(product, second) == (200, "")
+    page.click("text=I have copied it")
+    page.wait_for_load_state()
+    assert second not in page.content()
+
+    # Revoke, and activate.
+    visitor.act("Revoke")
+    page.fill("[name=reason]", "Laptop reported stolen")
+    visitor.picture("revoke")
+    page.click("#dialog button:has-text('Revoke')")
+    expect(page.locator("body")).to_contain_text("is revoked")
+    visitor.picture("revoked")
+    assert call(product, second) == (401, "key_revoked")
+    expect(page.locator(".latchkey-timeline")).to_contain_text("Laptop reported stolen")
+    visitor.act("Activate")
+    page.click("#dialog button:has-text('Activate')")
+    expect(page.locator("body")).to_contain_text("is activated")
+    assert call(product, second) == (200, "")
+
+
+def test_the_list_is_narrowed_by_its_filters(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.open("apikeys/apikey/")
+    page.click("text=Filters >> visible=true")
+    page.select_option("select[name=status]", "inactive")
+    page.wait_for_timeout(300)
+    visitor.picture("filters")
+    page.click("button:has-text('Apply')")
+    page.wait_for_url("**status=inactive**")
+
+    rows = page.locator("#result_list tbody tr")
+    assert rows.count() == 2
+    expect(page.locator("#result_list")).to_contain_text("Contractor Laptop")
+    expect(page.locator("#result_list")).not_to_contain_text("Billing Sync")
+
+
+def test_many_keys_are_revoked_in_one_go(visitor: Visitor, product: Latchkey) -> None:
+    name = f"Spare {visitor.look}"
+    for _ in range(2):
+        product.manage("create_api_key", name, "--environment", "production")
+    page = visitor.page
+    visitor.open(f"apikeys/apikey/?q={name}&status=active")
+    boxes = page.locator("#result_list tbody input[type=checkbox]")
+    assert boxes.count() == 2
+    for number in range(2):
+        boxes.nth(number).check()
+    page.select_option("select[name=action]", "revoke_selected")
+    page.click("button:has-text('Run')")
+    page.wait_for_selector("[name=reason]")
+    visitor.picture("revoke-many")
+    page.fill("[name=reason]", "Spring cleaning")
+    page.click("button:has-text('Revoke selected keys')")
+
+    expect(page.locator("body")).to_contain_text("2 keys were revoked")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("apikeys/event/", "audit"),
+        ("customers/customer/", "customers"),
+        ("customers/customer/add/", "create-customer"),
+        ("auth/user/", "staff"),
+        ("auth/user/add/", "create-staff"),
+    ],
+)
+def test_the_other_pages_open_and_fit(visitor: Visitor, path: str, name: str) -> None:
+    visitor.open(path)
+
+    visitor.picture(name)
+
+
+def test_the_api_documentation_works_without_a_network(browser: Browser, product: Latchkey) -> None:
+    visitor = Visitor(browser, product, "light", 1280)
+    visitor.page.goto(f"{product.url}/api/docs")
+
+    expect(visitor.page.locator("body")).to_contain_text("List customers")
+    visitor.picture("docs")
+    visitor.context.close()
+    assert visitor.troubles == []

@@ -1,0 +1,63 @@
+"""Customers in the admin."""
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from customers.models import Customer
+from tests.factories import make_customer, make_staff
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def staff() -> Client:
+    """An administrator."""
+    client = Client()
+    client.force_login(make_staff("Key administrator"))
+    return client
+
+
+def save(client: Client, address: str, **changes: Any) -> Any:
+    fields = {"name": "Acme", "environment": "production", "status": "active", "metadata": "{}"}
+    return client.post(address, fields | changes)
+
+
+def test_a_customer_is_made_and_changed_and_its_metadata_stays_json(staff: Client) -> None:
+    save(staff, reverse("admin:customers_customer_add"), metadata='{"plan": "enterprise"}')
+    customer = Customer.objects.get()
+    address = reverse("admin:customers_customer_change", args=(customer.pk,))
+    shown = staff.get(address).context["adminform"].form["metadata"].value()
+
+    save(staff, address, name="Acme Inc", environment="staging", metadata=json.dumps(shown))
+
+    customer.refresh_from_db()
+    assert (customer.name, customer.environment) == ("Acme Inc", "production")
+    assert customer.external_reference is None
+
+
+@pytest.mark.parametrize("metadata", ["[]", "3", "{", '"x"'])
+def test_metadata_that_is_no_object_is_refused(staff: Client, metadata: str) -> None:
+    response = save(staff, reverse("admin:customers_customer_add"), metadata=metadata)
+
+    assert response.status_code == 200
+    assert not Customer.objects.exists()
+
+
+def test_two_customers_without_a_reference_do_not_collide(staff: Client) -> None:
+    for _ in range(2):
+        save(staff, reverse("admin:customers_customer_add"), external_reference="")
+
+    assert Customer.objects.count() == 2
+
+
+def test_customers_are_found_by_name_reference_and_mail(staff: Client) -> None:
+    make_customer(name="Ada", external_reference="R-77", email="ada@x.example")
+    make_customer(name="Bob")
+
+    for text in ("ada", "R-77", "ada@x"):
+        page = staff.get(reverse("admin:customers_customer_changelist"), {"q": text})
+        assert [row.name for row in page.context["cl"].result_list] == ["Ada"]

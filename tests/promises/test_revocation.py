@@ -1,0 +1,89 @@
+"""Promise 1: what was withdrawn is refused to every request that starts after the answer."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.latchkey import Latchkey
+from tests.load import Answer, Connection, at_once
+from tests.servers import Postgres, Redis, running
+from tests.services import available
+
+PROCESSES = "4"
+CALLERS = 8
+SECONDS_AFTER = 0.6
+
+
+class Change(NamedTuple):
+    """A change, and the status of a request that starts after it."""
+
+    command: tuple[str, ...]
+    path: str
+    refused: int
+
+
+KEY, CUSTOMERS = "/api/production/v1/key", "/api/production/v1/customers?limit=1"
+CHANGES = {
+    "revoke": Change(("revoke_api_key",), KEY, 401),
+    "narrow a permission": Change(
+        ("update_api_key", "--remove-permission", "customers:read"), CUSTOMERS, 403
+    ),
+    "lower a limit": Change(("update_api_key", "--per-minute", "0"), KEY, 429),
+    "regenerate": Change(("regenerate_api_key",), KEY, 401),
+}
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def product(request: pytest.FixtureRequest) -> Iterator[Latchkey]:
+    """Four web processes, on each storage pair."""
+    with ExitStack() as stack:
+        where: dict[str, str] = {}
+        if request.param == "postgres":
+            where = {
+                "database": stack.enter_context(running(available(Postgres))).url,
+                "redis": stack.enter_context(running(available(Redis))).url,
+            }
+        latchkey = Latchkey(**where, WEB_CONCURRENCY=PROCESSES, AUTH_FAILURE_LIMIT="1000000/min")
+        stack.enter_context(running(latchkey))
+        yield latchkey
+
+
+def wrongly_accepted(product: Latchkey, change: Change, *, seconds: float) -> tuple[int, int]:
+    """Load, change, go on; return how many started after the answer, and were accepted."""
+    lots = ("--per-minute", "1000000", "--per-hour", "1000000", "--per-day", "1000000")
+    made = product.create_key("--permission", "customers:read", *lots)
+    stopping = threading.Event()
+    answered_at: list[float] = []
+
+    def call(_: int) -> list[Answer]:
+        connection, answers = Connection(product.url, made["key"]), []
+        while not stopping.is_set():
+            answers.append(connection.send("GET", change.path))
+        connection.close()
+        return answers
+
+    def act() -> None:
+        time.sleep(0.2)
+        name, *arguments = change.command
+        done = product.manage(name, made["id"], *arguments)
+        answered_at.append(time.monotonic())
+        assert done.returncode == 0, done.stderr
+        time.sleep(seconds)
+        stopping.set()
+
+    answers = at_once(CALLERS, call, alongside=act)
+    assert {answer.status for answer in answers} == {200, change.refused}
+    after = [answer for answer in answers if answer.began > answered_at[0]]
+    return len(after), sum(answer.status != change.refused for answer in after)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_nothing_is_accepted_that_started_after_the_answer(product: Any, change: str) -> None:
+    started, accepted = wrongly_accepted(product, CHANGES[change], seconds=SECONDS_AFTER)
+
+    assert started > 50
+    assert accepted == 0

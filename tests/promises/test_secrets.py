@@ -1,0 +1,164 @@
+"""Promise 4: every issued secret occurs in exactly one response and nowhere else.
+
+A running installation issues secrets through every door, is sent them in every wrong place,
+and is then searched: database and write-ahead log, counters, cache, sessions, logs, every page.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import psycopg
+import pytest
+
+from tests.latchkey import PASSWORD, Latchkey
+from tests.servers import running
+
+CREDENTIAL = re.compile(r"lk_(?:prod|stag|dev)_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}")
+
+
+class Person:
+    """Somebody in the admin."""
+
+    def __init__(self, product: Latchkey) -> None:
+        self.http = httpx.Client(base_url=product.url, follow_redirects=True, timeout=10)
+        self.seen: list[str] = []
+        self.open("/admin/login/")
+        self.send("/admin/login/?next=/admin/", username="admin", password=PASSWORD)
+
+    def open(self, address: str) -> str:
+        """GET a page and remember it."""
+        return self._remember(self.http.get(address))
+
+    def send(self, address: str, **fields: str) -> str:
+        """POST a form and remember the answer."""
+        token = {"csrfmiddlewaretoken": self.http.cookies.get("csrftoken", "")}
+        headers = {"Referer": str(self.http.base_url)}
+        return self._remember(self.http.post(address, data=fields | token, headers=headers))
+
+    def _remember(self, response: httpx.Response) -> str:
+        self.seen.append(response.text + str(response.headers))
+        return response.text
+
+
+def hidden(page: str, name: str) -> str:
+    found = re.search(rf'name="{name}" value="([^"]+)"', page)
+    assert found, name
+    return found[1]
+
+
+def issue_through_every_door(product: Latchkey, person: Person) -> list[str]:
+    """Return every credential, each from the one response that showed it."""
+    made = product.create_key("--permission", "customers:write")
+    issued = [made["key"]]
+    again = product.manage("regenerate_api_key", made["id"], "--overlap", "1h")
+    issued.append(again.stdout.strip())
+    add = "/admin/apikeys/apikey/add/"
+    form = {
+        "ticket": hidden(person.open(add), "ticket"), "name": "From the admin",
+        "environment": "development", "expiry": "never", "customer_scope": "all",
+    }  # fmt: skip
+    issued.append(CREDENTIAL.findall(person.send(add, **form))[0])
+    person.seen.pop()
+    person.send(add, **form)
+    dialog = f"/admin/apikeys/apikey/{issued[-1].split('_')[2]}/regenerate/"
+    fields = {
+        "_form_submitted": "1",
+        "overlap": "0",
+        "version": hidden(person.open(dialog), "version"),
+    }
+    issued.append(CREDENTIAL.findall(person.send(dialog, **fields))[0])
+    person.seen.pop()
+    person.send(dialog, **fields)
+    return issued
+
+
+def misuse(product: Latchkey, credential: str) -> list[str]:
+    """Send a credential to where it does not belong; return what came back."""
+    base = f"{product.url}/api/production/v1"
+    good = {"Authorization": f"Bearer {credential}"}
+    with httpx.Client(timeout=10) as http:
+        answers = [
+            http.get(f"{base}/key", headers=good),
+            http.get(f"{base}/key?api_key={credential}"),
+            http.get(f"{base}/key?api_key={credential}", headers=good),
+            http.get(f"{base}/{credential}", headers=good),
+            http.get(f"{product.url}/{credential}"),
+            http.get(f"{product.url}/admin/{credential}"),
+            http.get(f"{base}/customers/{credential}", headers=good),
+            http.get(f"{base}/key", headers={"X-API-Key": credential + "x"}),
+            http.get(f"{base}/key", headers={"Cookie": f"key={credential}", **good}),
+            http.get(f"{base}/key", headers={"User-Agent": credential, **good}),
+            http.post(f"{base}/customers", json={credential: credential}, headers=good),
+            http.post(f"{base}/customers", json={"name": 1, "status": credential}, headers=good),
+            http.post(f"{base}/customers", content=f'{{"name": "{credential}', headers={
+                "Content-Type": "application/json", **good}),
+            http.get(f"{base}/key", headers={"Host": credential, **good}),
+        ]  # fmt: skip
+    return [answer.text + str(answer.headers) for answer in answers]
+
+
+def encodings(credential: str) -> Iterator[bytes]:
+    """Return the secret as it could be written: raw, encoded, in part."""
+    secret = credential.split("_")[3]
+    yield secret.encode()
+    yield secret[:16].encode()
+    yield secret[-16:].encode()
+    yield secret.encode().hex().encode()
+    yield secret.encode("utf-16-le")
+    yield quote(secret).encode()
+    for offset in range(3):
+        yield base64.b64encode(b"x" * offset + secret.encode())[4:-4]
+
+
+def everything_kept(product: Latchkey) -> dict[str, bytes]:
+    """Return all that the installation keeps, by where."""
+    kept = {
+        str(path): path.read_bytes() for path in Path(product.folder).rglob("*") if path.is_file()
+    }
+    database = product.environment["DATABASE_URL"]
+    if database:
+        with psycopg.connect(database) as connection:
+            query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            for (table,) in connection.execute(query).fetchall():
+                rows = connection.execute(f'TABLE "{table}"').fetchall()
+                kept[table] = json.dumps(rows, default=str).encode()
+    return kept
+
+
+@pytest.mark.parametrize("pair", ["sqlite", "postgres"])
+def test_a_secret_is_in_one_response_and_nowhere_else(
+    pair: str, request: pytest.FixtureRequest
+) -> None:
+    where: dict[str, str] = {}
+    if pair == "postgres":
+        where = {
+            "database": request.getfixturevalue("postgres").new_database(),
+            "redis": request.getfixturevalue("redis").url,
+        }
+    with running(Latchkey(**where)) as product:
+        person = Person(product)
+        issued = issue_through_every_door(product, person)
+        answered = [text for credential in issued for text in misuse(product, credential)]
+        for address in ("", "apikeys/apikey/", "apikeys/event/", "customers/customer/"):
+            person.open(f"/admin/{address}")
+        for credential in issued:
+            key_id = credential.split("_")[2]
+            person.open(f"/admin/apikeys/apikey/{key_id}/change/")
+            answered.append(product.manage("show_api_key", key_id, "--json").stdout)
+        kept = everything_kept(product)
+
+    assert len(set(issued)) == 4
+    assert (
+        any(b"apikeys_apikey" in content for content in kept.values()) or "apikeys_apikey" in kept
+    )
+    for credential in issued:
+        for form in encodings(credential):
+            for place, content in kept.items():
+                assert form not in content, place
+            for text in [*answered, *person.seen]:
+                assert form not in text.encode()
