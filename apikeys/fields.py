@@ -53,6 +53,7 @@ class JSONObjectField(_ObjectText):
     """
 
     description = "A JSON object"
+    empty_values = [None, ""]
     default_error_messages = {"no_object": "Write a JSON object, such as {}."}
 
     def formfield(self, **kwargs: Any) -> Any:
@@ -76,7 +77,12 @@ class JSONObjectField(_ObjectText):
 
     def to_python(self, value: Any) -> Any:
         """Take an object or its text."""
-        return json.loads(value) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValidationError(self.error_messages["no_object"], code="no_object") from None
 
     def get_prep_value(self, value: Any) -> str:
         """Write the object without needless blanks."""

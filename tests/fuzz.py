@@ -32,14 +32,9 @@ RAW_BODIES = [
     b'{"metadata": {"a": ' + b"9" * 320 + b"}}", b'{"name": "x"} trailing', b"null", b"3", b'"x"',
 ]  # fmt: skip
 PATHS = [
-    "key",
-    "customers",
-    "customers/{id}",
-    "{text}",
-    "customers/{text}",
-    "customers/{id}/{text}",
-    "",
-]
+    *["key"] * 2, *["customers"] * 8, *["customers/{id}"] * 6,
+    "{text}", "customers/{text}", "customers/{id}/{text}", "",
+]  # fmt: skip
 QUERIES = ["limit", "cursor", "name", "email", "external_reference", "status", "created_after",
            "created_before", "format", "api_key", "page"]  # fmt: skip
 FIELDS = ["name", "email", "external_reference", "status", "metadata", "id", "environment", "x"]
@@ -112,12 +107,12 @@ def draw(chance: random.Random) -> Drawn:
     path = chance.choice(PATHS).replace("{text}", chance.choice(TEXTS))
     if chance.random() < 0.1:
         path = path.replace("{id}", "01a20788-3a4a-7000-9d64-4c64e6723ee9")
-    environment = chance.choice([*ENVIRONMENTS, *ENVIRONMENTS, "moon", "Production"])
+    environment = chance.choice([*ENVIRONMENTS * 8, "moon", "Production"])
     query = "&".join(
         f"{chance.choice(QUERIES)}={quote(chance.choice(TEXTS), safe=chance.choice(['', '%&=']))}"
-        for _ in range(chance.choice([0, 0, 0, 1, 1, 2, 5]))
+        for _ in range(chance.choice([0] * 9 + [1, 1, 2, 5]))
     )
-    address = f"/api/{environment}/v1/{quote(path, safe=chance.choice(['/', '/']))}"
+    address = f"/api/{environment}/v1/{quote(path)}"
     headers = {}
     if chance.random() < 0.15:
         headers["Accept"] = chance.choice(["text/html", "application/json", "*/*", "x", "a/b;q=x"])
@@ -128,9 +123,9 @@ def draw(chance: random.Random) -> Drawn:
     body = _body(chance)
     if body is not None:
         headers["Content-Type"] = chance.choice(
-            ["application/json"] * 8 + ["text/plain", "application/json; charset=latin-1", ""]
+            ["application/json"] * 20 + ["text/plain", "application/json; charset=latin-1", ""]
         )
-    credential = chance.choice([environment] * 8 + [*ENVIRONMENTS, "weak", "wrong", "none"])
+    credential = chance.choice([environment] * 20 + [*ENVIRONMENTS, "weak", "wrong", "none"])
     if credential not in {*ENVIRONMENTS, "weak", "wrong", "none"}:
         credential = "production"
     return Drawn(
@@ -145,12 +140,12 @@ def draw(chance: random.Random) -> Drawn:
 
 def _body(chance: random.Random) -> bytes | None:
     kind = chance.random()
-    if kind < 0.3:
+    if kind < 0.2:
         return None
-    if kind < 0.4:
+    if kind < 0.3:
         return chance.choice(RAW_BODIES)
-    if kind < 0.6:
-        reference = {"external_reference": f"R-{chance.randrange(6)}"} if kind > 0.5 else {}
+    if kind < 0.65:
+        reference = {"external_reference": f"R-{chance.randrange(4)}"} if kind > 0.4 else {}
         return json.dumps({"name": f"Customer {chance.randrange(50)}"} | reference).encode()
     chosen = chance.sample(FIELDS, chance.randint(1, 4))
     values = {name: _value(chance, depth=0) for name in chosen}

@@ -47,7 +47,7 @@ class Visitor:
         height = 900 if width > 800 else 844
         context = browser.new_context(
             viewport={"width": width, "height": height},
-            color_scheme=scheme,  # type: ignore[arg-type]
+            color_scheme=scheme,
         )
         self.context, self.product, self.look = context, product, f"{scheme}-{width}"
         self.is_narrow = width < 800
