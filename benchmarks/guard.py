@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
 
@@ -34,42 +34,48 @@ WARM_UP = 50
 BILLION = 1_000_000_000
 
 
-def caller(path: str, authorization: str) -> Callable[[], None]:
-    """Return a function that sends one request through the WSGI application."""
-    environ: dict[str, Any] = {
-        "REQUEST_METHOD": "GET",
-        "SCRIPT_NAME": "",
-        "PATH_INFO": path,
-        "QUERY_STRING": "",
-        "SERVER_NAME": "localhost",
-        "SERVER_PORT": "80",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "REMOTE_ADDR": "127.0.0.1",
-        "HTTP_HOST": "localhost",
-        "HTTP_ACCEPT": "*/*",
-        "HTTP_AUTHORIZATION": authorization,
-        "wsgi.url_scheme": "http",
-        "wsgi.input": BytesIO(),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
-        "wsgi.version": (1, 0),
-    }
-    statuses: list[str] = []
+class Variant(NamedTuple):
+    """A way to the view."""
 
-    def send() -> None:
-        response = application(dict(environ), lambda status, headers: statuses.append(status))
-        body = b"".join(response)
-        response.close()
-        if statuses.pop() != "200 OK":
-            raise SystemExit(f"{path} answered {body!r}")
+    path: str
+    authorization: str
 
-    return send
+    def sender(self) -> Callable[[], None]:
+        """Return a function that sends one request through the WSGI application."""
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": "GET",
+            "SCRIPT_NAME": "",
+            "PATH_INFO": self.path,
+            "QUERY_STRING": "",
+            "SERVER_NAME": "localhost",
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": "127.0.0.1",
+            "HTTP_HOST": "localhost",
+            "HTTP_ACCEPT": "*/*",
+            "HTTP_AUTHORIZATION": self.authorization,
+            "wsgi.url_scheme": "http",
+            "wsgi.input": BytesIO(),
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": True,
+            "wsgi.run_once": False,
+            "wsgi.version": (1, 0),
+        }
+        statuses: list[str] = []
+
+        def send() -> None:
+            response = application(dict(environ), lambda status, _: statuses.append(status))
+            body = b"".join(response)
+            response.close()
+            if statuses.pop() != "200 OK":
+                raise SystemExit(f"{self.path} answered {body!r}")
+
+        return send
 
 
-def prepare() -> dict[str, Callable[[], None]]:
-    """Make a customer and a key for each stack; return what calls each variant."""
+def prepare() -> dict[str, Variant]:
+    """Make a customer and a key for each stack; return the ways to the view."""
     call_command("migrate", verbosity=0)
     customer = Customer.objects.create(environment="production", name="Bench")
     issued = lifecycle.create(
@@ -84,20 +90,18 @@ def prepare() -> dict[str, Callable[[], None]]:
     _, peer_key = APIKey.objects.create_key(name="bench")
     base = "/api/production/v1/bench"
     return {
-        "unguarded": caller(f"{base}/unguarded/{customer.pk}", ""),
-        "guarded": caller(f"{base}/guarded/{customer.pk}", f"Bearer {issued.credential}"),
-        "peer stack": caller(f"{base}/peer/{customer.pk}", f"Api-Key {peer_key}"),
+        "unguarded": Variant(f"{base}/unguarded/{customer.pk}", ""),
+        "guarded": Variant(f"{base}/guarded/{customer.pk}", f"Bearer {issued.credential}"),
+        "peer stack": Variant(f"{base}/peer/{customer.pk}", f"Api-Key {peer_key}"),
     }
 
 
-def measure(variants: dict[str, Callable[[], None]]) -> dict[str, float]:
+def measure(variants: dict[str, Variant]) -> dict[str, float]:
     """Return the median microseconds a request of each variant takes."""
-    samples: dict[str, list[float]] = {name: [] for name in variants}
-    for send in variants.values():
-        for _ in range(REQUESTS):
-            send()
+    senders = {name: variant.sender() for name, variant in variants.items()}
+    samples: dict[str, list[float]] = {name: [] for name in senders}
     for _ in range(ROUNDS):
-        for name, send in variants.items():
+        for name, send in senders.items():
             # The interpreter adapts to what runs: each variant gets to its own pace first.
             for _ in range(WARM_UP):
                 send()

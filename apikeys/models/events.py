@@ -36,7 +36,7 @@ class Event(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="events")
+    key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="events", db_index=False)
     act = models.CharField(max_length=11, choices=Act)
     door = models.CharField(max_length=7, choices=Door)
     actor = models.ForeignKey(

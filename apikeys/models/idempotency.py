@@ -15,7 +15,7 @@ class IdempotentRequest(models.Model):
     claim only, in the transaction of the request's effect.
     """
 
-    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="+")
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="+", db_index=False)
     idempotency_key = models.CharField(max_length=255)
     fingerprint = models.CharField(max_length=64)
     claim = models.UUIDField(default=uuid4)

@@ -188,7 +188,8 @@ class ApiKey(models.Model):
 class KeyCustomer(models.Model):
     """A customer that a scoped key may reach."""
 
-    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="scope")
+    # The unique constraint's index begins with the key, so it needs none of its own.
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="scope", db_index=False)
     customer = models.ForeignKey(
         "customers.Customer", on_delete=models.CASCADE, related_name="key_scopes"
     )
@@ -217,7 +218,10 @@ class SecretVersionQuerySet(models.QuerySet["SecretVersion"]):
 class SecretVersion(models.Model):
     """One secret a key has had: a digest under a numbered pepper, never the secret."""
 
-    key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="secrets")
+    # As above: found by the index of (key, number).
+    key = models.ForeignKey(
+        ApiKey, on_delete=models.PROTECT, related_name="secrets", db_index=False
+    )
     number = models.PositiveIntegerField("version")
     digest = models.CharField(max_length=64, editable=False)
     pepper = models.PositiveSmallIntegerField(editable=False)

@@ -1,0 +1,59 @@
+"""The same view over HTTP: Granian with one process, loaded by wrk."""
+
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+
+from benchmarks.guard import prepare
+from tests.latchkey import ROOT
+from tests.servers import free_port, listens, wait_until
+
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "30")) // 6
+SECONDS = 3
+
+
+def measure(url: str, authorization: str) -> float:
+    """Return requests per second."""
+    command = ["wrk", "-t1", "-c8", f"-d{SECONDS}s", "-H", f"Authorization: {authorization}", url]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    if "Non-2xx" in done.stdout:
+        raise SystemExit(done.stdout)
+    found = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
+    assert found
+    return float(found[1])
+
+
+def main() -> None:
+    """Serve the three views in turn; print the medians."""
+    if shutil.which("wrk") is None:
+        sys.stdout.write("wrk is not installed, so nothing was measured over HTTP.\n")
+        return
+    variants = prepare()
+    port = free_port()
+    environment = os.environ | {
+        "PORT": str(port),
+        "WEB_CONCURRENCY": "1",
+        "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
+    }
+    server = subprocess.Popen([sys.executable, "-m", "config.web"], cwd=ROOT, env=environment)
+    try:
+        wait_until(lambda: listens(port))
+        samples: dict[str, list[float]] = {name: [] for name in variants}
+        for _ in range(ROUNDS):
+            for name, variant in variants.items():
+                url = f"http://127.0.0.1:{port}{variant.path}"
+                samples[name].append(measure(url, variant.authorization))
+    finally:
+        server.terminate()
+        server.wait()
+    figures = {name: statistics.median(values) for name, values in samples.items()}
+    for name, rate in figures.items():
+        kept = rate / figures["unguarded"]
+        sys.stdout.write(f"{name:12} {rate:7.0f} requests/s {kept:6.1%}\n")
+
+
+if __name__ == "__main__":
+    main()
