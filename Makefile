@@ -1,22 +1,30 @@
-# make run    serve the product, with demo data the first time
-# make test   run every test
-# make check  lint, types, deployment and migration checks, tests
-# make bench  measure what the guard costs
-# make soak   the long crash and fuzz runs
+# make run            serve the product, with demo data the first time
+# make test           run every test
+# make test-postgres  run the tests of the code itself on PostgreSQL with Redis
+# make check          lint, types, deployment and migration checks, tests
+# make bench          measure what the guard costs
+# make soak           the long crash and fuzz runs
 
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test check lint types deploy migrations bench soak clean
+.PHONY: run test test-postgres check lint types deploy migrations bench soak clean
 
 run: $(VENV)/.installed
 	@$(PY) manage.py bootstrap
 	@exec $(PY) manage.py serve
 
 test: $(VENV)/.installed-dev
-	@$(PY) -m pytest
+# The promises are about time and load, so nothing else runs beside them.
+	@$(PY) -m pytest -n 2 --ignore tests/promises
+	@$(PY) -m pytest tests/promises
+
+# What starts the product itself runs on both storage pairs wherever it runs.
+test-postgres: $(VENV)/.installed-dev
+	@$(PY) -m tests.on_postgres $(PY) -m pytest --ignore tests/promises --ignore tests/browser \
+		--ignore tests/config/test_serving.py
 
 check: lint types deploy migrations test
 

@@ -21,7 +21,7 @@ POSTGRESQL_ENGINE = "django.db.backends.postgresql"
 
 # A web request gives up on a busy SQLite file well inside two seconds; a worker or a command
 # can afford to wait for its turn.
-WEB_BUSY_SECONDS = 1.2
+WEB_BUSY_SECONDS = 1.0
 BUSY_SECONDS = 10.0
 POOL_TIMEOUT_SECONDS = 0.6
 STATEMENT_TIMEOUT_SECONDS = 30

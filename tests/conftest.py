@@ -1,7 +1,5 @@
 """Fixtures that several files share, and the report of what could not run."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +8,7 @@ from django.conf import settings
 
 from tests.latchkey import Latchkey
 from tests.servers import Postgres, Redis, running
-from tests.services import REMEDIES, available, missing
+from tests.services import REMEDIES, available, is_installed, program
 
 
 @pytest.fixture(scope="session")
@@ -43,19 +41,13 @@ def latchkey(request: pytest.FixtureRequest) -> Iterator[Latchkey]:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of Debian's Chromium."""
-    found = shutil.which("chromium")
-    if found is None:
-        missing("Chromium")
-    return str(found)
+    return program("Chromium")
 
 
 @pytest.fixture(scope="session")
 def nginx() -> str:
     """The path of nginx."""
-    found = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    if found is None:
-        missing("nginx")
-    return str(found)
+    return program("nginx")
 
 
 @pytest.fixture
@@ -64,12 +56,12 @@ def is_postgresql() -> bool:
     return "postgresql" in settings.DATABASES["default"]["ENGINE"]
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Close with a line for each service that was missing."""
-    skipped = terminalreporter.stats.get("skipped", [])
-    reasons = {str(report.longrepr[2]) for report in skipped if isinstance(report.longrepr, tuple)}
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Close with a line for each service that is missing."""
+    if hasattr(config, "workerinput"):
+        return
     for service, remedy in REMEDIES.items():
-        if any(f"{service} is missing" in reason for reason in reasons):
+        if not is_installed(service):
             terminalreporter.write_line(
                 f"{service} is missing, so its tests did not run. Install it with `{remedy}`."
             )

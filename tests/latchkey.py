@@ -26,7 +26,6 @@ class Latchkey(Server):
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": os.environ.get("HOME", "/"),
-            "PYTHONDONTWRITEBYTECODE": "1",
             "LATCHKEY_VAR": str(self.folder),
             "LATCHKEY_ADMIN_PASSWORD": PASSWORD,
             "DATABASE_URL": database,

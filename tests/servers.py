@@ -83,6 +83,9 @@ class Server:
 
     def freeze(self) -> None:
         """Have it accept connections and answer nothing."""
+        # The parent before its children are listed, or it makes one that goes on.
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGSTOP)
         for pid in self.pids():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)

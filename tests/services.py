@@ -1,6 +1,7 @@
 """What tests need installed, and what happens where it is not."""
 
 import os
+import shutil
 from typing import NoReturn
 
 import pytest
@@ -16,6 +17,7 @@ REMEDIES = {
     "Chromium": "apt-get install chromium",
 }
 NAMES: dict[type[Server], str] = {Postgres: "PostgreSQL", Redis: "Redis"}
+PROGRAMS = {"nginx": "nginx", "Chromium": "chromium"}
 
 
 def missing(service: str) -> NoReturn:
@@ -32,3 +34,27 @@ def available(server: type[S]) -> S:
     except Missing:
         missing(NAMES[server])
     return server()
+
+
+def program(service: str) -> str:
+    """Return the path of a service's program."""
+    found = _find(service)
+    if found is None:
+        missing(service)
+    return found
+
+
+def is_installed(service: str) -> bool:
+    """Say whether a service's tests can run."""
+    for server, name in NAMES.items():
+        if name == service:
+            try:
+                server.find()
+            except Missing:
+                return False
+            return True
+    return _find(service) is not None
+
+
+def _find(service: str) -> str | None:
+    return shutil.which(PROGRAMS[service], path=f"{os.environ['PATH']}:/usr/sbin")

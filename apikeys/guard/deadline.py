@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from time import monotonic
 
-SECONDS = 1.2
+SECONDS = 1.0
 
 _ends_at: ContextVar[float | None] = ContextVar("request deadline", default=None)
 

@@ -11,7 +11,7 @@ from tests.servers import Postgres, Redis, running
 REQUESTS = 1500
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_hostile_requests_get_the_same_proper_answer_everywhere(
     postgres: Postgres, redis: Redis, seed: int
 ) -> None:
