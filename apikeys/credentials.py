@@ -24,8 +24,11 @@ _FORM = re.compile(
     rf"_([0-9A-Za-z]{{{ID_LENGTH}}})_([0-9A-Za-z]{{{SECRET_LENGTH}}}))"
     rf"([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})"
 )
+# An underscore may arrive written as an address or as JSON writes any character.
+_BAR = r"(?:_|%(?:25)*5[fF]|\\\\*u005[fF])"
 _SECRET_PART = re.compile(
-    rf"({PREFIX.pattern}_(?:{'|'.join(TAGS.values())})_[0-9A-Za-z]{{{ID_LENGTH}}}_)[0-9A-Za-z]+"
+    rf"({PREFIX.pattern}{_BAR}(?:{'|'.join(TAGS.values())}){_BAR}[0-9A-Za-z]{{{ID_LENGTH}}}{_BAR})"
+    r"[0-9A-Za-z]+"
 )
 _PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
 MASK = "***"

@@ -1,5 +1,6 @@
 """Ids of stored objects: UUIDs of version 7 (RFC 9562 §5.7), which sort by when they were made."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -8,3 +9,13 @@ from uuid_utils.compat import uuid7
 def new_id() -> UUID:
     """Return a new id; later ones of one process compare greater."""
     return uuid7()
+
+
+def first_id_at(instant: datetime) -> UUID:
+    """Return the least id of an instant, to compare ids with times."""
+    return UUID(int=(int(instant.timestamp() * 1000) << 80) | (7 << 76) | (2 << 62))
+
+
+def made_at(identifier: UUID) -> datetime:
+    """Return when an id was made, to the millisecond."""
+    return datetime.fromtimestamp((identifier.int >> 80) / 1000, UTC)

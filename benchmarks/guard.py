@@ -1,4 +1,4 @@
-"""What the guard costs: the same view unguarded, guarded and behind the peer stack.
+"""What the guard with its complete request log costs, beside the same view without it.
 
 Run by ``make bench`` once for each storage pair, in a data folder and on servers of its own.
 The variants take turns within one run and the median of the rounds counts, so that whatever
@@ -88,11 +88,13 @@ def prepare() -> dict[str, Variant]:
         limit_day=BILLION,
     )
     _, peer_key = APIKey.objects.create_key(name="bench")
-    base = "/api/production/v1/bench"
+    base = "production/v1/bench"
+    peer = f"Api-Key {peer_key}"
     return {
-        "unguarded": Variant(f"{base}/unguarded/{customer.pk}", ""),
-        "guarded": Variant(f"{base}/guarded/{customer.pk}", f"Bearer {issued.credential}"),
-        "peer stack": Variant(f"{base}/peer/{customer.pk}", f"Api-Key {peer_key}"),
+        "unguarded": Variant(f"/other/{base}/unguarded/{customer.pk}", ""),
+        "guarded": Variant(f"/api/{base}/guarded/{customer.pk}", f"Bearer {issued.credential}"),
+        "peer": Variant(f"/other/{base}/peer/{customer.pk}", peer),
+        "peer, logged": Variant(f"/other/{base}/tracked/{customer.pk}", peer),
     }
 
 

@@ -1,4 +1,4 @@
-"""The same retrieve view three times: unguarded, behind the guard, behind the peer stack."""
+"""The same retrieve view unguarded, behind the guard, and behind the common peers."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from rest_framework.generics import RetrieveAPIView
 from rest_framework.permissions import BasePermission
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework_api_key.permissions import HasAPIKey
+from rest_framework_tracking.mixins import LoggingMixin
 
 from apikeys.guard.views import GuardedView, endpoint
 from apikeys.permissions import Permission
@@ -63,11 +64,19 @@ class Peer(Unguarded):
     permission_classes: list[type[BasePermission]] = [HasAPIKey]
 
 
-VIEWS = {"unguarded": Unguarded, "guarded": Guarded, "peer": Peer}
+class TrackedPeer(LoggingMixin, Peer):  # type: ignore[misc]
+    """The same with drf-api-tracking's request log."""
+
+
+ADDRESS = "<environment:environment>/v1/bench"
+# Those of other stacks stand outside ``api/``, so that Latchkey does nothing for them.
+VIEWS = {
+    f"api/{ADDRESS}/guarded": Guarded,
+    f"other/{ADDRESS}/unguarded": Unguarded,
+    f"other/{ADDRESS}/peer": Peer,
+    f"other/{ADDRESS}/tracked": TrackedPeer,
+}
 urlpatterns = [
-    *(
-        path(f"api/<environment:environment>/v1/bench/{name}/<uuid:customer_id>", view.as_view())
-        for name, view in VIEWS.items()
-    ),
+    *(path(f"{prefix}/<uuid:customer_id>", view.as_view()) for prefix, view in VIEWS.items()),
     *product_urlpatterns,
 ]

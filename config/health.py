@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
@@ -11,6 +12,7 @@ from apikeys.guard import deadline
 from apikeys.limiter import counters
 from apikeys.limiter.store import CountersUnavailable
 from jobs.models import Worker
+from logs import spool
 
 # A worker says that it lives every few seconds; three silences mean that it does not.
 WORKER_SILENCE = timedelta(seconds=15)
@@ -28,10 +30,16 @@ def readyz(request: HttpRequest) -> JsonResponse:
             "database": _outcome(_check_database),
             "counters": _outcome(counters().ping),
             "worker": _outcome(_check_worker),
+            "request_log": _outcome(_check_spool),
         }
+        behind = spool.backlog(settings.LOG_SPOOL)
     is_ready = all(outcome == "ok" for outcome in checks.values())
     return JsonResponse(
-        {"status": "ok" if is_ready else "unavailable", "checks": checks},
+        {
+            "status": "ok" if is_ready else "unavailable",
+            "checks": checks,
+            "request_log": behind._asdict(),
+        },
         status=200 if is_ready else 503,
         headers={"Cache-Control": "no-store"},
     )
@@ -54,6 +62,11 @@ def _outcome(check: Callable[[], None]) -> str:
 def _check_database() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
+
+
+def _check_spool() -> None:
+    if spool.size(settings.LOG_SPOOL) >= settings.LOG_SPOOL_BYTES:
+        raise _Absent("the spool is full, so requests are refused")
 
 
 def _check_worker() -> None:

@@ -81,6 +81,8 @@ DEFAULT_LIMITS: dict[str, Limits] = {
 # --- Latchkey's own: the request log ---------------------------------------------------------
 LOG_BODIES = variables.choices("LOG_BODIES", ["all", "errors", "none"], default=["all"])[0]
 LOG_BODY_LIMIT = variables.number("LOG_BODY_LIMIT", 16_384, least=0)
+LOG_SPOOL = LATCHKEY_VAR / "spool"
+LOG_SPOOL_BYTES = variables.number("LOG_SPOOL_BYTES", 1_073_741_824, least=1_048_576, most=2**50)
 LOG_RETENTION_DAYS = variables.number("LOG_RETENTION_DAYS", 30, least=1, most=36_500)
 
 # --- Latchkey's own: how it is served --------------------------------------------------------

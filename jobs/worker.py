@@ -10,9 +10,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
@@ -20,11 +22,13 @@ from apikeys.guard import idempotency
 from apikeys.limiter import counters
 from apikeys.limiter.store import CountersUnavailable
 from jobs.models import Worker
+from logs.shipping import Shipper
 
 logger = logging.getLogger(__name__)
 
 FORGET_WORKERS_AFTER = timedelta(days=1)
 LONGEST_SLEEP = 1.0
+SHIP_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,9 @@ class WorkerLoop:
     def run(self, stopping: threading.Event) -> None:
         """Work until ``stopping`` is set."""
         due_at = dict.fromkeys(self._duties, 0.0)
+        # Apart from the duties: however long one takes, what was called stands in the log.
+        shipping = threading.Thread(target=self._ship, args=(stopping,), name="shipping")
+        shipping.start()
         while not stopping.is_set():
             for duty in self._duties:
                 if time.monotonic() >= due_at[duty]:
@@ -58,7 +65,12 @@ class WorkerLoop:
                     due_at[duty] = time.monotonic() + duty.every
             wait = min(due_at.values()) - time.monotonic()
             stopping.wait(max(0.0, min(wait, LONGEST_SLEEP)))
+        shipping.join()
         _do(Duty("farewell", 0, lambda now: Worker.objects.filter(pk=self._row.pk).delete()))
+
+    def _ship(self, stopping: threading.Event) -> None:
+        with closing(Shipper(settings.LOG_SPOOL)) as shipper:
+            shipper.run(stopping, every=SHIP_SECONDS)
 
     def _beat(self, now: datetime) -> None:
         self._row.seen_at = now

@@ -1,24 +1,75 @@
-"""The outermost middleware: gives every request its id."""
+"""The outermost middleware: names every request, and puts those under ``/api/`` on record.
 
+The record is on disk before the answer is released. When it cannot be, nothing is answered
+but a 503: before the request has any effect if the spool is full, after it if a disk fails.
+"""
+
+import logging
 from collections.abc import Callable
+from functools import cache
+from time import time_ns
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from apikeys.guard.trace import Trace
+from apikeys.guard import problems
+from apikeys.guard.middleware import API
+from apikeys.guard.problems import Problem
+from apikeys.guard.trace import Trace, trace_of
 from apikeys.identifiers import new_id
+from logs import record
+from logs.spool import Spool, SpoolUnavailable
+
+logger = logging.getLogger(__name__)
+
+
+@cache
+def spool() -> Spool:
+    """Return this process's way into the spool."""
+    return Spool(settings.LOG_SPOOL, settings.LOG_SPOOL_BYTES)
 
 
 class RequestLogMiddleware:
-    """Names each request before anything can fail, and tells the caller the name."""
+    """Names each request before anything can fail, tells the caller the name, keeps a record."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
+        self.spool = spool()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request, with its id in ``X-Request-ID``."""
+        began_at = time_ns()
         trace = Trace(str(new_id()))
         request.trace = trace  # type: ignore[attr-defined]
+        if not request.path_info.startswith(API):
+            response = self.get_response(request)
+            response["X-Request-ID"] = trace.request_id
+            return response
+        if not self.spool.has_room:
+            return _unrecorded(request, problems.unavailable())
         response = self.get_response(request)
         response["X-Request-ID"] = trace.request_id
+        try:
+            self.spool.append(record.line(request, response, trace, began_at))
+        except SpoolUnavailable as error:
+            logger.error("request %s cannot be recorded: %s", trace.request_id, error)
+            response.close()
+            return _unrecorded(request, withheld())
         return response
+
+
+def withheld() -> Problem:
+    """Return the 503 for a request whose record could not be written once it was done."""
+    return Problem(
+        "unavailable",
+        "The request may have been processed, but it could not be put on record."
+        " Look whether it took effect, or send it again with the same Idempotency-Key.",
+        headers={"Retry-After": str(problems.RETRY_AFTER_SECONDS)},
+    )
+
+
+def _unrecorded(request: HttpRequest, problem: Problem) -> HttpResponseBase:
+    response = problems.respond(request, problem)
+    response["X-Request-ID"] = trace_of(request).request_id
+    return response

@@ -15,6 +15,7 @@ from django.conf import settings
 from rest_framework.parsers import BaseParser
 
 from apikeys.guard.problems import Problem
+from apikeys.guard.trace import trace_of
 
 DEEPEST = 64
 # No double is longer, and most readers take every number for one (RFC 8259 §6).
@@ -35,6 +36,8 @@ class StrictJSONParser(BaseParser):
     ) -> Any:
         """Return the value, or raise a 400 ``malformed_body`` or a 413 ``body_too_large``."""
         body = stream.read(settings.MAX_BODY_BYTES + 1)
+        if parser_context is not None:
+            trace_of(parser_context["request"]).body = body
         if len(body) > settings.MAX_BODY_BYTES:
             raise Problem(
                 "body_too_large",

@@ -20,8 +20,12 @@ class HasRequiredPermission(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
         """Return True or raise the 403; the answer is the same whether or not the object exists."""
         required = getattr(view, "required_permissions", {}).get(request.method)
-        key = trace_of(request).key
-        if required == ANY_KEY or (required and key is not None and key.may(required)):
+        trace = trace_of(request)
+        key = trace.key
+        if required == ANY_KEY:
+            return True
+        if required and key is not None and key.may(required):
+            trace.permission = required
             return True
         raise denial(view.kwargs["environment"], required)
 

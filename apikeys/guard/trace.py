@@ -9,7 +9,17 @@ from apikeys.models import ApiKey
 class Trace:
     """Made by the outermost middleware; each step adds what it finds."""
 
-    __slots__ = ("code", "decision", "key", "request_id", "secret_version")
+    __slots__ = (
+        "body",
+        "code",
+        "customer",
+        "decision",
+        "job",
+        "key",
+        "permission",
+        "request_id",
+        "secret_version",
+    )
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
@@ -20,6 +30,13 @@ class Trace:
         self.decision: Decision | None = None
         # The problem's code, if the answer is one.
         self.code: str | None = None
+        # The permission that was needed, once it was found to be there.
+        self.permission: str | None = None
+        # What was read of the body.
+        self.body: bytes | None = None
+        # The ids of the customer and the job concerned, where the path does not name them.
+        self.customer: str | None = None
+        self.job: str | None = None
 
 
 def trace_of(request: Any) -> Trace:

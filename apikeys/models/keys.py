@@ -95,6 +95,7 @@ class ApiKey(models.Model):
     revoked_at = models.DateTimeField("revoked", null=True, editable=False)
     last_used_at = models.DateTimeField("last used", null=True, editable=False)
     last_used_address = models.GenericIPAddressField(null=True, editable=False)
+    last_used_agent = models.CharField(max_length=400, blank=True, editable=False)
     created_at = models.DateTimeField("created", default=timezone.now, editable=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,

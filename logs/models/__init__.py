@@ -1,0 +1,6 @@
+"""The app's tables."""
+
+from logs.models.requests import RequestContent, RequestLog
+from logs.models.usage import BUCKETS, HourlyUsage, PermissionUse
+
+__all__ = ["BUCKETS", "HourlyUsage", "PermissionUse", "RequestContent", "RequestLog"]

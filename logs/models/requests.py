@@ -1,0 +1,136 @@
+"""What is kept of each request: a narrow row to list and search, a wide one to look at.
+
+Rows are written by ``logs.shipping`` alone. Ids are time-ordered, so the primary key is the
+order of the list and the range that retention deletes. References carry no constraint: a
+record must be kept whatever became of the customer, and checking costs more than writing.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from django.db import models
+from django.db.models import Q
+
+from apikeys.environments import Environment
+from apikeys.identifiers import first_id_at
+
+if TYPE_CHECKING:
+    from apikeys.models import ApiKey
+
+SLOW_MICROSECONDS = 500_000
+
+
+class RequestLogQuerySet(models.QuerySet["RequestLog"]):
+    """Requests by what people ask of them."""
+
+    def visible_to(self, key: "ApiKey") -> Self:
+        """Requests that ``key`` may see: those made with itself."""
+        return self.filter(key=key, environment=key.environment)
+
+    def since(self, instant: datetime) -> Self:
+        """Requests that arrived at ``instant`` or later."""
+        return self.filter(pk__gte=first_id_at(instant))
+
+    def before(self, instant: datetime) -> Self:
+        """Requests that arrived before ``instant``."""
+        return self.filter(pk__lt=first_id_at(instant))
+
+    def slow(self) -> Self:
+        """Requests that took half a second or longer."""
+        return self.filter(duration__gte=SLOW_MICROSECONDS)
+
+    def newest_first(self) -> Self:
+        """In the order of the list."""
+        return self.order_by("-pk")
+
+
+class RequestLog(models.Model):
+    """One request under ``/api/``: who, what, when, what came of it."""
+
+    id = models.UUIDField("request id", primary_key=True, editable=False)
+    at = models.DateTimeField("time")
+    environment = models.CharField(max_length=11, choices=Environment, null=True)
+    key: "models.ForeignKey[Any, Any]" = models.ForeignKey(
+        "apikeys.ApiKey",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        related_name="requests",
+    )
+    secret_version = models.PositiveIntegerField(null=True)
+    customer: "models.ForeignKey[Any, Any]" = models.ForeignKey(
+        "customers.Customer",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        related_name="+",
+    )
+    job_id = models.UUIDField("job", null=True)
+    permission = models.CharField(max_length=40, null=True)
+    method = models.CharField(max_length=32)
+    path = models.CharField(max_length=2000)
+    route = models.CharField(max_length=200, blank=True)
+    query = models.CharField(max_length=4000, blank=True)
+    status = models.PositiveSmallIntegerField()
+    status_class = models.PositiveSmallIntegerField()
+    code = models.CharField(max_length=40, blank=True)
+    duration = models.PositiveBigIntegerField(help_text="In microseconds.")
+    request_bytes = models.PositiveBigIntegerField()
+    response_bytes = models.PositiveBigIntegerField()
+    address = models.CharField(max_length=45)
+    user_agent = models.CharField(max_length=400, blank=True)
+
+    objects = RequestLogQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "request"
+        default_permissions = ("view",)
+        ordering = ["-id"]
+        # Each serves one filter in the order of the list; see docs/decisions.md.
+        indexes = [
+            models.Index(fields=["environment", "-id"], name="request_by_environment"),
+            models.Index(fields=["key", "-id"], name="request_by_key"),
+            models.Index(
+                fields=["customer", "-id"],
+                name="request_by_customer",
+                condition=Q(customer__isnull=False),
+            ),
+            models.Index(fields=["status_class", "-id"], name="request_by_status"),
+            models.Index(fields=["code", "-id"], name="request_by_code", condition=~Q(code="")),
+            models.Index(fields=["method", "-id"], name="request_by_method"),
+            models.Index(fields=["address", "-id"], name="request_by_address"),
+            models.Index(
+                fields=["-id"],
+                name="request_slow",
+                condition=Q(duration__gte=SLOW_MICROSECONDS),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+class RequestContent(models.Model):
+    """A request's headers and bodies, redacted and cut before they were written."""
+
+    request = models.OneToOneField(
+        RequestLog,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        primary_key=True,
+        related_name="content",
+    )
+    request_headers = models.TextField()
+    response_headers = models.TextField()
+    request_body = models.TextField(blank=True)
+    response_body = models.TextField(blank=True)
+    is_request_cut = models.BooleanField(default=False)
+    is_response_cut = models.BooleanField(default=False)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"Content of {self.pk}"

@@ -1,0 +1,60 @@
+"""What stays when logs are pruned: usage by the hour, and which permissions were ever used."""
+
+from typing import Any
+
+from django.db import models
+
+from apikeys.environments import Environment
+
+# Upper bounds of the duration histogram, in microseconds; the last bucket has none.
+BOUNDS = tuple(500 * 2**power for power in range(15))
+BUCKETS = tuple(f"bucket_{number}" for number in range(len(BOUNDS) + 1))
+
+
+class HourlyUsage(models.Model):
+    """What a key did in an hour in an environment; without a key, what nobody's key did."""
+
+    hour = models.DateTimeField()
+    environment = models.CharField(max_length=11, choices=Environment)
+    # Not a reference: blank stands for requests whose secret matched no key.
+    key_id = models.CharField(max_length=12, blank=True)
+    requests = models.PositiveBigIntegerField(default=0)
+    succeeded = models.PositiveBigIntegerField(default=0)
+    refused = models.PositiveBigIntegerField(default=0)
+    limited = models.PositiveBigIntegerField(default=0)
+    failed = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                fields=["key_id", "hour", "environment"], name="usage_once_an_hour"
+            )
+        ]
+        indexes = [models.Index(fields=["hour"], name="usage_by_hour")]
+
+    def __str__(self) -> str:
+        return f"{self.key_id or 'no key'} {self.hour:%Y-%m-%d %H}:00"
+
+
+for _bucket in BUCKETS:
+    HourlyUsage.add_to_class(_bucket, models.PositiveBigIntegerField(default=0))
+
+
+class PermissionUse(models.Model):
+    """When a key last used a permission."""
+
+    key: "models.ForeignKey[Any, Any]" = models.ForeignKey(
+        "apikeys.ApiKey", on_delete=models.CASCADE, db_index=False, related_name="permission_uses"
+    )
+    permission = models.CharField(max_length=40)
+    last_used_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["key", "permission"], name="permission_use_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.permission} by {self.key_id}"

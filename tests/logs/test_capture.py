@@ -1,0 +1,240 @@
+"""Every request under /api/ is on record, right in every field, whatever came of it."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.utils import timezone
+
+from apikeys import lifecycle
+from apikeys.environments import Environment
+from apikeys.models import ApiKey
+from logs.middleware import spool
+from logs.models import HourlyUsage, PermissionUse, RequestLog
+from logs.shipping import Shipper
+from logs.spool import files
+from tests.api import Caller
+from tests.factories import ACTOR, expire, issue, make_customer
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def shipper() -> Iterator[Shipper]:
+    """A shipper that has nothing left to ship from before."""
+    for path in files(settings.LOG_SPOOL):
+        path.write_bytes(b"")
+    found = Shipper(settings.LOG_SPOOL)
+    yield found
+    found.close()
+
+
+def record_of(response: Any, shipper: Shipper) -> RequestLog:
+    shipper.ship()
+    return RequestLog.objects.select_related("content", "key").get(pk=response["X-Request-ID"])
+
+
+def test_a_good_request_is_recorded_in_every_field(shipper: Shipper) -> None:
+    customer = make_customer(name="Recorded")
+    issued = issue(permissions=["customers:read"])
+    before = timezone.now()
+
+    response = Caller(issued, REMOTE_ADDR="198.51.100.7", HTTP_USER_AGENT="probe/1.0").get(
+        f"customers/{customer.pk}"
+    )
+
+    record = record_of(response, shipper)
+    assert before - timedelta(seconds=1) < record.at < timezone.now()
+    assert record.pk.version == 7
+    assert (record.environment, record.key, record.secret_version) == (
+        "production",
+        issued.key,
+        1,
+    )
+    assert record.customer_id == customer.pk
+    assert record.permission == "customers:read"
+    assert (record.method, record.route) == ("GET", "customers/<uuid:customer_id>")
+    assert record.path == f"/api/production/v1/customers/{customer.pk}"
+    assert (record.status, record.status_class, record.code) == (200, 2, "")
+    assert 0 < record.duration < 10_000_000
+    assert (record.request_bytes, record.response_bytes) == (0, len(response.content))
+    assert (record.address, record.user_agent) == ("198.51.100.7", "probe/1.0")
+    sent = json.loads(record.content.request_headers)
+    assert sent["Authorization"] == f"Bearer lk_prod_{issued.key.pk}_***"
+    assert json.loads(record.content.response_headers)["RateLimit"] == response["RateLimit"]
+    assert json.loads(record.content.response_body)["name"] == "Recorded"
+
+
+def test_every_outcome_is_recorded_with_its_code(shipper: Shipper) -> None:
+    issued = issue(permissions=["customers:read", "customers:write"])
+    revoked, expired, blocked = issue(), issue(), issue(limit_minute=0)
+    far = issue(networks=["203.0.113.0/24"])
+    lifecycle.revoke(revoked.key, actor=ACTOR)
+    expire(expired.key)
+    caller = Caller(issued)
+
+    answers = {
+        "malformed_body": caller.post("customers", b"{"),
+        "validation_failed": caller.post("customers", {"nme": 1}),
+        "multiple_credentials": Caller(issued, HTTP_X_API_KEY="x").get("key"),
+        "key_missing": Caller().get("key"),
+        "key_invalid": Caller("lk_prod_x").get("key"),
+        "key_revoked": Caller(revoked).get("key"),
+        "key_expired": Caller(expired).get("key"),
+        "environment_mismatch": Caller(issued, environment=Environment.STAGING).get("key"),
+        "permission_denied": Caller(issue()).get("customers"),
+        "address_not_allowed": Caller(far).get("key"),
+        "not_found": caller.get("nothing/at/all"),
+        "method_not_allowed": caller.call("PUT", "customers", {}),
+        "not_acceptable": caller.get("customers", HTTP_ACCEPT="text/html"),
+        "body_too_large": caller.post("customers", b" " * (settings.MAX_BODY_BYTES + 1)),
+        "unsupported_media_type": caller.call(
+            "POST", "customers", b"<a/>", content_type="text/xml"
+        ),
+        "rate_limited": Caller(blocked).get("key"),
+    }
+
+    for code, response in answers.items():
+        record = record_of(response, shipper)
+        assert (record.code, record.status) == (code, response.status_code), code
+    assert record_of(answers["key_revoked"], shipper).key == revoked.key
+    assert record_of(answers["key_invalid"], shipper).key is None
+    assert record_of(answers["environment_mismatch"], shipper).environment == "staging"
+
+
+def test_what_no_view_answers_is_recorded_too(shipper: Shipper) -> None:
+    unknown = Client().get("/api/nowhere")
+    schema = Client().get("/api/schema")
+    page = Client().get("/healthz")
+
+    assert record_of(unknown, shipper).code == "not_found"
+    assert record_of(schema, shipper).environment is None
+    shipper.ship()
+    assert not RequestLog.objects.filter(pk=page["X-Request-ID"]).exists()
+
+
+def test_bodies_are_kept_redacted_and_cut(shipper: Shipper, settings: Any) -> None:
+    settings.LOG_BODY_LIMIT = 200
+    caller = Caller(issue(permissions=["customers:write"]))
+    body = {"name": "N", "metadata": {"password": "hunter2", "note": "é" * 300}}
+
+    record = record_of(caller.post("customers", body), shipper)
+
+    assert "hunter2" not in record.content.request_body + record.content.response_body
+    assert len(record.content.request_body.encode()) <= 200
+    assert record.content.is_request_cut
+    assert record.content.is_response_cut
+    assert record.request_bytes == len(json.dumps(body))
+
+
+@pytest.mark.parametrize(
+    ("setting", "kept"), [("all", (True, True)), ("errors", (False, True)), ("none", (False,) * 2)]
+)
+def test_bodies_are_kept_as_the_setting_says(
+    shipper: Shipper, settings: Any, setting: str, kept: tuple[bool, ...]
+) -> None:
+    settings.LOG_BODIES = setting
+    caller = Caller(issue(permissions=["customers:write"]))
+
+    good, bad = caller.post("customers", {"name": "N"}), caller.post("customers", {"nme": "N"})
+
+    bodies = [record_of(response, shipper).content for response in (good, bad)]
+    assert tuple(bool(content.request_body) for content in bodies) == kept
+    assert tuple(bool(content.response_body) for content in bodies) == kept
+
+
+def test_last_use_is_exact_and_only_of_a_key_that_was_accepted(shipper: Shipper) -> None:
+    used, revoked = issue(permissions=["customers:read", "logs:read"]), issue()
+    lifecycle.revoke(revoked.key, actor=ACTOR)
+
+    Caller(used, REMOTE_ADDR="198.51.100.1").get("key")
+    last = Caller(used, REMOTE_ADDR="2001:db8::7", HTTP_USER_AGENT="last/2").get("customers")
+    Caller(revoked).get("key")
+    record = record_of(last, shipper)
+
+    key = ApiKey.objects.get(pk=used.key.pk)
+    assert (key.last_used_at, key.last_used_address) == (record.at, "2001:db8::7")
+    assert key.last_used_agent == "last/2"
+    assert ApiKey.objects.get(pk=revoked.key.pk).last_used_at is None
+    uses = PermissionUse.objects.filter(key=used.key).values_list("permission", flat=True)
+    assert list(uses) == ["customers:read"]
+
+
+def test_usage_is_added_up_by_hour_and_outcome(shipper: Shipper) -> None:
+    issued = issue(limit_minute=3)
+    caller = Caller(issued)
+    for path in ("key", "key", "customers", "key"):
+        caller.get(path)
+
+    shipper.ship()
+
+    rows = HourlyUsage.objects.filter(key_id=issued.key.pk)
+    totals = [
+        sum(getattr(row, name) for row in rows)
+        for name in ("requests", "succeeded", "refused", "limited", "failed")
+    ]
+    assert totals == [4, 2, 1, 1, 0]
+
+
+def test_a_record_is_shipped_once_however_often_it_is_read(shipper: Shipper) -> None:
+    issued = issue()
+    response = Caller(issued).get("key")
+    written = b"".join(path.read_bytes() for path in files(settings.LOG_SPOOL))
+    shipper.ship()
+    spool().append(written.rstrip(b"\n"))
+
+    shipper.ship()
+
+    assert RequestLog.objects.filter(pk=response["X-Request-ID"]).count() == 1
+    assert sum(row.requests for row in HourlyUsage.objects.filter(key_id=issued.key.pk)) == 1
+
+
+def test_a_record_that_cannot_be_stored_holds_up_no_other(shipper: Shipper) -> None:
+    caller = Caller(issue())
+    first = caller.get("key")
+    spool().append(b"no record at all")
+    spool().append(b'["01a2088133df75e39ae706529ad5028c", "too", "short"]')
+    last = caller.get("key")
+
+    shipper.ship()
+
+    found = RequestLog.objects.filter(pk__in=[UUID(r["X-Request-ID"]) for r in (first, last)])
+    assert found.count() == 2
+    set_aside = Path(settings.LOG_SPOOL / "rejected.txt").read_text()
+    assert "no record at all" in set_aside
+
+
+def test_a_full_spool_refuses_before_anything_happens(shipper: Shipper, monkeypatch: Any) -> None:
+    caller = Caller(issue(permissions=["customers:write"]))
+    monkeypatch.setattr(spool(), "_most_bytes", 0)
+    monkeypatch.setattr(spool(), "_measure_at", 0.0)
+
+    response = caller.post("customers", {"name": "Never made"})
+
+    assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+    assert response["Retry-After"]
+    monkeypatch.undo()
+    spool()._measure_at = 0.0
+    assert caller.get("customers").status_code == 403
+
+
+def test_an_answer_whose_record_cannot_be_written_is_withheld(
+    shipper: Shipper, monkeypatch: Any, tmp_path: Path
+) -> None:
+    issued = issue()
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    with monkeypatch.context() as context:
+        context.setattr(spool(), "_folder", blocked / "spool")
+        context.setattr(spool(), "_written", 10**9)
+
+        response = Caller(issued).get("key")
+
+    assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+    assert issued.key.pk not in response.content.decode()
