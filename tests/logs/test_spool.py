@@ -110,12 +110,14 @@ def test_the_backlog_is_told(tmp_path: Path) -> None:
 
 
 def test_a_full_spool_has_no_room_until_it_is_shipped(tmp_path: Path) -> None:
-    writer = Spool(tmp_path, 100)
-    assert writer.has_room
-    writer.append(b"x" * 200)
-    writer._measure_at = 0.0
-    assert not writer.has_room
+    def has_room() -> bool:
+        writer._measure_at = 0.0
+        return writer.has_room
 
-    (tmp_path / files(tmp_path)[0].name).unlink()
-    writer._measure_at = 0.0
-    assert writer.has_room
+    writer = Spool(tmp_path, 100)
+    before = has_room()
+    writer.append(b"x" * 200)
+    full = has_room()
+    files(tmp_path)[0].unlink()
+
+    assert (before, full, has_room()) == (True, False, True)

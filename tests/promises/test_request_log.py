@@ -1,0 +1,105 @@
+"""Promise 3: what was answered is on record exactly once, whatever is killed under load."""
+
+import http.client
+import os
+import random
+import signal
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.latchkey import Latchkey
+from tests.load import Answer, Connection, at_once
+from tests.servers import Postgres, Redis, running, wait_until
+from tests.services import available
+
+PROCESSES = "4"
+CALLERS = 8
+KILLS = 3
+PATHS = ("key", "customers", "nowhere", "customers?limit=x")
+LOTS = ("--per-minute", "1000000", "--per-hour", "1000000", "--per-day", "1000000")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def product(request: pytest.FixtureRequest) -> Iterator[Latchkey]:
+    """Four web processes, on each storage pair."""
+    with ExitStack() as stack:
+        where: dict[str, str] = {}
+        if request.param == "postgres":
+            where = {
+                "database": stack.enter_context(running(available(Postgres))).url,
+                "redis": stack.enter_context(running(available(Redis))).url,
+            }
+        latchkey = Latchkey(**where, WEB_CONCURRENCY=PROCESSES, AUTH_FAILURE_LIMIT="1000000/min")
+        stack.enter_context(running(latchkey))
+        yield latchkey
+
+
+def recorded(product: Latchkey) -> Counter[str]:
+    """Return how often each request id is in the log."""
+    url = product.environment["DATABASE_URL"]
+    query = "SELECT id FROM logs_requestlog"
+    if url:
+        with psycopg.connect(url) as connection:
+            return Counter(identifier.hex for (identifier,) in connection.execute(query))
+    with sqlite3.connect(product.folder / "latchkey.sqlite3") as file:
+        return Counter(identifier for (identifier,) in file.execute(query))
+
+
+def crash(product: Latchkey, *, kills: int, seed: int = 1) -> tuple[int, int, int]:
+    """Load, and kill web and worker again and again.
+
+    Returns how many answers came, how many of them are not on record, and how many are twice.
+    """
+    chance = random.Random(seed)  # noqa: S311
+    credential = product.create_key(*LOTS)["key"]
+    stopping = threading.Event()
+
+    def call(number: int) -> list[Answer]:
+        answers: list[Answer] = []
+        # Those with a wrong key are on record too.
+        sent = credential if number % 4 else credential[:-1] + "x"
+        connection = Connection(product.url, sent)
+        while not stopping.is_set():
+            try:
+                path = PATHS[len(answers) % len(PATHS)]
+                answers.append(connection.send("GET", f"/api/production/v1/{path}"))
+            except (OSError, http.client.HTTPException):
+                connection.close()
+                connection = Connection(product.url, sent)
+                time.sleep(0.02)
+        connection.close()
+        return answers
+
+    def kill() -> None:
+        for _ in range(kills):
+            time.sleep(chance.uniform(0.3, 1.2))
+            web = product.processes("config.web")
+            worker = product.processes("manage.py worker")
+            for pid in [*chance.sample(web, min(2, len(web))), *worker]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            wait_until(product.is_ready)
+        time.sleep(0.3)
+        stopping.set()
+
+    answers = at_once(CALLERS, call, alongside=kill)
+    ids = [answer.headers["x-request-id"].replace("-", "") for answer in answers]
+    with suppress(TimeoutError):
+        wait_until(lambda: not set(ids) - set(recorded(product)), 20)
+    found = recorded(product)
+    return len(ids), len(set(ids) - set(found)), sum(found[i] > 1 for i in ids)
+
+
+def test_what_was_answered_is_recorded_once_through_kill_9(product: Any) -> None:
+    answered, lost, doubled = crash(product, kills=KILLS)
+
+    assert answered > 200
+    assert (lost, doubled) == (0, 0)
