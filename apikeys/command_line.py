@@ -1,4 +1,4 @@
-"""What the key commands share: one-line errors, arguments, and how a key is printed.
+"""What commands share: one-line errors, arguments, and how a key is printed.
 
 Bad input exits 2 with one line on stderr, nothing on stdout and nothing changed. A secret is
 only ever written to stdout.
@@ -8,7 +8,7 @@ import getpass
 import json
 import re
 import sys
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -28,8 +28,8 @@ DURATION = re.compile(r"(\d{1,6})([smhd])")
 WIDE = 500
 
 
-class KeyCommand(BaseCommand):
-    """A command about keys."""
+class LineCommand(BaseCommand):
+    """A command that says in one line what is wrong with its input."""
 
     requires_migrations_checks = False
     requires_system_checks: list[str] = []
@@ -51,6 +51,10 @@ class KeyCommand(BaseCommand):
             return super().execute(*args, **options)
         except Refused as refused:
             raise CommandError(str(refused), returncode=2) from None
+
+
+class KeyCommand(LineCommand):
+    """A command about keys."""
 
     def find(self, key_id: str) -> ApiKey:
         """Return a key by its id."""
@@ -97,6 +101,20 @@ def duration(text: str) -> timedelta:
     if match is None:
         raise Refused(f"{text!r} is not a duration. Write it as 90d, 12h, 30m or 45s.")
     return timedelta(**{UNITS[match[2]]: int(match[1])})
+
+
+def instant(text: str) -> datetime:
+    """Read an instant, or a time before now such as ``2h``."""
+    if DURATION.fullmatch(text):
+        try:
+            return timezone.now() - duration(text)
+        except OverflowError:
+            raise Refused(f"{text!r} is too long ago. Choose a later time.") from None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise Refused(f"{text!r} is not a time. Write it as 30d or 2027-01-31T00:00Z.") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def expiry(text: str) -> datetime | None:

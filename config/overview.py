@@ -3,11 +3,13 @@
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 
 from apikeys.environments import Environment
 from apikeys.models import ApiKey, Status
+from logs import charts, spool
 
 EXPIRING_WITHIN = timedelta(days=30)
 IDLE_FOR = timedelta(days=90)
@@ -20,6 +22,9 @@ def add_overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any
         return context
     now = timezone.now()
     keys = ApiKey.objects.all()
+    if request.user.has_perm("logs.view_requestlog"):
+        behind = spool.backlog(settings.LOG_SPOOL)
+        context |= charts.overview() | {"behind": behind, "is_behind": behind.lag_seconds > 5}
     return context | {
         "environments": [
             {

@@ -4,7 +4,12 @@ from typing import Any
 
 from django.contrib.auth.models import Group, Permission
 
-VIEW = ("apikeys.view_apikey", "apikeys.view_event", "customers.view_customer")
+VIEW = (
+    "apikeys.view_apikey",
+    "apikeys.view_event",
+    "customers.view_customer",
+    "logs.view_requestlog",
+)
 ROLES = {
     "Key administrator": (
         *VIEW,

@@ -73,6 +73,7 @@ UNFOLD: dict[str, Any] = {
                     },
                     _item("API Keys", "key", "apikeys.apikey"),
                     _item("Customers", "groups", "customers.customer"),
+                    _item("Logs", "receipt_long", "logs.requestlog"),
                     _item("Audit", "history", "apikeys.event"),
                     _item("Staff", "badge", "auth.user"),
                 ]

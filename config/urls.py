@@ -33,6 +33,7 @@ register_converter(EnvironmentConverter, "environment")
 endpoints: list[Any] = [
     path("", include("apikeys.urls")),
     path("", include("customers.urls")),
+    path("", include("logs.urls")),
     re_path(r"^(?P<rest>.*)$", NothingHere.as_view(), name="nothing-here"),
 ]
 

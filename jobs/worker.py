@@ -22,6 +22,7 @@ from apikeys.guard import idempotency
 from apikeys.limiter import counters
 from apikeys.limiter.store import CountersUnavailable
 from jobs.models import Worker
+from logs import retention
 from logs.shipping import Shipper
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class WorkerLoop:
             Duty("heartbeat", 5, self._beat),
             Duty("sweep of the rate-limit counters", 30, lambda now: counters().sweep()),
             Duty("pruning of idempotency keys", 600, idempotency.prune),
+            Duty("pruning of request logs", 300, retention.prune_expired),
             Duty("pruning of workers", 3600, _prune_workers),
         ]
 

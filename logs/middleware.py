@@ -72,4 +72,6 @@ def withheld() -> Problem:
 def _unrecorded(request: HttpRequest, problem: Problem) -> HttpResponseBase:
     response = problems.respond(request, problem)
     response["X-Request-ID"] = trace_of(request).request_id
+    # Said once, when the spool filled up or failed; Django would say it for each request.
+    response._has_been_logged = True  # type: ignore[attr-defined]
     return response

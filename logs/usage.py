@@ -1,4 +1,4 @@
-"""Usage: what is added up as records are shipped, and what the charts read back."""
+"""Usage, as it is added up while records are shipped; ``logs.charts`` reads it back."""
 
 from bisect import bisect_left
 from collections import Counter, defaultdict

@@ -11,9 +11,11 @@ from django.utils import timezone
 from apikeys import lifecycle
 from apikeys.audit import Actor
 from apikeys.environments import Environment
+from apikeys.identifiers import made_at, new_id
 from apikeys.lifecycle import IssuedKey
 from apikeys.models import ApiKey, Door
 from customers.models import Customer
+from logs.models import RequestContent, RequestLog
 
 ACTOR = Actor(door=Door.COMMAND, name="a test")
 PASSWORD = "correct horse battery staple"
@@ -40,6 +42,38 @@ def make_customer(
     return Customer.objects.create(
         environment=environment, name=name or f"Customer {next(_numbers)}", **fields
     )
+
+
+def make_request(
+    *, key: ApiKey | None = None, customer: Customer | None = None, **fields: Any
+) -> RequestLog:
+    """Make a recorded request, as it stands once it was shipped."""
+    identifier = fields.pop("id", None) or new_id()
+    status = fields.pop("status", 200)
+    log = RequestLog.objects.create(
+        id=identifier,
+        at=made_at(identifier),
+        environment=fields.pop("environment", key.environment if key else Environment.PRODUCTION),
+        key=key,
+        secret_version=1 if key else None,
+        customer=customer,
+        status=status,
+        status_class=status // 100,
+        **{
+            "method": "GET",
+            "path": "/api/production/v1/key",
+            "route": "key",
+            "duration": 1500,
+            "request_bytes": 0,
+            "response_bytes": 2,
+            "address": "198.51.100.7",
+            **fields,
+        },
+    )
+    RequestContent.objects.create(
+        request=log, request_headers="{}", response_headers="{}", response_body="{}"
+    )
+    return log
 
 
 def make_staff(role: str | None = None, *, is_superuser: bool = False) -> User:

@@ -5,6 +5,7 @@ order of the list and the range that retention deletes. References carry no cons
 record must be kept whatever became of the customer, and checking costs more than writing.
 """
 
+import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -134,3 +135,9 @@ class RequestContent(models.Model):
 
     def __str__(self) -> str:
         return f"Content of {self.pk}"
+
+    @staticmethod
+    def headers(text: str) -> dict[str, str]:
+        """Return stored headers by their names."""
+        headers: dict[str, str] = json.loads(text)
+        return headers

@@ -5,10 +5,12 @@ that declares no permission, fails.
 """
 
 import itertools
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
+from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from apikeys.environments import Environment
@@ -16,20 +18,26 @@ from apikeys.guard.authentication import ApiKeyAuthentication
 from apikeys.guard.permission import ANY_KEY, HasRequiredPermission
 from apikeys.guard.throttling import KeyThrottle
 from apikeys.guard.views import GuardedView, NothingHere
+from apikeys.models import ApiKey
 from apikeys.permissions import Permission
+from customers.models import Customer
 from tests.api import Caller
-from tests.factories import issue, make_customer
+from tests.factories import issue, make_customer, make_request
 
 pytestmark = pytest.mark.django_db
 
 PUBLIC = {"api/schema", "api/docs", "healthz", "readyz", ""}
+ID = re.compile(r"<uuid:(\w+)>")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
-# What each route's path needs: how to make, in an environment, the object that it names.
-OBJECTS = {
+# What each route's path needs: how to make, for a customer and a key, the object that it names
+# or, for a list, one that it shows.
+OBJECTS: dict[str, Callable[[Customer, ApiKey], Model] | None] = {
     "key": None,
-    "customers": None,
-    "customers/<uuid:customer_id>": lambda customer: customer,
+    "customers": lambda customer, key: customer,
+    "customers/<uuid:customer_id>": lambda customer, key: customer,
+    "logs": lambda customer, key: make_request(key=key, customer=customer),
+    "logs/<uuid:log_id>": lambda customer, key: make_request(key=key, customer=customer),
 }
 # A body that each endpoint would accept.
 BODIES: dict[tuple[str, str], Any] = {
@@ -99,9 +107,7 @@ def test_the_matrix_covers_every_route() -> None:
 
 
 def address(path: str, target: Any) -> str:
-    for converter in ("<uuid:customer_id>",):
-        path = path.replace(converter, str(getattr(target, "pk", "")))
-    return path
+    return ID.sub(lambda found: str(getattr(target, found[1], target.pk)), path)
 
 
 def call(caller: Caller, method: str, path: str, target: Any = None) -> Any:
@@ -113,16 +119,26 @@ def everything(environment: Environment, **settings: Any) -> Caller:
     return Caller(issued, environment=environment)
 
 
-def made(path: str, customer: Any) -> Any:
+def made(path: str, customer: Customer, key: ApiKey) -> Any:
     maker = OBJECTS[path]
-    return maker(customer) if maker else None
+    return maker(customer, key) if maker else None
+
+
+def made_by_another(path: str, environment: Environment = Environment.PRODUCTION) -> Any:
+    stranger = issue(environment=environment).key
+    return made(path, make_customer(environment=environment), stranger)
+
+
+def state(thing: Any) -> Any:
+    return type(thing).objects.filter(pk=thing.pk).values().get()
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_a_key_with_every_permission_gets_through(method: str, path: str) -> None:
-    customer = make_customer()
+    issued = issue(permissions=list(Permission))
+    target = made(path, make_customer(), issued.key)
 
-    response = call(everything(Environment.PRODUCTION), method, path, made(path, customer))
+    response = call(Caller(issued), method, path, target)
 
     assert response.status_code in {200, 201, 202, 204}, response.content
 
@@ -135,10 +151,7 @@ def test_without_the_permission_it_is_403_whether_or_not_the_object_exists(
         return
     others = [permission for permission in Permission if permission != required(method, path)]
     caller = Caller(issue(permissions=others))
-    here = made(path, make_customer())
-    elsewhere = made(path, make_customer(environment=Environment.STAGING))
-
-    for target in (here, elsewhere):
+    for target in (made_by_another(path), made_by_another(path, Environment.STAGING)):
         response = call(caller, method, path, target)
 
         assert response.status_code == 403
@@ -147,7 +160,7 @@ def test_without_the_permission_it_is_403_whether_or_not_the_object_exists(
 
 
 WITH_OBJECT = [
-    (method, path) for method, path in OPERATIONS if OBJECTS.get(path) and method != "OPTIONS"
+    (method, path) for method, path in OPERATIONS if ID.search(path) and method != "OPTIONS"
 ]
 
 
@@ -156,23 +169,25 @@ WITH_OBJECT = [
 def test_another_environments_object_is_404(
     method: str, path: str, mine: Environment, theirs: Environment
 ) -> None:
-    stranger = make_customer(environment=theirs)
+    stranger = made_by_another(path, theirs)
+    before = state(stranger)
 
-    response = call(everything(mine), method, path, made(path, stranger))
+    response = call(everything(mine), method, path, stranger)
 
     assert response.status_code == 404
-    assert type(stranger).objects.filter(pk=stranger.pk, name=stranger.name).exists()
+    assert state(stranger) == before
 
 
 @pytest.mark.parametrize(("method", "path"), WITH_OBJECT)
 def test_another_customers_object_is_404(method: str, path: str) -> None:
-    mine, other = make_customer(), make_customer()
-    caller = everything(Environment.PRODUCTION, customers=[mine.pk])
+    other = made_by_another(path)
+    before = state(other)
+    caller = everything(Environment.PRODUCTION, customers=[make_customer().pk])
 
-    response = call(caller, method, path, made(path, other))
+    response = call(caller, method, path, other)
 
     assert response.status_code == 404
-    assert type(other).objects.filter(pk=other.pk, name=other.name).exists()
+    assert state(other) == before
 
 
 LISTS = [
@@ -182,14 +197,15 @@ LISTS = [
 
 @pytest.mark.parametrize("path", LISTS)
 def test_a_list_shows_the_keys_own_environment_and_customers_only(path: str) -> None:
-    mine = make_customer()
-    make_customer()
-    make_customer(environment=Environment.STAGING)
-    caller = everything(Environment.PRODUCTION, customers=[mine.pk])
+    customer = make_customer()
+    issued = issue(permissions=list(Permission), customers=[customer.pk])
+    mine = made(path, customer, issued.key)
+    made_by_another(path)
+    made_by_another(path, Environment.STAGING)
 
-    rows = call(caller, "GET", path).json()["data"]
+    rows = call(Caller(issued), "GET", path).json()["data"]
 
-    assert {row.get("customer", row["id"]) for row in rows} == {str(mine.pk)}
+    assert {row["id"] for row in rows} == {str(mine.pk)}
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
@@ -198,6 +214,6 @@ def test_nobody_else_gets_in(method: str, path: str, credential: str) -> None:
     stranger = issue(environment=Environment.STAGING, permissions=list(Permission))
     caller = Caller(stranger if credential != "none" else None)
 
-    response = call(caller, method, path, made(path, make_customer()))
+    response = call(caller, method, path, made_by_another(path))
 
     assert response.status_code == 401

@@ -15,6 +15,7 @@ from django.utils import timezone
 from apikeys import lifecycle
 from apikeys.environments import Environment
 from apikeys.models import ApiKey
+from apikeys.pause import Pause
 from logs.middleware import spool
 from logs.models import HourlyUsage, PermissionUse, RequestLog
 from logs.shipping import Shipper
@@ -233,6 +234,7 @@ def test_an_answer_whose_record_cannot_be_written_is_withheld(
     with monkeypatch.context() as context:
         context.setattr(spool(), "_folder", blocked / "spool")
         context.setattr(spool(), "_written", 10**9)
+        context.setattr(spool(), "_pause", Pause())
 
         response = Caller(issued).get("key")
 

@@ -1,0 +1,5 @@
+"""The request log in the admin."""
+
+from logs.admin.requests import RequestLogAdmin
+
+__all__ = ["RequestLogAdmin"]

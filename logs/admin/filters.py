@@ -1,0 +1,92 @@
+"""What the request log can be narrowed by; each is the beginning of an index, or a range of ids."""
+
+from datetime import UTC, datetime, time
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.dateparse import parse_date, parse_time
+from unfold.contrib.filters.admin import DropdownFilter, RangeDateTimeFilter
+
+from apikeys.guard.problems import CODES
+
+METHODS = ("GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS")
+
+
+class _ColumnFilter(DropdownFilter):
+    """Rows whose column has the value chosen."""
+
+    choices_offered: tuple[tuple[str, str], ...] = ()
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        """Return the choices."""
+        return self.choices_offered
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Return the requests that fit; a value that is none of the choices narrows nothing."""
+        if self.value() in dict(self.choices_offered):
+            return queryset.filter(**{self.parameter_name: self.value()})
+        return queryset
+
+
+class StatusClassFilter(_ColumnFilter):
+    """By the first digit of the status."""
+
+    title = "status"
+    parameter_name = "status_class"
+    choices_offered = (
+        ("2", "2xx Succeeded"),
+        ("4", "4xx Refused"),
+        ("5", "5xx Failed"),
+    )
+
+
+class CodeFilter(_ColumnFilter):
+    """By the problem's code."""
+
+    title = "code"
+    parameter_name = "code"
+    choices_offered = tuple((code, f"{status} {code}") for code, (status, _) in CODES.items())
+
+
+class MethodFilter(_ColumnFilter):
+    """By method."""
+
+    title = "method"
+    parameter_name = "method"
+    choices_offered = tuple((method, method) for method in METHODS)
+
+
+class SlowFilter(DropdownFilter):
+    """Requests that took long."""
+
+    title = "duration"
+    parameter_name = "slow"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        """Return the choice."""
+        return [("1", "Half a second or longer")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Return the slow requests."""
+        return queryset.slow() if self.value() == "1" else queryset
+
+
+class TimeFilter(RangeDateTimeFilter):
+    """Requests within a time range, found by their ids."""
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Return the requests of the range."""
+        if began := self._instant("from", time.min):
+            queryset = queryset.since(began)
+        if ended := self._instant("to", time.max):
+            queryset = queryset.before(ended)
+        return queryset
+
+    def _instant(self, end: str, default: time) -> datetime | None:
+        name = f"{self.parameter_name}_{end}"
+        try:
+            date = parse_date(self.used_parameters.get(f"{name}_0") or "")
+            clock = parse_time(self.used_parameters.get(f"{name}_1") or "") or default
+        except ValueError:
+            return None
+        return datetime.combine(date, clock, UTC) if date else None

@@ -1,0 +1,250 @@
+"""The list of requests and the page of one, to read."""
+
+import ipaddress
+import json
+import shlex
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, StreamingHttpResponse
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
+from unfold.decorators import display
+
+from apikeys.admin.columns import ENVIRONMENT_COLOURS
+from apikeys.guard.problems import CODES
+from logs import export
+from logs.admin.filters import CodeFilter, MethodFilter, SlowFilter, StatusClassFilter, TimeFilter
+from logs.admin.paging import KeysetChangeList
+from logs.models import RequestContent, RequestLog
+
+# How far back a part of a path is looked for: nothing indexes the middle of a text.
+SEARCHED = 100_000
+STATUS_COLOURS = {"2": "success", "3": "info", "4": "warning", "5": "danger"}
+FILTERS = {
+    "environment__exact",
+    "key__id__exact",
+    "customer__id__exact",
+    *(
+        choice.parameter_name
+        for choice in (StatusClassFilter, CodeFilter, MethodFilter, SlowFilter)
+    ),
+    *(f"at_{end}_{part}" for end in ("from", "to") for part in (0, 1)),
+}
+SKIPPED_HEADERS = {"Host", "Content-Length", "Connection", "Accept-Encoding"}
+
+
+@admin.register(RequestLog)
+class RequestLogAdmin(ModelAdmin):
+    """Every request under ``/api/``, newest first."""
+
+    list_display = (
+        "when",
+        "in_environment",
+        "of_key",
+        "asked",
+        "answered",
+        "took",
+        "of_customer",
+        "address",
+    )
+    list_display_links = ("when",)
+    list_filter = (
+        ("environment", ChoicesDropdownFilter),
+        ("key", AutocompleteSelectFilter),
+        ("customer", AutocompleteSelectFilter),
+        StatusClassFilter,
+        CodeFilter,
+        MethodFilter,
+        ("at", TimeFilter),
+        SlowFilter,
+    )
+    list_filter_submit = True
+    list_per_page = 50
+    list_select_related = ("key", "customer")
+    list_before_template = "latchkey/requests_export.html"
+    search_fields = ("pk",)
+    search_help_text = "Request id, address, or a part of the path"
+    show_full_result_count = False
+    sortable_by: Sequence[str] = ()
+    ordering = ("-pk",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody: requests are recorded as they are answered."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody; retention removes what is old."""
+        return False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow the filters above and no other."""
+        return lookup in FILTERS
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """Return the list that pages by id."""
+        return KeysetChangeList
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
+        """Find by what the term looks like: an id, an address, else a part of the path."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        try:
+            return queryset.filter(pk=UUID(term)), False
+        except ValueError:
+            pass
+        try:
+            return queryset.filter(address=str(ipaddress.ip_address(term))), False
+        except ValueError:
+            pass
+        oldest = queryset.order_by("-pk").values_list("pk", flat=True)[SEARCHED : SEARCHED + 1]
+        floor = list(oldest)
+        if floor:
+            queryset = queryset.filter(pk__gt=floor[0])
+        return queryset.filter(path__contains=term), False
+
+    def get_urls(self) -> Any:
+        """Add the export."""
+        view = self.admin_site.admin_view(self.export)
+        return [
+            path("export/<str:form>/", view, name="logs_requestlog_export"),
+            *super().get_urls(),
+        ]
+
+    def export(self, request: HttpRequest, form: str) -> StreamingHttpResponse:
+        """Stream the list as it is filtered."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if form not in export.FORMATS:
+            raise Http404
+        rows = self.get_changelist_instance(request).queryset
+        return StreamingHttpResponse(
+            export.lines(rows, form),
+            content_type=export.FORMATS[form],
+            headers={"Content-Disposition": f'attachment; filename="requests.{form}"'},
+        )
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        """Show one request with all that is kept of it."""
+        found = self.get_object(request, object_id)
+        if found is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        if not self.has_view_permission(request, found):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": str(found)[:120],
+            "opts": self.opts,
+            "record": found,
+            "status_colour": STATUS_COLOURS.get(str(found.status_class), "info"),
+            "milliseconds": found.duration / 1000,
+            **_content(found),
+        }
+        return TemplateResponse(request, "latchkey/request_page.html", context)
+
+    @display(description="Time (UTC)")
+    def when(self, record: RequestLog) -> str:
+        """Return the time to the millisecond."""
+        return f"{record.at:%Y-%m-%d %H:%M:%S}.{record.at.microsecond // 1000:03}"
+
+    @display(description="Environment", label=ENVIRONMENT_COLOURS)
+    def in_environment(self, record: RequestLog) -> str:
+        """Return the environment."""
+        return record.get_environment_display() if record.environment else ""
+
+    @display(description="Key")
+    def of_key(self, record: RequestLog) -> str:
+        """Return the key, as a link."""
+        if record.key is None:
+            return ""
+        address = reverse("admin:apikeys_apikey_change", args=(record.key_id,))
+        return format_html('<a class="latchkey-link" href="{}">{}</a>', address, record.key.name)
+
+    @display(description="Request")
+    def asked(self, record: RequestLog) -> str:
+        """Return method and path, as much as a column holds."""
+        shown = record.path.removeprefix(f"/api/{record.environment}/v1/")
+        return format_html(
+            '<span class="latchkey-path" title="{}">{} <strong>{}</strong></span>',
+            record.path, record.method, shown,
+        )  # fmt: skip
+
+    @display(description="Answer", label=STATUS_COLOURS)
+    def answered(self, record: RequestLog) -> tuple[str, str]:
+        """Return status and code, coloured by the status's first digit."""
+        return str(record.status_class), f"{record.status} {record.code}".strip()
+
+    @display(description="Took")
+    def took(self, record: RequestLog) -> str:
+        """Return the duration."""
+        return f"{record.duration / 1000:,.1f} ms"
+
+    @display(description="Customer")
+    def of_customer(self, record: RequestLog) -> str:
+        """Return the customer, as a link."""
+        if record.customer is None:
+            return ""
+        address = reverse("admin:customers_customer_change", args=(record.customer_id,))
+        return format_html('<a class="latchkey-link" href="{}">{}</a>', address, record.customer)
+
+
+def _content(record: RequestLog) -> dict[str, Any]:
+    """Return headers and bodies to read, and the command that would repeat the request."""
+    content = RequestContent.objects.filter(pk=record.pk).first() or RequestContent(
+        request_headers="{}", response_headers="{}"
+    )
+    request_headers = json.loads(content.request_headers)
+    problem = _object(content.response_body) if record.code else {}
+    return {
+        "content": content,
+        "request_headers": sorted(request_headers.items()),
+        "response_headers": sorted(json.loads(content.response_headers).items()),
+        "request_body": _pretty(content.request_body),
+        "response_body": _pretty(content.response_body),
+        "curl": _curl(record, request_headers, content),
+        "refusal": CODES.get(record.code, (0, record.code))[1] if record.code else "",
+        "refusal_detail": problem.get("detail", ""),
+        "refusal_errors": problem.get("errors", []),
+    }
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _pretty(text: str) -> str:
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False, indent=2)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _curl(record: RequestLog, headers: dict[str, str], content: RequestContent) -> str:
+    address = f"http://{headers.get('Host', 'localhost')}{record.path}"
+    parts = ["curl"]
+    if record.method != "GET":
+        parts += ["-X", record.method]
+    for name, value in headers.items():
+        if name not in SKIPPED_HEADERS:
+            parts += ["-H", f"{name}: {value}"]
+    if content.request_body:
+        parts += ["--data-binary", content.request_body]
+    parts.append(f"{address}?{record.query}" if record.query else address)
+    return shlex.join(parts)

@@ -1,0 +1,66 @@
+"""``manage.py export_logs``: requests as CSV or NDJSON on stdout."""
+
+import os
+import sys
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import CommandParser
+from rich.progress import Progress
+
+from apikeys.command_line import LineCommand, console, customer_ids, instant
+from apikeys.environments import Environment
+from logs import export
+from logs.models import RequestLog
+
+MOST_COUNTED = 1_000_000
+
+
+class Command(LineCommand):
+    """Exports."""
+
+    help = "Write requests, newest first, to stdout."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("--format", choices=tuple(export.FORMATS), required=True)
+        parser.add_argument("--environment", choices=Environment.values)
+        parser.add_argument("--key", metavar="KEY_ID")
+        parser.add_argument("--customer", metavar="ID")
+        parser.add_argument("--method")
+        parser.add_argument("--status", type=int)
+        parser.add_argument("--code")
+        parser.add_argument("--after", metavar="2h or 2027-01-31T00:00Z")
+        parser.add_argument("--before", metavar="1h or 2027-01-31T00:00Z")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Write the requests that fit."""
+        rows = RequestLog.objects.all()
+        for name in ("environment", "method", "status", "code"):
+            if options[name] is not None:
+                rows = rows.filter(**{name: options[name]})
+        if options["key"]:
+            rows = rows.filter(key_id=options["key"])
+        if options["customer"]:
+            (customer,) = customer_ids([options["customer"]])
+            rows = rows.filter(customer_id=UUID(str(customer)))
+        if options["after"]:
+            rows = rows.since(instant(options["after"]))
+        if options["before"]:
+            rows = rows.before(instant(options["before"]))
+        try:
+            self._write(rows, options["format"])
+        except BrokenPipeError:
+            # The reader has seen enough; nothing is left to flush at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def _write(self, rows: Any, form: str) -> None:
+        terminal = console(self.stderr._out)
+        is_shown = terminal.is_terminal
+        total = rows.order_by("-pk")[:MOST_COUNTED].count() if is_shown else None
+        with Progress(console=terminal, disable=not is_shown) as progress:
+            task = progress.add_task("Exporting", total=total)
+            for text in export.lines(rows, form):
+                self.stdout.write(text, ending="")
+                progress.advance(task, text.count("\n"))
+            self.stdout.flush()

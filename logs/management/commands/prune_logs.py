@@ -1,0 +1,45 @@
+"""``manage.py prune_logs``: delete old requests now."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandParser
+from django.utils import timezone
+from rich.progress import Progress
+
+from apikeys.command_line import LineCommand, console, duration
+from apikeys.rules import Refused
+from logs import retention
+
+
+class Command(LineCommand):
+    """Prunes."""
+
+    help = "Delete requests older than LOG_RETENTION_DAYS, or than --older-than. Usage stays."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("--older-than", metavar="30d")
+        parser.add_argument("--dry-run", action="store_true", help="say how many, delete none")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Delete in small batches, so that requests go on meanwhile."""
+        text = options["older_than"]
+        age = duration(text) if text else timedelta(days=settings.LOG_RETENTION_DAYS)
+        try:
+            instant = timezone.now() - age
+        except OverflowError:
+            raise Refused(f"{text!r} is too long ago. Choose a shorter time.") from None
+        total = retention.count(instant)
+        if options["dry_run"]:
+            self.stdout.write(f"{total} requests are older than {instant:%Y-%m-%d %H:%M} UTC.")
+            return
+        terminal = console(self.stderr._out)
+        deleted = 0
+        with Progress(console=terminal, disable=not terminal.is_terminal) as progress:
+            task = progress.add_task("Deleting", total=total)
+            for number in retention.prune(instant):
+                deleted += number
+                progress.update(task, completed=deleted)
+        self.stdout.write(f"{deleted} requests deleted.")

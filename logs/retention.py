@@ -1,0 +1,51 @@
+"""Old requests go in small batches, so that nobody waits for the database meanwhile.
+
+Ids are in the order of time: what is old is the low end of the primary key, found and deleted
+without looking at anything else. Usage by the hour stays.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from time import sleep
+
+from django.conf import settings
+from django.db import transaction
+
+from logs.models import RequestContent, RequestLog
+
+BATCH = 500
+# Between two batches, for whoever waits to write: SQLite has one writer at a time.
+PAUSE_SECONDS = 0.02
+
+
+def expired_before(now: datetime) -> datetime:
+    """Return the instant before which requests are no longer kept."""
+    return now - timedelta(days=settings.LOG_RETENTION_DAYS)
+
+
+def count(instant: datetime) -> int:
+    """Return how many requests arrived before ``instant``."""
+    return RequestLog.objects.before(instant).count()
+
+
+def prune(instant: datetime) -> Iterator[int]:
+    """Delete the requests that arrived before ``instant``; yield how many after each batch."""
+    while True:
+        oldest = RequestLog.objects.before(instant).order_by("pk").values_list("pk", flat=True)
+        ids = list(oldest[:BATCH])
+        if not ids:
+            return
+        with transaction.atomic():
+            first, last = ids[0], ids[-1]
+            RequestContent.objects.filter(pk__gte=first, pk__lte=last)._raw_delete("default")
+            rows = RequestLog.objects.filter(pk__gte=first, pk__lte=last)
+            deleted = rows._raw_delete("default")
+        yield deleted
+        if len(ids) < BATCH:
+            return
+        sleep(PAUSE_SECONDS)
+
+
+def prune_expired(now: datetime) -> int:
+    """Delete what is older than ``LOG_RETENTION_DAYS``; return how many."""
+    return sum(prune(expired_before(now)))

@@ -1,0 +1,89 @@
+"""What the logs endpoints take and answer."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from apikeys.guard.problems import CODES
+from apikeys.guard.serializers import PageQuery, TextField
+from logs.models import RequestLog
+
+
+class LogSerializer(serializers.ModelSerializer[RequestLog]):
+    """A request as it is listed."""
+
+    key = serializers.CharField(source="key_id")
+    customer = serializers.UUIDField(source="customer_id", allow_null=True)
+    job = serializers.UUIDField(source="job_id", allow_null=True)
+    code = serializers.SerializerMethodField()
+    duration_ms = serializers.SerializerMethodField(help_text="Milliseconds.")
+
+    class Meta:
+        model = RequestLog
+        fields = [
+            "id", "at", "environment", "key", "secret_version", "customer", "job", "permission",
+            "method", "path", "route", "query", "status", "code", "duration_ms", "request_bytes",
+            "response_bytes", "address", "user_agent",
+        ]  # fmt: skip
+
+    @extend_schema_field(serializers.CharField(allow_null=True))
+    def get_code(self, log: RequestLog) -> str | None:
+        """Return the problem's code, null for a good answer."""
+        return log.code or None
+
+    def get_duration_ms(self, log: RequestLog) -> float:
+        """Return the time between the request's arrival and its answer."""
+        return log.duration / 1000
+
+
+class LogDetailSerializer(LogSerializer):
+    """A request with its headers and bodies, as far as they are kept."""
+
+    request_headers = serializers.SerializerMethodField()
+    response_headers = serializers.SerializerMethodField()
+    request_body = serializers.CharField(source="content.request_body", default="")
+    response_body = serializers.CharField(source="content.response_body", default="")
+    is_request_body_cut = serializers.BooleanField(source="content.is_request_cut", default=False)
+    is_response_body_cut = serializers.BooleanField(source="content.is_response_cut", default=False)
+
+    class Meta(LogSerializer.Meta):
+        fields = [
+            *LogSerializer.Meta.fields,
+            "request_headers", "response_headers", "request_body", "response_body",
+            "is_request_body_cut", "is_response_body_cut",
+        ]  # fmt: skip
+
+    def get_request_headers(self, log: RequestLog) -> dict[str, str]:
+        """Return the headers, credentials masked."""
+        return log.content.headers(log.content.request_headers)
+
+    def get_response_headers(self, log: RequestLog) -> dict[str, str]:
+        """Return the headers."""
+        return log.content.headers(log.content.response_headers)
+
+
+class LogQuery(PageQuery):
+    """What a list of requests can be narrowed by."""
+
+    method = TextField(required=False)
+    path = TextField(required=False, help_text="The whole path.")
+    status = serializers.IntegerField(required=False, min_value=100, max_value=599)
+    code = serializers.ChoiceField(sorted(CODES), required=False)
+    customer = serializers.UUIDField(required=False)
+    after = serializers.DateTimeField(required=False, help_text="At or after this time.")
+    before = serializers.DateTimeField(required=False, help_text="Before this time.")
+
+    @classmethod
+    def narrow(cls, rows: Any, query: dict[str, Any]) -> Any:
+        """Return the rows that fit a validated query."""
+        for name, value in query.items():
+            if name == "after":
+                rows = rows.since(value)
+            elif name == "before":
+                rows = rows.before(value)
+            elif name == "customer":
+                rows = rows.filter(customer_id=value)
+            elif name not in {"limit", "cursor"}:
+                rows = rows.filter(**{name: value})
+        return rows

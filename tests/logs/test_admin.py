@@ -1,0 +1,135 @@
+"""Requests in the admin: listed, narrowed, searched, shown, exported."""
+
+import csv
+import io
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from apikeys.identifiers import first_id_at
+from tests.factories import issue, make_customer, make_request, make_staff
+
+pytestmark = pytest.mark.django_db
+
+LIST = reverse("admin:logs_requestlog_changelist")
+
+
+@pytest.fixture
+def staff() -> Client:
+    """Somebody who may only look."""
+    client = Client()
+    client.force_login(make_staff("Auditor"))
+    return client
+
+
+def listed(client: Client, query: str = "") -> list[str]:
+    page = client.get(f"{LIST}?{query}")
+    assert page.status_code == 200, page
+    return [str(row.pk) for row in page.context["cl"].result_list]
+
+
+def test_each_filter_narrows_the_list(staff: Client) -> None:
+    key, customer = issue().key, make_customer()
+    old = first_id_at(timezone.now() - timedelta(days=3))
+    wanted = {
+        "environment__exact=staging": make_request(environment="staging"),
+        f"key__id__exact={key.pk}": make_request(key=key),
+        f"customer__id__exact={customer.pk}": make_request(customer=customer),
+        "status_class=5": make_request(status=503, code="unavailable"),
+        "code=rate_limited": make_request(status=429, code="rate_limited"),
+        "method=DELETE": make_request(method="DELETE"),
+        "slow=1": make_request(duration=700_000),
+        f"at_to_0={timezone.now() - timedelta(days=2):%Y-%m-%d}": make_request(id=old),
+    }
+
+    for query, request in wanted.items():
+        assert listed(staff, query) == [str(request.pk)], query
+
+
+def test_a_search_goes_by_what_the_term_looks_like(staff: Client) -> None:
+    make_request()
+    one = make_request(address="2001:db8::9", path="/api/production/v1/somewhere/else")
+
+    for term in (str(one.pk), "2001:db8:0::9", "somewhere"):
+        assert listed(staff, f"q={term}") == [str(one.pk)], term
+    assert listed(staff, "q=nowhere") == []
+
+
+def test_pages_go_by_id_both_ways(staff: Client) -> None:
+    made = [str(make_request().pk) for _ in range(120)][::-1]
+
+    first = staff.get(LIST).context["cl"]
+    second = staff.get(LIST + first.older).context["cl"]
+    third = staff.get(LIST + second.older).context["cl"]
+    back = staff.get(LIST + third.newer).context["cl"]
+
+    pages = [[str(row.pk) for row in page.result_list] for page in (first, second, third, back)]
+    assert pages[0] + pages[1] + pages[2] == made
+    assert pages[3] == pages[1]
+    assert (first.newer, third.older) == (None, None)
+    assert (first.counted, first.is_more_than_counted) == (120, False)
+
+
+def test_the_page_of_a_request_escapes_what_was_sent(staff: Client) -> None:
+    log = make_request(key=issue().key, status=400, code="validation_failed", path="/api/<b>x")
+    type(log).objects.get(pk=log.pk).content.__class__.objects.filter(pk=log.pk).update(
+        request_headers=json.dumps({"User-Agent": "<script>alert(1)</script>"}),
+        request_body='{"a": "</pre><script>alert(2)</script>"}',
+        response_body='{"detail": "Why it was refused.", "errors": []}',
+    )
+
+    page = staff.get(reverse("admin:logs_requestlog_change", args=(log.pk,))).content.decode()
+
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(2)" in page
+    assert "Why it was refused." in page
+    assert "curl -H" in page
+
+
+def export(client: Client, form: str, query: str = "") -> str:
+    address = reverse("admin:logs_requestlog_export", args=(form,))
+    response: Any = client.get(f"{address}?{query}")
+    assert response.status_code == 200
+    return b"".join(response.streaming_content).decode()
+
+
+def test_an_export_is_the_list_as_it_is_narrowed(staff: Client) -> None:
+    make_request()
+    wanted = make_request(method="DELETE", user_agent='=HYPERLINK("http://x")', query="a\nb")
+
+    rows = list(csv.DictReader(io.StringIO(export(staff, "csv", "method=DELETE"))))
+    (line,) = export(staff, "ndjson", "method=DELETE").splitlines()
+
+    assert [row["id"] for row in rows] == [str(wanted.pk)]
+    assert rows[0]["user_agent"] == '\'=HYPERLINK("http://x")'
+    assert json.loads(line)["user_agent"] == '=HYPERLINK("http://x")'
+    assert json.loads(line)["response_body"] == "{}"
+
+
+def test_who_may_not_see_requests_sees_none() -> None:
+    client = Client()
+    client.force_login(make_staff())
+    log = make_request()
+
+    for address in (
+        LIST,
+        reverse("admin:logs_requestlog_change", args=(log.pk,)),
+        reverse("admin:logs_requestlog_export", args=("csv",)),
+    ):
+        assert client.get(address).status_code == 403
+
+
+def test_a_key_page_and_the_front_page_show_usage(staff: Client) -> None:
+    key = issue(permissions=["customers:read"]).key
+
+    page = staff.get(reverse("admin:apikeys_apikey_change", args=(key.pk,))).content.decode()
+    front = staff.get(reverse("admin:index")).content.decode()
+
+    assert "Granted and never used: Customer Read" in page
+    assert "No request in the last 24 hours" in page
+    assert "Busiest keys" in front
