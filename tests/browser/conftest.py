@@ -1,0 +1,38 @@
+"""A product with its demo data, and people who look at it."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.visitor import ARGUMENTS, LOOKS, Visitor
+from tests.latchkey import Latchkey
+from tests.servers import running
+
+
+@pytest.fixture(scope="session")
+def product() -> Iterator[Latchkey]:
+    """The product on files, with its demo data."""
+    with running(Latchkey()) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    """A headless browser."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(params=LOOKS, ids=lambda look: f"{look[0]}-{look[1]}")
+def visitor(
+    request: pytest.FixtureRequest, browser: Browser, product: Latchkey
+) -> Iterator[Visitor]:
+    """Somebody logged in, at each screen in turn."""
+    person = Visitor(browser, product, *request.param)
+    person.log_in()
+    yield person
+    person.context.close()
+    assert person.troubles == []

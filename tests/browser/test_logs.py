@@ -1,0 +1,55 @@
+"""The request log and the charts, as people see them."""
+
+import time
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.visitor import Visitor
+from tests.latchkey import Latchkey
+
+
+@pytest.fixture(scope="session")
+def called(product: Latchkey) -> tuple[str, str]:
+    """A key that was called with every outcome, and the id of a request that was refused."""
+    made = product.create_key("--permission", "customers:read", "--per-minute", "30")
+    base = f"{product.url}/api/production/v1"
+    headers = {"Authorization": f"Bearer {made['key']}", "User-Agent": "probe/1.0"}
+    with httpx.Client(headers=headers) as http:
+        refused = http.get(f"{base}/customers?limit=<b>none</b>")
+        for _ in range(40):
+            http.get(f"{base}/customers")
+        http.get(f"{base}/nowhere")
+    time.sleep(1.5)
+    return made["id"], refused.headers["x-request-id"]
+
+
+def test_requests_are_found_and_shown(visitor: Visitor, called: tuple[str, str]) -> None:
+    key_id, refused = called
+    page = visitor.page
+
+    visitor.open(f"apikeys/apikey/{key_id}/change/")
+    expect(page.locator("#usage canvas")).to_have_count(2)
+    visitor.picture("key-usage")
+    page.click("text=All requests")
+    page.wait_for_selector("#result_list")
+    expect(page.locator("#result_list tbody tr")).to_have_count(42)
+    visitor.picture("logs")
+
+    page.fill("[name=q]", refused)
+    page.press("[name=q]", "Enter")
+    expect(page.locator("#result_list tbody tr")).to_have_count(1)
+    page.click("#result_list tbody tr th a")
+    expect(page.locator("text=What refused it")).to_be_visible()
+    visitor.picture("log")
+    page.click("dd >> text=Test")
+    expect(page.locator("#usage")).to_be_visible()
+
+
+def test_the_front_page_shows_traffic(visitor: Visitor, called: tuple[str, str]) -> None:
+    visitor.open("")
+
+    expect(visitor.page.locator("canvas")).to_have_count(3)
+    expect(visitor.page.locator("text=rate_limited")).to_be_visible()
+    visitor.picture("overview-traffic")
