@@ -10,10 +10,8 @@ import logging
 import os
 import threading
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
 import orjson
 from django.db import DatabaseError, InterfaceError, connection, transaction
@@ -36,32 +34,24 @@ LOG_COLUMNS = tuple(str(field.column) for field in RequestLog._meta.concrete_fie
 CONTENT_COLUMNS = tuple(str(field.column) for field in RequestContent._meta.concrete_fields)
 
 
-class Shipped(NamedTuple):
-    """A record and its rows."""
-
-    record: Record
-    at: datetime
-    log: tuple[Any, ...]
-    content: tuple[Any, ...]
-
-
 class Shipper:
     """Ships a spool for as long as it holds the spool's lock: one process a host does."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._reader = Reader(folder)
+        self._reader: Reader | None = None
         self._lock: int | None = None
 
     def ship(self) -> int:
         """Ship what is there; return how many records. Raises what the database raises."""
-        if not self._may_ship():
+        reader = self._reader or self._begin()
+        if reader is None:
             return 0
         total = 0
-        for batch in self._reader.batches(BATCH_BYTES[connection.vendor]):
+        for batch in reader.batches(BATCH_BYTES[connection.vendor]):
             total += self._take(batch)
-            self._reader.done(batch)
-        self._reader.note_progress()
+            reader.done(batch)
+        reader.note_progress()
         return total
 
     def run(self, stopping: threading.Event, *, every: float) -> None:
@@ -85,39 +75,42 @@ class Shipper:
         """Let another process ship."""
         if self._lock is not None:
             os.close(self._lock)
-            self._lock = None
+            self._lock = self._reader = None
 
-    def _may_ship(self) -> bool:
-        if self._lock is not None:
-            return True
+    def _begin(self) -> Reader | None:
+        """Take the spool's lock; None while another process has it."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(lock)
-            return False
-        self._lock = lock
-        return True
+            return None
+        self._lock, self._reader = lock, Reader(self._folder)
+        return self._reader
 
     def _take(self, batch: Batch) -> int:
         records, unreadable = _parsed(batch.lines)
         for text in unreadable:
             self._set_aside(text, "it is no record")
-        return self._store(records)
+        return self._store(records, is_new=batch.is_new)
 
-    def _store(self, records: list[Shipped]) -> int:
+    def _store(self, records: list[Record], *, is_new: bool) -> int:
         """Store records together; if the database refuses one, find out which."""
         if not records:
             return 0
         try:
-            return store(records)
+            return store(records, is_new=is_new)
         except (DataError, IntegrityError, ValueError) as error:
+            if is_new:
+                return self._store(records, is_new=False)
             if len(records) == 1:
-                self._set_aside(orjson.dumps(records[0].record), str(error))
+                self._set_aside(orjson.dumps(tuple(records[0])), str(error))
                 return 0
             middle = len(records) // 2
-            return self._store(records[:middle]) + self._store(records[middle:])
+            return sum(
+                self._store(some, is_new=False) for some in (records[:middle], records[middle:])
+            )
 
     def _set_aside(self, text: bytes, reason: str) -> None:
         logger.error("a request record was set aside in %s: %s", REJECTED, " ".join(reason.split()))
@@ -125,41 +118,40 @@ class Shipper:
             file.write(text + b"\n")
 
 
-def store(records: Sequence[Shipped]) -> int:
-    """Add what is not stored yet, with all that follows from it; return how many that were."""
+def store(records: Sequence[Record], *, is_new: bool) -> int:
+    """Add what is not stored yet, with all that follows from it; return how many that were.
+
+    ``is_new`` spares asking which are: if one is stored after all, the primary key refuses.
+    """
     with transaction.atomic():
-        known = _known([shipped.record.id for shipped in records])
-        # By id: a batch that was written twice counts once.
-        fresh = {s.record.id: s for s in records if UUID(s.record.id) not in known}
-        if fresh:
-            rows = list(fresh.values())
-            _insert(RequestLog._meta.db_table, LOG_COLUMNS, [row.log for row in rows])
-            _insert(RequestContent._meta.db_table, CONTENT_COLUMNS, [row.content for row in rows])
-            usage.add([(row.record, row.at) for row in rows])
-    return len(fresh)
+        rows = records if is_new else _unknown(records)
+        if rows:
+            # Made one by one, while the server takes in those before.
+            _insert(RequestLog._meta.db_table, LOG_COLUMNS, map(_log_row, rows))
+            _insert(RequestContent._meta.db_table, CONTENT_COLUMNS, map(_content_row, rows))
+            usage.add(rows)
+    return len(rows)
 
 
-def _parsed(lines: Iterable[bytes]) -> tuple[list[Shipped], list[bytes]]:
+def _parsed(lines: Iterable[bytes]) -> tuple[list[Record], list[bytes]]:
     records, unreadable = [], []
     for text in lines:
         try:
-            records.append(_rows(Record(*orjson.loads(text))))
+            records.append(Record(*orjson.loads(text)))
         except (ValueError, TypeError, OverflowError):
             unreadable.append(text)
     return records, unreadable
 
 
-def _rows(record: Record) -> Shipped:
-    at = datetime.fromtimestamp(record.at / 1_000_000, UTC)
-    identifier = _database_id(record.id)
-    log = (
-        identifier,
-        usage.instant(at),
+def _log_row(record: Record) -> tuple[Any, ...]:
+    return (
+        record.id.replace("-", ""),
+        usage.instant(record.at),
         record.environment,
         record.key,
         record.secret_version,
-        record.customer and _database_id(record.customer),
-        record.job and _database_id(record.job),
+        record.customer and record.customer.replace("-", ""),
+        record.job and record.job.replace("-", ""),
         record.permission,
         record.method,
         record.path,
@@ -174,8 +166,11 @@ def _rows(record: Record) -> Shipped:
         record.address,
         record.user_agent,
     )
-    content = (
-        identifier,
+
+
+def _content_row(record: Record) -> tuple[Any, ...]:
+    return (
+        record.id.replace("-", ""),
         orjson.dumps(record.request_headers).decode(),
         orjson.dumps(record.response_headers).decode(),
         record.request_body,
@@ -183,26 +178,20 @@ def _rows(record: Record) -> Shipped:
         bool(record.cut & REQUEST_CUT),
         bool(record.cut & RESPONSE_CUT),
     )
-    return Shipped(record, at, log, content)
 
 
-def _database_id(text: str) -> str:
-    """Return an id as the database's driver takes it; raise ``ValueError`` for what is none."""
-    plain = text.replace("-", "")
-    if len(plain) != 32:
-        raise ValueError(text)
-    return plain
-
-
-def _known(ids: Sequence[str]) -> set[UUID]:
-    known: set[UUID] = set()
+def _unknown(records: Sequence[Record]) -> Sequence[Record]:
+    """Return the records that are not stored, each once."""
+    by_id = {record.id: record for record in records}
+    ids = list(by_id)
     for start in range(0, len(ids), PARAMETERS):
         some = ids[start : start + PARAMETERS]
-        known.update(RequestLog.objects.filter(pk__in=some).values_list("pk", flat=True))
-    return known
+        for known in RequestLog.objects.filter(pk__in=some).values_list("pk", flat=True):
+            del by_id[str(known)]
+    return list(by_id.values())
 
 
-def _insert(table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
+def _insert(table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
     names = ", ".join(f'"{column}"' for column in columns)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -211,4 +200,5 @@ def _insert(table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]) -> 
                     copy.write_row(row)
         else:
             marks = ", ".join(["%s"] * len(columns))
-            cursor.executemany(f'INSERT INTO "{table}" ({names}) VALUES ({marks})', rows)  # noqa: S608
+            sql = f'INSERT INTO "{table}" ({names}) VALUES ({marks})'  # noqa: S608
+            cursor.executemany(sql, list(rows))

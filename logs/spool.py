@@ -161,6 +161,9 @@ class Reader:
         self._folder = folder
         self._offsets: dict[str, int] = {}
         self._noted: dict[str, int] | None = None
+        self._began = str(new_id())
+        # Files of which a batch may have been stored although it was not counted as read.
+        self._unsure: set[str] = set()
 
     def batches(self, most_bytes: int) -> Iterator["Batch"]:
         """Yield what is unread, a batch at a time; it counts as read once ``done`` is called."""
@@ -170,9 +173,11 @@ class Reader:
                 path.unlink(missing_ok=True)
         for path in files(self._folder):
             while batch := self._read(path, most_bytes):
+                self._unsure.add(path.name)
                 yield batch
                 if self._offsets.get(path.name, 0) < batch.ends_at:
                     break  # not taken: try again later
+                self._unsure.discard(path.name)
             self._remove_if_left(path)
 
     def note_progress(self) -> None:
@@ -199,7 +204,11 @@ class Reader:
         except FileNotFoundError:
             return None
         end = data.rfind(b"\n") + 1
-        return Batch(path, data[: end - 1].split(b"\n"), offset + end) if end else None
+        if not end:
+            return None
+        # Made after this reader had the spool to itself: nobody else has read it.
+        is_new = path.name > self._began and path.name not in self._unsure
+        return Batch(path, data[: end - 1].split(b"\n"), offset + end, is_new=is_new)
 
     def _remove_if_left(self, path: Path) -> None:
         """Remove a file that is read to its end and that nobody writes to any more."""
@@ -225,11 +234,12 @@ class Reader:
 
 
 class Batch:
-    """Some lines of a file, and where they end."""
+    """Some lines of a file, where they end, and whether nobody can have read them before."""
 
-    __slots__ = ("ends_at", "lines", "path")
+    __slots__ = ("ends_at", "is_new", "lines", "path")
 
-    def __init__(self, path: Path, lines: list[bytes], ends_at: int) -> None:
+    def __init__(self, path: Path, lines: list[bytes], ends_at: int, *, is_new: bool) -> None:
         self.path = path
         self.lines = lines
         self.ends_at = ends_at
+        self.is_new = is_new

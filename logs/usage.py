@@ -2,9 +2,9 @@
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import cache, lru_cache
 
 from django.db import connection
 
@@ -14,6 +14,9 @@ from logs.models.usage import BOUNDS
 from logs.record import Record
 
 OUTCOMES = ("succeeded", "refused", "limited", "failed")
+# A key or none, the hour's beginning in microseconds since 1970, an environment.
+Hour = tuple[str, int, str]
+HOUR = 3_600_000_000
 COUNTS = ("requests", *OUTCOMES, *BUCKETS)
 
 
@@ -31,36 +34,47 @@ def bucket(duration: int) -> str:
     return BUCKETS[bisect_left(BOUNDS, duration)]
 
 
-def instant(at: datetime) -> Any:
-    """Return a time as the database's driver stores it."""
-    return connection.ops.adapt_datetimefield_value(at)
+def instant(microseconds: int) -> str:
+    """Return a time since 1970 as both databases store it."""
+    second, rest = divmod(microseconds, 1_000_000)
+    return f"{_second(second)}.{rest:06d}{_zone()}"
 
 
-def add(requests: Sequence[tuple[Record, datetime]]) -> None:
+@cache
+def _zone() -> str:
+    return "+00" if connection.vendor == "postgresql" else ""
+
+
+@lru_cache(maxsize=64)
+def _second(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def add(records: Iterable[Record]) -> None:
     """Add requests to what is kept of their keys; within the transaction that stores them."""
-    hours: dict[tuple[str, datetime, str], Counter[str]] = defaultdict(Counter)
-    last: dict[str, tuple[datetime, str, str]] = {}
-    permissions: dict[tuple[str, str], datetime] = {}
-    for record, at in requests:
+    hours: dict[Hour, Counter[str]] = defaultdict(Counter)
+    last: dict[str, Record] = {}
+    permissions: dict[tuple[str, str], int] = {}
+    for record in records:
+        key, at = record.key, record.at
         if record.environment is not None:
-            hour = at.replace(minute=0, second=0, microsecond=0)
-            counts = hours[record.key or "", hour, record.environment]
+            counts = hours[key or "", at - at % HOUR, record.environment]
             counts["requests"] += 1
             counts[outcome(record.status)] += 1
             counts[bucket(record.duration)] += 1
         # A key that was refused as revoked, expired or of another environment was not used.
-        if record.key is not None and record.status != 401:
-            used = (at, record.address, record.user_agent)
-            last[record.key] = max(last.get(record.key, used), used)
+        if key is not None and record.status != 401:
+            if key not in last or last[key].at < at:
+                last[key] = record
             if record.permission is not None:
-                pair = (record.key, record.permission)
+                pair = (key, record.permission)
                 permissions[pair] = max(permissions.get(pair, at), at)
     _add_hours(hours)
     _note_last_use(last)
     _note_permissions(permissions)
 
 
-def _add_hours(hours: dict[tuple[str, datetime, str], Counter[str]]) -> None:
+def _add_hours(hours: dict[Hour, Counter[str]]) -> None:
     table = HourlyUsage._meta.db_table
     names = ", ".join(COUNTS)
     sums = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in COUNTS)
@@ -77,20 +91,20 @@ def _add_hours(hours: dict[tuple[str, datetime, str], Counter[str]]) -> None:
         )
 
 
-def _note_last_use(last: dict[str, tuple[datetime, str, str]]) -> None:
+def _note_last_use(last: dict[str, Record]) -> None:
     table = ApiKey._meta.db_table
     with connection.cursor() as cursor:
         cursor.executemany(
             f"UPDATE {table} SET last_used_at = %s, last_used_address = %s, last_used_agent = %s"  # noqa: S608
             " WHERE id = %s AND (last_used_at IS NULL OR last_used_at < %s)",
             [
-                (instant(at), address or None, agent, key, instant(at))
-                for key, (at, address, agent) in sorted(last.items())
+                (instant(use.at), use.address or None, use.user_agent, key, instant(use.at))
+                for key, use in sorted(last.items())
             ],
         )
 
 
-def _note_permissions(permissions: dict[tuple[str, str], datetime]) -> None:
+def _note_permissions(permissions: dict[tuple[str, str], int]) -> None:
     table = PermissionUse._meta.db_table
     with connection.cursor() as cursor:
         cursor.executemany(
