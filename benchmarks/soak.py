@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from tests.fuzz import World, fuzz
 from tests.latchkey import Latchkey
-from tests.promises import test_exact_limits, test_revocation
+from tests.promises import test_contention, test_exact_limits, test_request_log, test_revocation
 from tests.servers import Postgres, Redis, running
 
 PAIRS = ("SQLite", "PostgreSQL with Redis")
@@ -94,9 +94,35 @@ def hostile(scale: float) -> None:
     )
 
 
+def crashes(scale: float) -> None:
+    """Promise 3."""
+    kills = max(1, int(10 * scale))
+    for name in PAIRS:
+        with pair(name, WEB_CONCURRENCY="4", **LENIENT) as product:
+            answered, lost, doubled = test_request_log.crash(product, kills=kills)
+        console.print(
+            f"promise 3, {name}: {lost} lost and {doubled} doubled of {answered:,} answered"
+            f" requests, {kills} x kill -9 of web and worker, 4 processes"
+        )
+
+
+def contention(scale: float) -> None:
+    """Promise 8."""
+    seconds = 300 * scale
+    with pair("SQLite") as product:
+        answers, locked = test_contention.contend(product, seconds=seconds)
+    statuses = Counter(answer.status for answer in answers)
+    console.print(
+        f"promise 8: {locked} x database is locked in {seconds:.0f} s of 8 threads, worker,"
+        f" pruning and backup: {dict(statuses)}"
+    )
+
+
 RUNS: dict[str, Callable[[float], None]] = {
     "revocation": revocation,
     "limits": exact_limits,
+    "crashes": crashes,
+    "contention": contention,
     "fuzz": hostile,
 }
 

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import orjson
 from django.conf import settings
 from django.http import HttpRequest
-from django.http.request import RawPostDataException, UnreadablePostError
 
 from apikeys.addresses import client_address
+from apikeys.guard.middleware import body_length
 from apikeys.guard.trace import Trace
 from logs import redaction
 
@@ -67,10 +67,10 @@ def line(request: HttpRequest, response: Any, trace: Trace, began_at: int) -> by
     content = b"" if response.streaming else response.content
     status: int = response.status_code
     sent, received, cut = "", "", 0
-    size = _length(meta)
+    size = body_length(meta)
     if settings.LOG_BODIES == "all" or (settings.LOG_BODIES == "errors" and status >= 400):
         if size:
-            received, is_cut = _body(_received(request, trace, size), meta.get("CONTENT_TYPE", ""))
+            received, is_cut = _body(trace.body or b"", meta.get("CONTENT_TYPE", ""))
             cut = REQUEST_CUT if is_cut else 0
         if content:
             sent, is_cut = _body(content, "")
@@ -133,24 +133,6 @@ def _request_headers(meta: dict[str, Any]) -> dict[str, str]:
 @lru_cache(maxsize=1024)
 def _header_name(name: str) -> str:
     return redaction.line(name[5:].replace("_", "-").title())[:200]
-
-
-def _length(meta: dict[str, Any]) -> int:
-    text = meta.get("CONTENT_LENGTH") or "0"
-    # A body sent in chunks has no length of its own (config.wsgi).
-    return int(text) if text.isdigit() and len(text) < 18 else 0
-
-
-def _received(request: HttpRequest, trace: Trace, size: int) -> bytes:
-    """Return the body as far as the guard let it in: a stranger's is not read for the record."""
-    if trace.body is not None:
-        return trace.body
-    if trace.key is None or size > settings.LOG_BODY_LIMIT:
-        return b""
-    try:
-        return request.body
-    except (RawPostDataException, UnreadablePostError, OSError):
-        return b""
 
 
 def _body(content: bytes, media_type: str) -> tuple[str, bool]:

@@ -1,12 +1,18 @@
 """What is done for every request under ``/api/``, a view reached or not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
+from django.http.request import UnreadablePostError
 from django.http.response import HttpResponseBase
 
 from apikeys.guard import deadline, problems
 from apikeys.guard.problems import FieldErrors, Problem
+from apikeys.guard.trace import trace_of
 
 API = "/api/"
 
@@ -27,9 +33,33 @@ class ApiMiddleware:
             return self.get_response(request)
         with deadline.running():
             response = self.get_response(request)
+        if request.META.get("CONTENT_LENGTH"):
+            _settle_body(request, response)
         if response.status_code >= 400 and response["Content-Type"] != problems.MEDIA_TYPE:
             return problems.respond(request, _problem(response.status_code))
         return response
+
+
+def body_length(meta: Mapping[str, Any]) -> int:
+    """Return how many bytes a request's body has, as it says."""
+    text = meta.get("CONTENT_LENGTH") or "0"
+    return int(text) if text.isdigit() and len(text) < 18 else 0
+
+
+def _settle_body(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Read what is left of a body, or say that the connection ends with this answer.
+
+    A server closes a connection with a half-read body, and the caller's next request would
+    run into that. A stranger's body is not waited for.
+    """
+    trace = trace_of(request)
+    length = body_length(request.META)
+    is_untouched = trace.body is None and not request._read_started  # type: ignore[attr-defined]
+    if is_untouched and trace.key is not None and length <= settings.LOG_BODY_LIMIT:
+        with suppress(UnreadablePostError, RequestDataTooBig):
+            trace.body = request.body
+    elif length and (is_untouched or trace.code == "body_too_large"):
+        response["Connection"] = "close"
 
 
 def _problem(status: int) -> Problem:

@@ -77,6 +77,19 @@ def test_a_huge_body_is_refused_before_it_is_read(latchkey: Latchkey) -> None:
     assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
 
 
+def test_a_refused_body_does_not_break_the_callers_next_request(latchkey: Latchkey) -> None:
+    known = {"Authorization": f"Bearer {latchkey.create_key()['key']}"}
+    path = f"{latchkey.url}/api/production/v1/customers"
+    with httpx.Client() as http:
+        closed = [
+            http.post(path, json={"name": "x" * size}, headers=headers).headers.get("Connection")
+            for headers, size in ((known, 10), (known, 30_000), ({}, 10))
+            for _ in range(5)
+        ]
+
+    assert closed == [None] * 5 + ["close"] * 10
+
+
 @pytest.mark.parametrize(
     "request_line",
     [

@@ -7,6 +7,7 @@ and is then searched: database and write-ahead log, counters, cache, sessions, l
 import base64
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -18,6 +19,8 @@ import pytest
 from tests.latchkey import PASSWORD, Latchkey
 from tests.servers import running
 
+# What a caller's own secret might be; it is kept where the caller stores it, and nowhere else.
+PLANTED = "planted-Horse-battery-staple"
 CREDENTIAL = re.compile(r"lk_(?:prod|stag|dev)_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}")
 
 
@@ -81,6 +84,8 @@ def misuse(product: Latchkey, credential: str) -> list[str]:
     """Send a credential to where it does not belong; return what came back."""
     base = f"{product.url}/api/production/v1"
     good = {"Authorization": f"Bearer {credential}"}
+    twice = quote(quote(credential.replace("_", "%5f")))
+    basic = base64.b64encode(f"key:{credential}".encode()).decode()
     with httpx.Client(timeout=10) as http:
         answers = [
             http.get(f"{base}/key", headers=good),
@@ -98,6 +103,17 @@ def misuse(product: Latchkey, credential: str) -> list[str]:
             http.post(f"{base}/customers", content=f'{{"name": "{credential}', headers={
                 "Content-Type": "application/json", **good}),
             http.get(f"{base}/key", headers={"Host": credential, **good}),
+            http.get(f"{base}/key", headers={"Authorization": f"Basic {basic}"}),
+            http.get(f"{base}/key", headers={"X-Note": f"see {credential}", **good}),
+            http.get(f"{base}/key?note={twice}", headers=good),
+            http.post(f"{base}/customers", content=f"note={credential}&password={PLANTED}",
+                headers={"Content-Type": "application/x-www-form-urlencoded", **good}),
+            http.post(f"{base}/customers", headers=good, json={
+                "name": "Planted", "metadata": {"a": [{"api_key": PLANTED}]}}),
+            http.post(f"{base}/customers", content=f'{{"password": "{PLANTED}", "name": '.encode(),
+                headers={"Content-Type": "application/json", **good}),
+            http.get(f"{base}/key?token={PLANTED}", headers={"X-Session-Token": PLANTED, **good}),
+            http.get(f"{base}/key", headers={"Cookie": f"session={PLANTED}", **good}),
         ]  # fmt: skip
     return [answer.text + str(answer.headers) for answer in answers]
 
@@ -144,8 +160,15 @@ def test_a_secret_is_in_one_response_and_nowhere_else(
         person = Person(product)
         issued = issue_through_every_door(product, person)
         answered = [text for credential in issued for text in misuse(product, credential)]
-        for address in ("", "apikeys/apikey/", "apikeys/event/", "customers/customer/"):
-            person.open(f"/admin/{address}")
+        time.sleep(1.5)
+        logs = "logs/requestlog/"
+        pages = ("", "apikeys/apikey/", "apikeys/event/", "customers/customer/", logs)
+        exports = (f"{logs}export/csv/", f"{logs}export/ndjson/")
+        logged = "".join(person.open(f"/admin/{address}") for address in (*pages, *exports))
+        for address in re.findall(rf"/admin/{logs}[0-9a-f-]+/change/", logged):
+            logged += person.open(address)
+        exported = product.manage("export_logs", "--format", "ndjson").stdout
+        answered.append(exported)
         for credential in issued:
             key_id = credential.split("_")[2]
             person.open(f"/admin/apikeys/apikey/{key_id}/change/")
@@ -153,6 +176,11 @@ def test_a_secret_is_in_one_response_and_nowhere_else(
         kept = everything_kept(product)
 
     assert len(set(issued)) == 4
+    assert exported.count('"method"') > 60
+    assert PLANTED not in logged + exported
+    for place, content in kept.items():
+        if "spool" in place or "logs_" in place or "serve.log" in place:
+            assert PLANTED.encode() not in content, place
     assert (
         any(b"apikeys_apikey" in content for content in kept.values()) or "apikeys_apikey" in kept
     )
