@@ -13,7 +13,7 @@ from apikeys.guard.views import GuardedView, endpoint
 from apikeys.permissions import Permission
 from config.urls import urlpatterns as product_urlpatterns
 from customers.models import Customer
-from customers.serializers import CustomerSerializer
+from customers.serializers.customers import CustomerSerializer
 
 
 class Unguarded(RetrieveAPIView[Customer]):

@@ -232,6 +232,8 @@ SPECTACULAR_SETTINGS = {
         "Environment": "apikeys.environments.Environment",
         "KeyStatus": "apikeys.models.Status",
         "CustomerStatus": "customers.models.CustomerStatus",
+        "LicenseStatus": "customers.models.LicenseStatus",
+        "ValidationCode": "customers.serializers.licenses.CODES",
     },
     "SERVE_PERMISSIONS": [],
     "SWAGGER_UI_DIST": "SIDECAR",

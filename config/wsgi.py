@@ -24,7 +24,7 @@ _django = get_wsgi_application()
 _pool = getattr(connection, "pool", None)
 if _pool is not None:
     with contextlib.suppress(PoolTimeout):
-        _pool.open(wait=True, timeout=1.0)
+        _pool.open(wait=True, timeout=3.0)
 
 # What is loaded by now stays loaded: the collector need not walk it again and again, and the
 # default of 700 objects between two walks is less than one request makes.

@@ -26,6 +26,7 @@ class Caller:
         headers = {"HTTP_AUTHORIZATION": f"Bearer {text}"} if text else {}
         # An address of its own, so that what others were refused is not counted against it.
         meta.setdefault("REMOTE_ADDR", f"10.{'.'.join(map(str, next(_addresses)))}")
+        self.environment = environment
         self.base = f"/api/{environment}/v1/"
         self._client = Client(raise_request_exception=False, **{**headers, **meta})
 

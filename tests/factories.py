@@ -14,7 +14,8 @@ from apikeys.environments import Environment
 from apikeys.identifiers import made_at, new_id
 from apikeys.lifecycle import IssuedKey
 from apikeys.models import ApiKey, Door
-from customers.models import Customer
+from customers import license_keys
+from customers.models import Activation, Customer, License, TelemetryEvent
 from logs.models import RequestContent, RequestLog
 
 ACTOR = Actor(door=Door.COMMAND, name="a test")
@@ -41,6 +42,37 @@ def make_customer(
     """Make a customer."""
     return Customer.objects.create(
         environment=environment, name=name or f"Customer {next(_numbers)}", **fields
+    )
+
+
+def make_license(customer: Customer | None = None, **fields: Any) -> License:
+    """Make a license, of a new customer unless one is given."""
+    customer = customer or make_customer()
+    fields.setdefault("product", "Product")
+    return License.objects.create(
+        environment=customer.environment,
+        customer=customer,
+        license_key=license_keys.new(),
+        **fields,
+    )
+
+
+def make_activation(customer: Customer | None = None, **fields: Any) -> Activation:
+    """Make a license of two seats, with a machine on one."""
+    fields.setdefault("seats", 2)
+    license_ = make_license(customer, **fields)
+    return Activation.objects.create(
+        license=license_, environment=license_.environment, fingerprint=f"machine {next(_numbers)}"
+    )
+
+
+def make_event(customer: Customer | None = None, **fields: Any) -> TelemetryEvent:
+    """Make a telemetry event."""
+    customer = customer or make_customer()
+    fields.setdefault("type", "app.started")
+    fields.setdefault("occurred_at", timezone.now())
+    return TelemetryEvent.objects.create(
+        environment=customer.environment, customer=customer, **fields
     )
 
 

@@ -41,6 +41,7 @@ CODES: dict[str, tuple[int, str]] = {
     "not_acceptable": (406, "Only JSON can be answered"),
     "conflict": (409, "The request conflicts with what is stored"),
     "idempotency_in_progress": (409, "The first request with this Idempotency-Key is running"),
+    "precondition_failed": (412, "It was changed in the meantime"),
     "body_too_large": (413, "The body is too large"),
     "unsupported_media_type": (415, "Only JSON is understood"),
     "idempotency_mismatch": (422, "The Idempotency-Key was used for another request"),

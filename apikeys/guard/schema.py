@@ -4,7 +4,12 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_serializer
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    PolymorphicProxySerializer,
+    inline_serializer,
+)
 from rest_framework import serializers
 
 from apikeys.environments import Environment
@@ -107,13 +112,17 @@ class EndpointSchema(AutoSchema):
 
     def get_request_serializer(self) -> Any:
         """Return the declared body."""
-        return self.declared.body if self.declared else super().get_request_serializer()
+        if self.declared is None:
+            return super().get_request_serializer()
+        # A body of several forms says itself how it is drawn.
+        return getattr(self.declared.body, "drawn_as", self.declared.body)
 
     def get_response_serializers(self) -> Any:
         """Return the declared answer and every problem, by status."""
         if self.declared is None:
             return super().get_response_serializers()
-        answers: dict[Any, Any] = {self.declared.status: self._answer(self.declared)}
+        answer = self._answer(self.declared)
+        answers: dict[Any, Any] = dict.fromkeys((self.declared.status, *self.declared.also), answer)
         by_status: dict[int, list[str]] = {}
         for code in self._problem_codes(self.declared):
             by_status.setdefault(problems.CODES[code][0], []).append(code)
@@ -134,6 +143,8 @@ class EndpointSchema(AutoSchema):
         ]
         if self.declared.query is not NoQuery:
             parameters.append(self.declared.query)
+        if self.declared.is_tagged:
+            parameters += _tag_headers(is_change=self.method != "GET")
         if self.method == "POST":
             parameters.append(
                 OpenApiParameter(
@@ -148,6 +159,10 @@ class EndpointSchema(AutoSchema):
     def _answer(self, operation: Operation) -> Any:
         if operation.answer is None:
             return None
+        if isinstance(operation.answer, tuple):
+            names = [answer.__name__.removesuffix("Serializer") for answer in operation.answer]
+            forms: Any = list(operation.answer)
+            return PolymorphicProxySerializer("Or".join(names), forms, None)
         if not operation.is_list:
             return operation.answer
         return inline_serializer(
@@ -165,9 +180,24 @@ class EndpointSchema(AutoSchema):
             codes.append("permission_denied")
         if operation.body is not None:
             codes += WITH_BODY
+        if operation.is_tagged and self.method != "GET":
+            codes.append("precondition_failed")
         if self.method == "POST":
             codes += WITH_IDEMPOTENCY
         return codes
+
+
+def _tag_headers(*, is_change: bool) -> list[OpenApiParameter]:
+    tag = OpenApiParameter(
+        "ETag", str, OpenApiParameter.HEADER, description="Names this version.", response=True
+    )
+    condition = OpenApiParameter(
+        "If-Match",
+        str,
+        OpenApiParameter.HEADER,
+        description="The ETag of the version you change; another one is answered 412.",
+    )
+    return [tag, condition] if is_change else [tag]
 
 
 def _answer_headers() -> list[OpenApiParameter]:

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ClassVar, NoReturn, TypeVar, cast
+from uuid import UUID
 
+from django.conf import settings
 from django.http.response import HttpResponseBase
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
@@ -16,6 +18,8 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
+from apikeys.addresses import client_address
+from apikeys.audit import Actor
 from apikeys.guard import idempotency, throttling
 from apikeys.guard.pages import page_of
 from apikeys.guard.permission import ANY_KEY
@@ -23,7 +27,7 @@ from apikeys.guard.problems import not_found
 from apikeys.guard.serializers import NoQuery, StrictSerializer, read_query
 from apikeys.guard.trace import trace_of
 from apikeys.limiter.store import Decision
-from apikeys.models import ApiKey
+from apikeys.models import ApiKey, Door
 from apikeys.permissions import Permission
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,9 +41,13 @@ class Operation:
     summary: str
     query: type[StrictSerializer] = NoQuery
     body: type[StrictSerializer] | None = None
-    answer: type[BaseSerializer[Any]] | None = None
+    answer: type[BaseSerializer[Any]] | tuple[type[BaseSerializer[Any]], ...] | None = None
     is_list: bool = False
     status: int = 200
+    # Other statuses of a good answer.
+    also: tuple[int, ...] = ()
+    # Whether the answer has an ETag, and a change may name it in If-Match.
+    is_tagged: bool = False
     problems: tuple[str, ...] = ()
 
 
@@ -101,6 +109,16 @@ class GuardedView(APIView):
     def key(self) -> ApiKey:
         """The calling key."""
         return cast(ApiKey, trace_of(self.request).key)
+
+    @property
+    def actor(self) -> Actor:
+        """The calling key, for the record of what it does."""
+        address = client_address(self.request.META, settings.TRUSTED_PROXIES)
+        return Actor(door=Door.API, name=f"key {self.key.pk}", address=address)
+
+    def concerns(self, customer_id: UUID) -> None:
+        """Name the customer for the request log, where the path does not."""
+        trace_of(self.request).customer = str(customer_id)
 
     def __init_subclass__(cls) -> None:
         """Gather what the methods declare."""

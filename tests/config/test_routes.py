@@ -7,6 +7,7 @@ that declares no permission, fails.
 import itertools
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import pytest
@@ -22,7 +23,14 @@ from apikeys.models import ApiKey
 from apikeys.permissions import Permission
 from customers.models import Customer
 from tests.api import Caller
-from tests.factories import issue, make_customer, make_request
+from tests.factories import (
+    issue,
+    make_activation,
+    make_customer,
+    make_event,
+    make_license,
+    make_request,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -30,18 +38,38 @@ PUBLIC = {"api/schema", "api/docs", "healthz", "readyz", ""}
 ID = re.compile(r"<uuid:(\w+)>")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
+LICENSE = "licenses/<uuid:license_id>"
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 # What each route's path needs: how to make, for a customer and a key, the object that it names
 # or, for a list, one that it shows.
 OBJECTS: dict[str, Callable[[Customer, ApiKey], Model] | None] = {
     "key": None,
     "customers": lambda customer, key: customer,
     "customers/<uuid:customer_id>": lambda customer, key: customer,
+    "licenses": lambda customer, key: make_license(customer),
+    "licenses/validate": None,
+    f"{LICENSE}": lambda customer, key: make_license(customer),
+    f"{LICENSE}/suspend": lambda customer, key: make_license(customer),
+    f"{LICENSE}/reinstate": lambda customer, key: make_license(customer, status="suspended"),
+    f"{LICENSE}/renew": lambda customer, key: make_license(customer, expires_at=LONG_AGO),
+    f"{LICENSE}/revoke": lambda customer, key: make_license(customer),
+    f"{LICENSE}/activations": lambda customer, key: make_activation(customer),
+    f"{LICENSE}/activations/<uuid:activation_id>": lambda customer, key: make_activation(customer),
+    "telemetry": lambda customer, key: make_event(customer),
+    "telemetry/summary": None,
+    "telemetry/<uuid:telemetry_id>": lambda customer, key: make_event(customer),
     "logs": lambda customer, key: make_request(key=key, customer=customer),
     "logs/<uuid:log_id>": lambda customer, key: make_request(key=key, customer=customer),
 }
 # A body that each endpoint would accept.
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "customers"): {"name": "Made"},
+    ("POST", "licenses"): lambda customer: {"customer": str(customer.pk), "product": "Made"},
+    ("POST", "licenses/validate"): {"license_key": "00000-00000-00000-00000-00000"},
+    ("PATCH", LICENSE): {"product": "Changed"},
+    ("POST", f"{LICENSE}/renew"): {"expires_at": "2999-01-01T00:00:00Z"},
+    ("POST", f"{LICENSE}/activations"): {"fingerprint": "a machine"},
+    ("POST", "telemetry"): lambda customer: {"customer": str(customer.pk), "type": "made"},
     ("PATCH", "customers/<uuid:customer_id>"): {"name": "Changed"},
 }
 
@@ -111,7 +139,13 @@ def address(path: str, target: Any) -> str:
 
 
 def call(caller: Caller, method: str, path: str, target: Any = None) -> Any:
-    return caller.call(method, address(path, target), BODIES.get((method, path)))
+    body = BODIES.get((method, path))
+    if callable(body):
+        # Where a customer is named in the body: the target's, or one of the caller's environment.
+        body = body(
+            getattr(target, "customer", None) or make_customer(environment=caller.environment)
+        )
+    return caller.call(method, address(path, target), body)
 
 
 def everything(environment: Environment, **settings: Any) -> Caller:
@@ -203,7 +237,7 @@ def test_a_list_shows_the_keys_own_environment_and_customers_only(path: str) -> 
     made_by_another(path)
     made_by_another(path, Environment.STAGING)
 
-    rows = call(Caller(issued), "GET", path).json()["data"]
+    rows = call(Caller(issued), "GET", path, mine).json()["data"]
 
     assert {row["id"] for row in rows} == {str(mine.pk)}
 

@@ -76,9 +76,11 @@ def wrongly_accepted(product: Latchkey, change: Change, *, seconds: float) -> tu
         stopping.set()
 
     answers = at_once(CALLERS, call, alongside=act)
-    assert {answer.status for answer in answers} == {200, change.refused}
+    statuses = {answer.status for answer in answers}
+    # A busy machine may refuse a request for want of a connection; that accepts nothing.
+    assert {200, change.refused} <= statuses <= {200, change.refused, 503}
     after = [answer for answer in answers if answer.began > answered_at[0]]
-    return len(after), sum(answer.status != change.refused for answer in after)
+    return len(after), sum(answer.status == 200 for answer in after)
 
 
 @pytest.mark.parametrize("change", CHANGES)

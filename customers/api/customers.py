@@ -8,11 +8,12 @@ from django.db.models import ProtectedError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apikeys.guard.etags import etag, require_match
 from apikeys.guard.problems import Problem, not_found
 from apikeys.guard.views import GuardedView, endpoint
 from apikeys.permissions import Permission
 from customers.models import Customer
-from customers.serializers import CustomerInput, CustomerQuery, CustomerSerializer
+from customers.serializers.customers import CustomerInput, CustomerQuery, CustomerSerializer
 
 
 class CustomersView(GuardedView):
@@ -50,39 +51,50 @@ class CustomersView(GuardedView):
         customer = Customer(environment=environment)
         _save(customer, self.body)
         location = f"{request.path}/{customer.pk}"
-        return Response(
-            CustomerSerializer(customer).data, status=201, headers={"Location": location}
-        )
+        self.concerns(customer.pk)
+        return _answer(customer, 201, Location=location)
 
 
 class CustomerView(GuardedView):
     """One customer."""
 
-    @endpoint(Permission.CUSTOMERS_READ, "Show a customer", answer=CustomerSerializer)
+    @endpoint(
+        Permission.CUSTOMERS_READ, "Show a customer", answer=CustomerSerializer, is_tagged=True
+    )
     def get(self, request: Request, environment: str, customer_id: UUID) -> Response:
         """Answer the customer."""
-        return Response(CustomerSerializer(self._customer(customer_id)).data)
+        return _answer(self._customer(customer_id))
 
     @endpoint(
         Permission.CUSTOMERS_WRITE,
         "Change a customer",
         body=CustomerInput,
         answer=CustomerSerializer,
+        is_tagged=True,
         problems=("conflict",),
     )
     def patch(self, request: Request, environment: str, customer_id: UUID) -> Response:
         """Change what the body names and keep the rest."""
         with transaction.atomic():
             customer = self._customer(customer_id, lock=True)
+            require_match(request, customer)
             _save(customer, self.body)
-        return Response(CustomerSerializer(customer).data)
+        return _answer(customer)
 
-    @endpoint(Permission.CUSTOMERS_WRITE, "Delete a customer", status=204, problems=("conflict",))
+    @endpoint(
+        Permission.CUSTOMERS_WRITE,
+        "Delete a customer",
+        status=204,
+        is_tagged=True,
+        problems=("conflict",),
+    )
     def delete(self, request: Request, environment: str, customer_id: UUID) -> Response:
         """Delete the customer, unless something still belongs to it."""
         try:
             with transaction.atomic():
-                self._customer(customer_id, lock=True).delete()
+                customer = self._customer(customer_id, lock=True)
+                require_match(request, customer)
+                customer.delete()
         except ProtectedError:
             raise Problem(
                 "conflict",
@@ -98,6 +110,11 @@ class CustomerView(GuardedView):
         if customer is None:
             raise not_found()
         return customer
+
+
+def _answer(customer: Customer, status: int = 200, **headers: str) -> Response:
+    data = CustomerSerializer(customer).data
+    return Response(data, status=status, headers={"ETag": etag(customer), **headers})
 
 
 def _save(customer: Customer, values: dict[str, Any]) -> None:

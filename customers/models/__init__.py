@@ -1,0 +1,24 @@
+"""The app's tables."""
+
+from customers.models.customers import Customer, CustomerStatus
+from customers.models.licenses import (
+    Activation,
+    License,
+    LicenseAct,
+    LicenseEvent,
+    LicenseStatus,
+    StoredLicenseStatus,
+)
+from customers.models.telemetry import TelemetryEvent
+
+__all__ = [
+    "Activation",
+    "Customer",
+    "CustomerStatus",
+    "License",
+    "LicenseAct",
+    "LicenseEvent",
+    "LicenseStatus",
+    "StoredLicenseStatus",
+    "TelemetryEvent",
+]

@@ -1,0 +1,168 @@
+"""Licenses of customers: what was sold, until when, on how many machines it may run.
+
+Rows are written by ``customers.licensing`` alone.
+"""
+
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from apikeys.constraints import SameEnvironment
+from apikeys.environments import Environment
+from apikeys.fields import JSONObjectField
+from apikeys.identifiers import new_id
+from apikeys.isolation import IsolatedQuerySet
+from apikeys.models import Door
+from customers.models.customers import Customer
+
+
+class StoredLicenseStatus(models.TextChoices):
+    """What was decided of a license."""
+
+    ACTIVE = "active", "Active"
+    SUSPENDED = "suspended", "Suspended"
+    REVOKED = "revoked", "Revoked"
+
+
+class LicenseStatus(models.TextChoices):
+    """What a license is now; an active one expires by time."""
+
+    ACTIVE = "active", "Active"
+    SUSPENDED = "suspended", "Suspended"
+    REVOKED = "revoked", "Revoked"
+    EXPIRED = "expired", "Expired"
+
+
+class LicenseQuerySet(IsolatedQuerySet["License"]):
+    """Licenses by what people ask of them."""
+
+    def with_status(self, status: str) -> Self:
+        """Licenses that are ``status`` now."""
+        is_over = Q(expires_at__lte=timezone.now())
+        if status == LicenseStatus.EXPIRED:
+            return self.filter(is_over, status=StoredLicenseStatus.ACTIVE)
+        if status == LicenseStatus.ACTIVE:
+            return self.filter(status=status).exclude(is_over)
+        return self.filter(status=status)
+
+
+class License(models.Model):
+    """A license. Its key is kept whole, for its holder to be told again."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    environment = models.CharField(max_length=11, choices=Environment)
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="licenses", db_index=False
+    )
+    license_key = models.CharField(max_length=29, unique=True)
+    product = models.CharField(max_length=100)
+    status = models.CharField(
+        max_length=9, choices=StoredLicenseStatus, default=StoredLicenseStatus.ACTIVE
+    )
+    seats = models.PositiveIntegerField(default=1)
+    expires_at = models.DateTimeField("expires", null=True, blank=True)
+    metadata = JSONObjectField()
+    created_at = models.DateTimeField("created", default=timezone.now, editable=False)
+    updated_at = models.DateTimeField("updated", auto_now=True, editable=False)
+
+    objects = LicenseQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ("add", "change", "view")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["id", "environment"], name="license_id_environment"),
+            SameEnvironment(field="customer", name="license_customer_environment"),
+            models.CheckConstraint(
+                condition=Q(status__in=StoredLicenseStatus.values), name="license_status"
+            ),
+            models.CheckConstraint(condition=Q(seats__gte=1), name="license_seats"),
+        ]
+        indexes = [
+            models.Index(fields=["environment", "-id"], name="license_newest"),
+            models.Index(fields=["customer", "-id"], name="license_by_customer"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.product} for {self.customer}"
+
+    def is_expired(self, now: datetime | None = None) -> bool:
+        """Whether its time is over; the instant of expiry itself is too late."""
+        return self.expires_at is not None and self.expires_at <= (now or timezone.now())
+
+    @property
+    def effective_status(self) -> LicenseStatus:
+        """What the license is now."""
+        if self.status == StoredLicenseStatus.ACTIVE and self.is_expired():
+            return LicenseStatus.EXPIRED
+        return LicenseStatus(self.status)
+
+
+class ActivationQuerySet(IsolatedQuerySet["Activation"]):
+    """Activations; they belong to the customer of their license."""
+
+    customer_path = "license__customer_id"
+
+
+class Activation(models.Model):
+    """A machine that a license runs on; it takes a seat."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    environment = models.CharField(max_length=11, choices=Environment)
+    license = models.ForeignKey(
+        License, on_delete=models.CASCADE, related_name="activations", db_index=False
+    )
+    fingerprint = models.CharField(max_length=200)
+    created_at = models.DateTimeField("created", default=timezone.now, editable=False)
+
+    objects = ActivationQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["license", "fingerprint"], name="activation_once"),
+            SameEnvironment(field="license", name="activation_license_environment"),
+        ]
+
+    def __str__(self) -> str:
+        return self.fingerprint
+
+
+class LicenseAct(models.TextChoices):
+    """What was done to a license."""
+
+    ISSUED = "issued", "Issued"
+    UPDATED = "updated", "Updated"
+    SUSPENDED = "suspended", "Suspended"
+    REINSTATED = "reinstated", "Reinstated"
+    RENEWED = "renewed", "Renewed"
+    REVOKED = "revoked", "Revoked"
+    ACTIVATED = "activated", "Machine activated"
+    DEACTIVATED = "deactivated", "Machine deactivated"
+
+
+class LicenseEvent(models.Model):
+    """Who did what to a license, when, and what changed; written with the act."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    license = models.ForeignKey(
+        License, on_delete=models.CASCADE, related_name="events", db_index=False
+    )
+    act = models.CharField(max_length=11, choices=LicenseAct)
+    door = models.CharField(max_length=7, choices=Door)
+    actor_name = models.CharField("by", max_length=150)
+    address = models.GenericIPAddressField("from", null=True)
+    changes = models.JSONField(default=dict)
+    created_at = models.DateTimeField("when", default=timezone.now)
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["-id"]
+        indexes = [models.Index(F("license"), F("id").desc(), name="licenseevent_by_license")]
+
+    def __str__(self) -> str:
+        return f"{self.get_act_display()} by {self.actor_name}"

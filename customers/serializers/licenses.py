@@ -1,0 +1,144 @@
+"""What the licenses endpoints take and answer."""
+
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from apikeys.guard.serializers import ObjectField, PageQuery, StrictSerializer, TextField
+from customers import license_keys
+from customers.models import Activation, License, LicenseStatus
+
+MOST_SEATS = 1_000_000
+CODES = (
+    "VALID",
+    "NOT_FOUND",
+    "EXPIRED",
+    "SUSPENDED",
+    "REVOKED",
+    "CUSTOMER_SUSPENDED",
+    "TOO_MANY_MACHINES",
+    "FINGERPRINT_NOT_ACTIVATED",
+)
+
+
+class LicenseSerializer(serializers.ModelSerializer[License]):
+    """A license as it is answered; its key is masked unless the context says otherwise."""
+
+    customer = serializers.UUIDField(source="customer_id")
+    license_key = serializers.SerializerMethodField(
+        help_text="Whole for keys with `licenses:manage` on the license itself, else masked."
+    )
+    status = serializers.SerializerMethodField()
+    metadata = ObjectField()
+
+    class Meta:
+        model = License
+        fields = [
+            "id", "environment", "customer", "license_key", "product", "status", "seats",
+            "expires_at", "metadata", "created_at", "updated_at",
+        ]  # fmt: skip
+
+    def get_license_key(self, license_: License) -> str:
+        """Return the key, whole or masked."""
+        whole = license_.license_key
+        return whole if self.context.get("is_whole") else license_keys.masked(whole)
+
+    @extend_schema_field(serializers.ChoiceField(LicenseStatus.choices))
+    def get_status(self, license_: License) -> str:
+        """Return what the license is now."""
+        return license_.effective_status.value
+
+
+def future(instant: datetime) -> None:
+    """Refuse an expiry that has passed."""
+    if instant <= timezone.now():
+        raise serializers.ValidationError("This has passed. Choose a time to come.")
+
+
+class LicenseChanges(StrictSerializer):
+    """What may be changed of a license."""
+
+    product = TextField(max_length=100, required=False)
+    seats = serializers.IntegerField(min_value=1, max_value=MOST_SEATS, required=False)
+    expires_at = serializers.DateTimeField(
+        required=False, allow_null=True, validators=[future], help_text="Null: never."
+    )
+    metadata = ObjectField(required=False)
+
+
+class LicenseInput(LicenseChanges):
+    """A license as it is issued."""
+
+    customer = serializers.UUIDField()
+    product = TextField(max_length=100)
+
+
+class RenewInput(StrictSerializer):
+    """Until when a license is renewed."""
+
+    expires_at = serializers.DateTimeField(
+        allow_null=True, help_text="Later than the expiry it has. Null: it never expires."
+    )
+
+
+class LicenseQuery(PageQuery):
+    """What a list of licenses can be narrowed by."""
+
+    customer = serializers.UUIDField(required=False)
+    product = TextField(required=False)
+    status = serializers.ChoiceField(LicenseStatus.choices, required=False)
+    license_key = TextField(required=False, help_text="The whole key.")
+    expires_before = serializers.DateTimeField(required=False)
+
+    @classmethod
+    def narrow(cls, rows: Any, query: dict[str, Any]) -> Any:
+        """Return the rows that fit a validated query."""
+        for name, value in query.items():
+            match name:
+                case "limit" | "cursor":
+                    pass
+                case "customer":
+                    rows = rows.filter(customer_id=value)
+                case "status":
+                    rows = rows.with_status(value)
+                case "license_key":
+                    rows = rows.filter(license_key=license_keys.parse(value) or "")
+                case "expires_before":
+                    rows = rows.filter(expires_at__lt=value)
+                case _:
+                    rows = rows.filter(**{name: value})
+        return rows
+
+
+class ValidateInput(StrictSerializer):
+    """A license key to be judged, and the machine it is to run on."""
+
+    license_key = TextField(max_length=100)
+    fingerprint = TextField(max_length=200, required=False, allow_null=True)
+
+
+class ValidatedSerializer(serializers.Serializer[Any]):
+    """Whether a license key is good, and if not, why."""
+
+    valid = serializers.BooleanField()
+    code = serializers.ChoiceField(CODES)
+    license = LicenseSerializer(allow_null=True)
+
+
+class ActivationSerializer(serializers.ModelSerializer[Activation]):
+    """A machine that a license runs on."""
+
+    license = serializers.UUIDField(source="license_id")
+
+    class Meta:
+        model = Activation
+        fields = ["id", "license", "fingerprint", "created_at"]
+
+
+class ActivationInput(StrictSerializer):
+    """A machine that asks for a seat."""
+
+    fingerprint = TextField(max_length=200, help_text="The machine's own name for itself.")

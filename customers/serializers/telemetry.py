@@ -1,0 +1,143 @@
+"""What the telemetry endpoints take and answer."""
+
+from typing import Any
+
+from drf_spectacular.utils import PolymorphicProxySerializer
+from rest_framework import serializers
+
+from apikeys.guard.problems import FieldErrors
+from apikeys.guard.serializers import (
+    UNKNOWN,
+    ObjectField,
+    PageQuery,
+    StrictSerializer,
+    TextField,
+)
+from customers import ingestion
+from customers.models import TelemetryEvent
+
+
+class TelemetrySerializer(serializers.ModelSerializer[TelemetryEvent]):
+    """An event as it is answered."""
+
+    customer = serializers.UUIDField(source="customer_id")
+    license = serializers.UUIDField(source="license_id", allow_null=True)
+    properties = ObjectField()
+
+    class Meta:
+        model = TelemetryEvent
+        fields = [
+            "id", "environment", "customer", "license", "type", "event_id", "occurred_at",
+            "received_at", "properties",
+        ]  # fmt: skip
+
+
+class AcceptedSerializer(serializers.Serializer[Any]):
+    """An event of a batch, and whether it was there already."""
+
+    id = serializers.UUIDField()
+    event_id = serializers.CharField(allow_null=True)
+    is_duplicate = serializers.BooleanField()
+
+
+class BatchSerializer(serializers.Serializer[Any]):
+    """What became of a batch, in the order it was sent in."""
+
+    data = AcceptedSerializer(many=True)  # type: ignore[assignment]
+
+
+class EventInput(StrictSerializer):
+    """An event as it is sent."""
+
+    customer = serializers.UUIDField()
+    license = serializers.UUIDField(required=False, allow_null=True)
+    type = serializers.RegexField(ingestion.TYPE, max_length=100)
+    event_id = TextField(
+        required=False,
+        allow_null=True,
+        max_length=ingestion.LONGEST_EVENT_ID,
+        help_text="Your own name for the event: sent again, it is not stored again.",
+    )
+    occurred_at = serializers.DateTimeField(required=False, help_text="Now, if left out.")
+    properties = ObjectField(required=False, most_bytes=ingestion.MOST_PROPERTY_BYTES)
+
+
+class BatchInput(StrictSerializer):
+    """Many events, all stored or none."""
+
+    events = serializers.ListField(
+        child=EventInput(), min_length=1, max_length=ingestion.MOST_EVENTS
+    )
+
+
+class TelemetryInput(StrictSerializer):
+    """One event, or a batch; ``customers.ingestion`` reads both."""
+
+    drawn_as = PolymorphicProxySerializer(
+        component_name="TelemetryInput",
+        serializers=[EventInput, BatchInput],
+        resource_type_field_name=None,
+    )
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return whether it is a batch, and its events."""
+        if not isinstance(data, dict):
+            raise FieldErrors([("body", "Send an event, or an object with `events`.")])
+        if "events" not in data:
+            return {"is_batch": False, "events": ingestion.read([data], is_batch=False)}
+        events = data["events"]
+        if unknown := sorted(set(data) - {"events"}):
+            raise FieldErrors([(name[:100], UNKNOWN) for name in unknown])
+        if not isinstance(events, list) or not 0 < len(events) <= ingestion.MOST_EVENTS:
+            raise FieldErrors([("events", f"Send a list of 1 to {ingestion.MOST_EVENTS} events.")])
+        return {"is_batch": True, "events": ingestion.read(events, is_batch=True)}
+
+
+class TelemetryQuery(PageQuery):
+    """What a list of events can be narrowed by."""
+
+    customer = serializers.UUIDField(required=False)
+    license = serializers.UUIDField(required=False)
+    type = TextField(required=False)
+    event_id = TextField(required=False)
+    occurred_after = serializers.DateTimeField(required=False, help_text="At or after this time.")
+    occurred_before = serializers.DateTimeField(required=False, help_text="Before this time.")
+
+    LOOKUPS = {"occurred_after": "occurred_at__gte", "occurred_before": "occurred_at__lt"}
+
+    @classmethod
+    def filters(cls, query: dict[str, Any]) -> dict[str, Any]:
+        """Return the lookups that a validated query asks for."""
+        return {
+            cls.LOOKUPS.get(name, name): value
+            for name, value in query.items()
+            if name not in {"limit", "cursor"}
+        }
+
+
+class SummaryQuery(StrictSerializer):
+    """What is added up; the last 24 hours if no time is given."""
+
+    customer = serializers.UUIDField(required=False)
+    license = serializers.UUIDField(required=False)
+    type = TextField(required=False)
+    occurred_after = serializers.DateTimeField(required=False, help_text="At or after this time.")
+    occurred_before = serializers.DateTimeField(
+        required=False, help_text="Before this time; at most 31 days after the other."
+    )
+
+
+class TotalSerializer(serializers.Serializer[Any]):
+    """How many events of a type occurred in an hour."""
+
+    type = serializers.CharField()
+    hour = serializers.DateTimeField()
+    count = serializers.IntegerField()
+
+
+class SummarySerializer(serializers.Serializer[Any]):
+    """Totals by type and hour, newest hour first."""
+
+    data = TotalSerializer(many=True)  # type: ignore[assignment]
+    occurred_after = serializers.DateTimeField()
+    occurred_before = serializers.DateTimeField()
