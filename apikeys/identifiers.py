@@ -5,6 +5,8 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+MOST_MILLISECONDS = 2**48 - 1
+
 
 def new_id() -> UUID:
     """Return a new id; later ones of one process compare greater."""
@@ -12,8 +14,9 @@ def new_id() -> UUID:
 
 
 def first_id_at(instant: datetime) -> UUID:
-    """Return the least id of an instant, to compare ids with times."""
-    return UUID(int=(int(instant.timestamp() * 1000) << 80) | (7 << 76) | (2 << 62))
+    """Return the least id of an instant, to compare ids with times; none is before 1970."""
+    milliseconds = min(max(0, int(instant.timestamp() * 1000)), MOST_MILLISECONDS)
+    return UUID(int=(milliseconds << 80) | (7 << 76) | (2 << 62))
 
 
 def made_at(identifier: UUID) -> datetime:

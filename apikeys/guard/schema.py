@@ -36,6 +36,7 @@ COMMON = (
     "internal_error",
     "unavailable",
 )
+HEADER_TEXT = {"type": "string", "pattern": "^[!-~]{1,255}$"}
 WITH_BODY = ("malformed_body", "body_too_large", "unsupported_media_type")
 WITH_IDEMPOTENCY = ("idempotency_in_progress", "idempotency_mismatch")
 
@@ -115,7 +116,8 @@ class EndpointSchema(AutoSchema):
         if self.declared is None:
             return super().get_request_serializer()
         # A body of several forms says itself how it is drawn.
-        return getattr(self.declared.body, "drawn_as", self.declared.body)
+        drawn_as = getattr(self.declared.body, "drawn_as", None)
+        return drawn_as() if drawn_as else self.declared.body
 
     def get_response_serializers(self) -> Any:
         """Return the declared answer and every problem, by status."""
@@ -149,7 +151,7 @@ class EndpointSchema(AutoSchema):
             parameters.append(
                 OpenApiParameter(
                     idempotency.HEADER,
-                    str,
+                    HEADER_TEXT,
                     OpenApiParameter.HEADER,
                     description="Send a request again under the same value and it counts once.",
                 )
@@ -193,7 +195,7 @@ def _tag_headers(*, is_change: bool) -> list[OpenApiParameter]:
     )
     condition = OpenApiParameter(
         "If-Match",
-        str,
+        HEADER_TEXT,
         OpenApiParameter.HEADER,
         description="The ETag of the version you change; another one is answered 412.",
     )

@@ -73,11 +73,10 @@ class BatchInput(StrictSerializer):
 class TelemetryInput(StrictSerializer):
     """One event, or a batch; ``customers.ingestion`` reads both."""
 
-    drawn_as = PolymorphicProxySerializer(
-        component_name="TelemetryInput",
-        serializers=[EventInput, BatchInput],
-        resource_type_field_name=None,
-    )
+    @staticmethod
+    def drawn_as() -> PolymorphicProxySerializer:
+        """Return what the schema shows: either of the two."""
+        return PolymorphicProxySerializer("TelemetryInput", [EventInput, BatchInput], None)
 
     def to_internal_value(self, data: Any) -> Any:
         """Return whether it is a batch, and its events."""

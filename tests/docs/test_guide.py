@@ -1,0 +1,102 @@
+"""The caller's guide: every line of it is run, in order, as a new user would."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.latchkey import ROOT, Latchkey
+
+GUIDE = (ROOT / "docs" / "api.md").read_text()
+# What the guide uses of jq: a field's value.
+JQ = "import json, sys; print(json.load(sys.stdin)[sys.argv[-1].lstrip('.')])"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL)
+
+
+@pytest.fixture
+def caller(latchkey: Latchkey) -> dict[str, str]:
+    """The environment of somebody with the key that the guide says to make."""
+    (command,) = re.findall(r"manage.py (create_api_key .*)", blocks("sh")[0])
+    permissions = re.findall(r"--permission \S+", command)
+    arguments = [word for pair in permissions for word in pair.split()]
+    made = latchkey.create_key(*arguments, "--per-minute", "1000", environment="development")
+    return {
+        "PATH": os.environ["PATH"],
+        "KEY": made["key"],
+        "API": f"{latchkey.url}/api/development/v1",
+    }
+
+
+def test_every_curl_line_answers_as_the_guide_says(caller: dict[str, str], tmp_path: Path) -> None:
+    if shutil.which("jq") is None:
+        jq = tmp_path / "jq"
+        jq.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{JQ}" "$@"\n')
+        jq.chmod(0o755)
+        caller["PATH"] = f"{tmp_path}:{caller['PATH']}"
+    lines = [line for block in blocks("curl") for line in block.splitlines()]
+    script = "\n".join(lines).replace("curl ", "curl --silent --show-error --fail-with-body ")
+
+    done = subprocess.run(["sh", "-e", "-c", script], env=caller, capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert len(lines) >= 15
+    assert '"code":"VALID"' in done.stdout
+    assert '"type":"report.made"' in done.stdout
+    assert done.stdout.count('"name":"Once only"') == 2
+    assert '"status":"revoked"' in done.stdout
+
+
+def test_the_python_example_runs(caller: dict[str, str]) -> None:
+    (program,) = blocks("python")
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=caller, capture_output=True, text=True
+    )
+
+    assert (done.stdout, done.stderr) == ("VALID\n", "")
+
+
+TYPED = """
+import os
+from client import AuthenticatedClient
+from client.api.customers import create_customer, list_customers
+from client.api.licenses import issue_license, validate_license_key
+from client.models import CustomerInput, CustomerPage, LicenseInput, Problem, ValidateInput
+from client.models import CreateCustomerEnvironment as E
+
+api = AuthenticatedClient(base_url=os.environ["API"].split("/api/")[0], token=os.environ["KEY"])
+where = E.DEVELOPMENT
+made = create_customer.sync(where, client=api, body=CustomerInput(name="Typed"))
+page = list_customers.sync(where, client=api, limit=1)
+assert isinstance(page, CustomerPage) and page.data[0].id == made.id
+sold = issue_license.sync(where, client=api, body=LicenseInput(customer=made.id, product="Pro"))
+verdict = validate_license_key.sync(
+    where, client=api, body=ValidateInput(license_key=sold.license_key)
+)
+refused = list_customers.sync(where, client=api, cursor="none")
+assert isinstance(refused, Problem)
+print(verdict.code.value, refused.code.value)
+"""
+
+
+def test_a_generated_typed_client_works(caller: dict[str, str], tmp_path: Path) -> None:
+    schema = caller["API"].split("/api/")[0] + "/api/schema"
+    generator = Path(sys.executable).with_name("openapi-python-client")
+    made = subprocess.run(
+        [generator, "generate", "--url", schema, "--meta", "none", "--output-path", "client"],
+        cwd=tmp_path, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stdout + made.stderr
+
+    done = subprocess.run(
+        [sys.executable, "-c", TYPED], cwd=tmp_path, env=caller, capture_output=True, text=True
+    )
+
+    assert (done.stdout, done.stderr) == ("VALID validation_failed\n", "")
