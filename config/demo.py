@@ -10,7 +10,8 @@ from apikeys.audit import Actor
 from apikeys.environments import Environment
 from apikeys.models import ApiKey, Door, Event, SecretVersion
 from apikeys.permissions import Permission
-from customers.models import Customer, CustomerStatus
+from customers import licensing
+from customers.models import Customer, CustomerStatus, TelemetryEvent
 
 SETUP = Actor(door=Door.SYSTEM, name="demo data")
 
@@ -87,6 +88,8 @@ def load() -> bool:
     _load_customers(now)
     for demo in KEYS:
         _load_key(demo, now)
+    for customer in Customer.objects.order_by("created_at"):
+        _load_licenses(customer, now)
     return True
 
 
@@ -102,6 +105,30 @@ def _load_customers(now: datetime) -> None:
                 metadata={"plan": "standard" if age % 2 else "enterprise"},
                 created_at=now - timedelta(days=age * 37),
             )
+
+
+def _load_licenses(customer: Customer, now: datetime) -> None:
+    """Give a customer two licenses with a life behind them, and a day of telemetry."""
+    number = customer.created_at.day
+    main = licensing.issue(
+        customer, actor=SETUP, product="Platform Pro", seats=5 + number,
+        expires_at=now + timedelta(days=30 * (number % 12)) - timedelta(days=20),
+    )  # fmt: skip
+    extra = licensing.issue(customer, actor=SETUP, product="Reporting Add-on")
+    if number % 3 == 0:
+        licensing.move(extra, "suspend", actor=SETUP)
+    if not main.is_expired(now):
+        for machine in range(1 + number % 4):
+            licensing.activate(main, actor=SETUP, fingerprint=f"build-server-{machine + 1}")
+    types = ("app.started", "app.stopped", "report.made", "error.raised")
+    TelemetryEvent.objects.bulk_create(
+        TelemetryEvent(
+            environment=customer.environment, customer=customer, license=main,
+            type=types[(hour + number) % 4], occurred_at=now - timedelta(hours=hour, minutes=number),
+            properties={"version": f"2.{number % 5}", "seconds": hour * 7 % 60},
+        )
+        for hour in range(23) for _ in range(1 + (hour + number) % 3)
+    )  # fmt: skip
 
 
 def _load_key(demo: DemoKey, now: datetime) -> None:

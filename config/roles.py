@@ -8,6 +8,8 @@ VIEW = (
     "apikeys.view_apikey",
     "apikeys.view_event",
     "customers.view_customer",
+    "customers.view_license",
+    "customers.view_telemetryevent",
     "logs.view_requestlog",
 )
 ROLES = {
@@ -22,6 +24,8 @@ ROLES = {
         "customers.add_customer",
         "customers.change_customer",
         "customers.delete_customer",
+        "customers.add_license",
+        "customers.change_license",
     ),
     # May narrow what a key can do, never widen it: so no activate and no regenerate.
     "Key operator": (*VIEW, "apikeys.narrow_apikey", "apikeys.revoke_apikey"),

@@ -73,6 +73,8 @@ UNFOLD: dict[str, Any] = {
                     },
                     _item("API Keys", "key", "apikeys.apikey"),
                     _item("Customers", "groups", "customers.customer"),
+                    _item("Licenses", "workspace_premium", "customers.license"),
+                    _item("Telemetry", "monitoring", "customers.telemetryevent"),
                     _item("Logs", "receipt_long", "logs.requestlog"),
                     _item("Audit", "history", "apikeys.event"),
                     _item("Staff", "badge", "auth.user"),

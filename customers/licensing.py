@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from apikeys.audit import Actor
+from apikeys.rules import Refused
 from customers import license_keys
 from customers.models import (
     Activation,
@@ -27,7 +28,7 @@ Status = StoredLicenseStatus
 Condition = Callable[[License], None]
 
 
-class Conflict(Exception):
+class Conflict(Refused):
     """What is stored stands against it. Two sentences: what is wrong, what to do."""
 
 

@@ -1,6 +1,5 @@
 """What the admin shows of usage: series for charts, percentiles, what a key was used for."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 from django.db.models import Q, Sum
 from django.utils import timezone
 
+from apikeys import charts
 from apikeys.environments import Environment
 from apikeys.models import ApiKey
 from apikeys.permissions import labels
@@ -20,10 +20,10 @@ from logs.usage import OUTCOMES
 LOOKED_AT = 5000
 LISTED = 6
 OUTCOME_LABELS = {
-    "succeeded": ("Succeeded", "var(--color-primary-500)"),
-    "refused": ("Refused", "#f59e0b"),
-    "limited": ("Rate limited", "#a855f7"),
-    "failed": ("Failed", "#ef4444"),
+    "succeeded": ("Succeeded", charts.PRIMARY),
+    "refused": ("Refused", charts.AMBER),
+    "limited": ("Rate limited", charts.PURPLE),
+    "failed": ("Failed", charts.RED),
 }
 
 
@@ -120,8 +120,8 @@ def of_key(key: ApiKey, period_name: str = "") -> dict[str, Any]:
         "p95": percentile(total, 0.95),
         "outcomes_chart": _stacked(slots),
         "latency_chart": _latency(slots),
-        "chart_options": OPTIONS,
-        "stacked_options": STACKED_OPTIONS,
+        "chart_options": charts.OPTIONS,
+        "stacked_options": charts.STACKED_OPTIONS,
         "paths": Counter(f"{m} {r or 'unknown path'}" for m, r, _, _ in recent).most_common(LISTED),
         "codes": Counter(code for _, _, code, _ in recent if code).most_common(LISTED),
         "addresses": Counter(address for *_, address in recent).most_common(LISTED),
@@ -163,69 +163,23 @@ def overview() -> dict[str, Any]:
             if row["key_id"] in keys
         ],
         "refusals": codes.most_common(LISTED),
-        "stacked_options": STACKED_OPTIONS,
+        "stacked_options": charts.STACKED_OPTIONS,
     }
 
 
 def _stacked(slots: Slots) -> str:
-    return json.dumps(
-        {
-            "labels": slots.labels,
-            "datasets": [
-                {
-                    "label": label,
-                    "data": slots.series(name),
-                    "backgroundColor": colour,
-                    "stack": "requests",
-                }
-                for name, (label, colour) in OUTCOME_LABELS.items()
-            ],
-        }
-    )
+    rows = {label: (slots.series(name), colour) for name, (label, colour) in OUTCOME_LABELS.items()}
+    return charts.stacked(slots.labels, rows)
 
 
 def _latency(slots: Slots) -> str:
-    lines = {"p50": (0.5, "var(--color-primary-500)"), "p95": (0.95, "#f59e0b")}
-    return json.dumps(
-        {
-            "labels": slots.labels,
-            "datasets": [
-                {
-                    "label": name,
-                    "data": [_rounded(percentile(total, share)) for total in slots.totals],
-                    "borderColor": colour,
-                    "backgroundColor": colour,
-                    "spanGaps": True,
-                }
-                for name, (share, colour) in lines.items()
-            ],
-        }
-    )
+    shares = {"p50": (0.5, charts.PRIMARY), "p95": (0.95, charts.AMBER)}
+    rows = {
+        name: ([_rounded(percentile(total, share)) for total in slots.totals], colour)
+        for name, (share, colour) in shares.items()
+    }
+    return charts.lines(slots.labels, rows)
 
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 2)
-
-
-_LEGEND = {"display": True, "position": "bottom", "labels": {"boxWidth": 12, "color": "#9ca3af"}}
-_TICKS = {"color": "#9ca3af", "maxRotation": 0, "autoSkipPadding": 16}
-
-
-def _options(*, stacked: bool) -> str:
-    axis = {"stacked": stacked, "border": {"display": False}, "ticks": _TICKS}
-    return json.dumps(
-        {
-            "animation": False,
-            "responsive": True,
-            "maintainAspectRatio": False,
-            "plugins": {"legend": _LEGEND},
-            "scales": {
-                "x": {**axis, "grid": {"display": False}},
-                "y": {**axis, "beginAtZero": True, "grid": {"color": "#9ca3af33"}},
-            },
-        }
-    )
-
-
-OPTIONS = _options(stacked=False)
-STACKED_OPTIONS = _options(stacked=True)

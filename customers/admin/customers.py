@@ -11,6 +11,13 @@ from unfold.decorators import display
 from apikeys.admin.columns import ENVIRONMENT_COLOURS
 from customers.models import Customer, CustomerStatus
 
+SHOWN = 10
+TABS = (
+    ("licenses", "Licenses"),
+    ("keys", "Scoped keys"),
+    ("telemetry", "Telemetry"),
+    ("requests", "Requests"),
+)
 STATUS_COLOURS = {
     CustomerStatus.ACTIVE.label: "success",
     CustomerStatus.SUSPENDED.label: "warning",
@@ -36,6 +43,23 @@ class CustomerAdmin(ModelAdmin):
     search_help_text = "Name, reference or e-mail"
     show_full_result_count = False
     fields = ("name", "environment", "email", "external_reference", "status", "metadata")
+    change_form_outer_after_template = "latchkey/customer_page.html"
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        """Show the customer with what belongs to it, each part to whoever may see it."""
+        customer = self.get_object(request, object_id)
+        context: dict[str, Any] = {"customer": customer, "tabs": TABS}
+        if customer is not None:
+            may = request.user.has_perm
+            if may("customers.view_license"):
+                context["licenses"] = customer.licenses.all()[:SHOWN]
+            if may("apikeys.view_apikey"):
+                context["scopes"] = customer.key_scopes.select_related("key")[:SHOWN]
+            if may("customers.view_telemetryevent"):
+                context["telemetry"] = customer.telemetry.all()[:SHOWN]
+        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Keep the environment, once chosen."""

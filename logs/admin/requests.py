@@ -18,10 +18,10 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdo
 from unfold.decorators import display
 
 from apikeys.admin.columns import ENVIRONMENT_COLOURS
+from apikeys.admin.paging import KeysetChangeList
 from apikeys.guard.problems import CODES
 from logs import export
 from logs.admin.filters import CodeFilter, MethodFilter, SlowFilter, StatusClassFilter, TimeFilter
-from logs.admin.paging import KeysetChangeList
 from logs.models import RequestContent, RequestLog
 
 # How far back a part of a path is looked for: nothing indexes the middle of a text.

@@ -1,0 +1,285 @@
+"""Licenses in the admin: issued, changed, and moved by dialogs."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import (
+    AutocompleteSelectFilter,
+    ChoicesDropdownFilter,
+    DropdownFilter,
+)
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminSplitDateTimeWidget
+
+from apikeys.admin.acting import ActingForm
+from apikeys.admin.actors import actor_of
+from apikeys.admin.columns import ENVIRONMENT_COLOURS
+from customers import license_keys, licensing
+from customers.models import License, LicenseStatus
+
+STATUS_COLOURS = {
+    LicenseStatus.ACTIVE.label: "success",
+    LicenseStatus.SUSPENDED.label: "warning",
+    LicenseStatus.REVOKED.label: "danger",
+    LicenseStatus.EXPIRED.label: "warning",
+}
+SETTINGS = ("product", "seats", "expires_at", "metadata")
+SHOWN = 50
+
+
+class LicenseForm(ActingForm, forms.ModelForm):
+    """A license's settings; saving goes through the licensing rules."""
+
+    request: HttpRequest
+
+    class Meta:
+        model = License
+        fields = ("customer", *SETTINGS)
+
+    def act(self) -> License:
+        """Issue or change the license."""
+        settings = {name: self.cleaned_data[name] for name in SETTINGS}
+        actor = actor_of(self.request)
+        if self.instance._state.adding:
+            return licensing.issue(self.cleaned_data["customer"], actor=actor, **settings)
+        return licensing.update(self.instance, actor=actor, settings=settings)
+
+    def save(self, commit: bool = True) -> Any:
+        """Return what the rules have stored."""
+        return self.outcome
+
+    def save_m2m(self) -> None:
+        """Do nothing: there is none."""
+
+
+class MoveDialog(ActingForm, BaseDialogForm):
+    """One of the moves a license can make."""
+
+    form_before_template = "latchkey/dialog_errors.html"
+    move: str
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.license = License.objects.get(pk=self.object_id)
+
+    def get_before_template_context(self, request: Any, object_id: Any = None) -> dict[str, Any]:
+        """Return the errors that belong to no field."""
+        return {"errors": self.non_field_errors()}
+
+    def act(self) -> License:
+        """Make the move."""
+        return licensing.move(
+            self.license,
+            self.move,
+            actor=actor_of(self.request),
+            expires_at=self.cleaned_data.get("expires_at"),
+        )
+
+
+class SuspendDialog(MoveDialog):
+    """Suspends."""
+
+    move = "suspend"
+
+
+class ReinstateDialog(MoveDialog):
+    """Reinstates."""
+
+    move = "reinstate"
+
+
+class RevokeDialog(MoveDialog):
+    """Revokes."""
+
+    move = "revoke"
+
+
+class RenewDialog(MoveDialog):
+    """Renews, until a time or for ever."""
+
+    move = "renew"
+    expires_at = forms.SplitDateTimeField(
+        required=False,
+        label="New expiry (UTC)",
+        widget=UnfoldAdminSplitDateTimeWidget,
+        help_text="Blank: it never expires.",
+    )
+
+
+def _dialog(title: str, description: str, form: type[MoveDialog]) -> dict[str, Any]:
+    return {
+        "title": title,
+        "description": description,
+        "form_class": form,
+        "form_submit_text": title.split(maxsplit=1)[0],
+    }
+
+
+class StatusFilter(DropdownFilter):
+    """What a license is now."""
+
+    title = "status"
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        """Return the choices."""
+        return LicenseStatus.choices
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Return the licenses of the status chosen."""
+        if self.value() in LicenseStatus.values:
+            return queryset.with_status(self.value())
+        return queryset
+
+
+@admin.register(License)
+class LicenseAdmin(ModelAdmin):
+    """Licenses of each environment; never deleted, for their history stays."""
+
+    form = LicenseForm
+    list_display = (
+        "named", "in_environment", "of_customer", "in_status", "taken", "expires_at", "created_at",
+    )  # fmt: skip
+    list_filter = (
+        ("environment", ChoicesDropdownFilter),
+        StatusFilter,
+        ("customer", AutocompleteSelectFilter),
+    )
+    list_filter_submit = True
+    list_per_page = 50
+    list_select_related = ("customer",)
+    search_fields = ("product", "customer__name", "license_key")
+    search_help_text = "Product, customer or license key"
+    show_full_result_count = False
+    autocomplete_fields = ("customer",)
+    fields = ("customer", *SETTINGS)
+    actions_detail = ("suspend", "reinstate", "renew", "revoke")
+    change_form_outer_before_template = "latchkey/license_summary.html"
+    change_form_outer_after_template = "latchkey/license_history.html"
+    warn_unsaved_form = True
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody: a revoked license is as good as gone."""
+        return False
+
+    def has_suspend_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Offered to those who may change licenses, where the move is possible."""
+        return self._may_move(request, "suspend", object_id)
+
+    def has_reinstate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """As above."""
+        return self._may_move(request, "reinstate", object_id)
+
+    def has_renew_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """As above."""
+        return self._may_move(request, "renew", object_id)
+
+    def has_revoke_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """As above."""
+        return self._may_move(request, "revoke", object_id)
+
+    @staticmethod
+    def _may_move(request: HttpRequest, name: str, object_id: Any) -> bool:
+        if not request.user.has_perm("customers.change_license"):
+            return False
+        found = License.objects.filter(pk=object_id).first() if object_id else None
+        return found is None or found.status in licensing.MOVES[name].sources
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """Return the form, knowing the request."""
+        form = super().get_form(request, obj, change, **kwargs)
+        return type(form.__name__, (form,), {"request": request})
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Keep the customer, once chosen."""
+        return ("customer",) if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        """Do nothing: the form has acted."""
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        """Show the license with its machines and its history."""
+        found = self.get_object(request, object_id)
+        context = {
+            "license": found,
+            "status_colour": STATUS_COLOURS[found.effective_status.label] if found else "",
+            "activations": found.activations.all()[:SHOWN] if found else [],
+            "events": found.events.all()[:SHOWN] if found else [],
+            **(extra_context or {}),
+        }
+        return super().change_view(request, object_id, form_url, context)
+
+    @action(
+        description="Suspend", permissions=["suspend"], icon="pause",
+        dialog=_dialog("Suspend the license", "It is refused until reinstated.", SuspendDialog),
+    )  # fmt: skip
+    def suspend(self, request: HttpRequest, form: MoveDialog, object_id: str) -> HttpResponse:
+        """Say that it is suspended."""
+        return self._moved(request, form, "suspended")
+
+    @action(
+        description="Reinstate", permissions=["reinstate"], icon="play_arrow",
+        variant=ActionVariant.SUCCESS,
+        dialog=_dialog("Reinstate the license", "It is good again at once.", ReinstateDialog),
+    )  # fmt: skip
+    def reinstate(self, request: HttpRequest, form: MoveDialog, object_id: str) -> HttpResponse:
+        """Say that it is good again."""
+        return self._moved(request, form, "reinstated")
+
+    @action(
+        description="Renew", permissions=["renew"], icon="update",
+        dialog=_dialog("Renew the license", "The new expiry must be later.", RenewDialog),
+    )  # fmt: skip
+    def renew(self, request: HttpRequest, form: MoveDialog, object_id: str) -> HttpResponse:
+        """Say that it lasts longer."""
+        return self._moved(request, form, "renewed")
+
+    @action(
+        description="Revoke", permissions=["revoke"], icon="block", variant=ActionVariant.DANGER,
+        dialog=_dialog("Revoke the license", "For good: no move leads back.", RevokeDialog),
+    )  # fmt: skip
+    def revoke(self, request: HttpRequest, form: MoveDialog, object_id: str) -> HttpResponse:
+        """Say that it is revoked."""
+        return self._moved(request, form, "revoked")
+
+    def _moved(self, request: HttpRequest, form: MoveDialog, outcome: str) -> HttpResponse:
+        self.message_user(request, f"{form.license} is {outcome}.")
+        address = reverse("admin:customers_license_change", args=(form.license.pk,))
+        return HttpResponse(headers={"HX-Redirect": address})
+
+    @display(description="License", header=True)
+    def named(self, license_: License) -> list[str]:
+        """Return the product and the masked key."""
+        return [license_.product, license_keys.masked(license_.license_key)]
+
+    @display(description="Environment", label=ENVIRONMENT_COLOURS)
+    def in_environment(self, license_: License) -> str:
+        """Return the environment."""
+        return license_.get_environment_display()
+
+    @display(description="Customer")
+    def of_customer(self, license_: License) -> str:
+        """Return the customer, as a link."""
+        address = reverse("admin:customers_customer_change", args=(license_.customer_id,))
+        return format_html('<a class="latchkey-link" href="{}">{}</a>', address, license_.customer)
+
+    @display(description="Status", label=STATUS_COLOURS)
+    def in_status(self, license_: License) -> str:
+        """Return what the license is now."""
+        return str(license_.effective_status.label)
+
+    @display(description="Seats")
+    def taken(self, license_: License) -> str:
+        """Return how many seats are taken, of how many."""
+        return f"{license_.activations.count()} of {license_.seats}"
