@@ -124,7 +124,8 @@ def _load_licenses(customer: Customer, now: datetime) -> None:
     TelemetryEvent.objects.bulk_create(
         TelemetryEvent(
             environment=customer.environment, customer=customer, license=main,
-            type=types[(hour + number) % 4], occurred_at=now - timedelta(hours=hour, minutes=number),
+            type=types[(hour + number) % 4],
+            occurred_at=now - timedelta(hours=hour, minutes=number),
             properties={"version": f"2.{number % 5}", "seconds": hour * 7 % 60},
         )
         for hour in range(23) for _ in range(1 + (hour + number) % 3)

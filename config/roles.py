@@ -11,6 +11,7 @@ VIEW = (
     "customers.view_license",
     "customers.view_telemetryevent",
     "logs.view_requestlog",
+    "jobs.view_job",
 )
 ROLES = {
     "Key administrator": (
@@ -26,6 +27,7 @@ ROLES = {
         "customers.delete_customer",
         "customers.add_license",
         "customers.change_license",
+        "jobs.change_job",
     ),
     # May narrow what a key can do, never widen it: so no activate and no regenerate.
     "Key operator": (*VIEW, "apikeys.narrow_apikey", "apikeys.revoke_apikey"),

@@ -85,6 +85,21 @@ LOG_SPOOL = LATCHKEY_VAR / "spool"
 LOG_SPOOL_BYTES = variables.number("LOG_SPOOL_BYTES", 1_073_741_824, least=1_048_576, most=2**50)
 LOG_RETENTION_DAYS = variables.number("LOG_RETENTION_DAYS", 30, least=1, most=36_500)
 
+# --- Latchkey's own: jobs --------------------------------------------------------------------
+# How much memory a job may take beside what its process has to begin with.
+JOB_MEMORY_BYTES = variables.number("JOB_MEMORY_BYTES", 1_073_741_824, least=67_108_864, most=2**50)
+EXPIRY_NOTICE_RECIPIENTS = variables.words("EXPIRY_NOTICE_RECIPIENTS")
+
+# --- E-mail: to the terminal, unless a server is named ---------------------------------------
+EMAIL_HOST = variables.text("EMAIL_HOST")
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+EMAIL_PORT = variables.number("EMAIL_PORT", 587, least=1, most=65_535)
+EMAIL_HOST_USER = variables.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = variables.text("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = variables.flag("EMAIL_USE_TLS", default=True)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = variables.text("DEFAULT_FROM_EMAIL", "latchkey@localhost")
+
 # --- Latchkey's own: how it is served --------------------------------------------------------
 HOST = variables.text("HOST", "127.0.0.1")
 PORT = variables.number("PORT", 8000, least=1, most=65_535)
@@ -232,6 +247,7 @@ SPECTACULAR_SETTINGS = {
         "Environment": "apikeys.environments.Environment",
         "KeyStatus": "apikeys.models.Status",
         "CustomerStatus": "customers.models.CustomerStatus",
+        "JobStatus": "jobs.models.JobStatus",
         "LicenseStatus": "customers.models.LicenseStatus",
         "ValidationCode": "customers.serializers.licenses.CODES",
     },

@@ -75,6 +75,7 @@ UNFOLD: dict[str, Any] = {
                     _item("Customers", "groups", "customers.customer"),
                     _item("Licenses", "workspace_premium", "customers.license"),
                     _item("Telemetry", "monitoring", "customers.telemetryevent"),
+                    _item("Background Jobs", "pending_actions", "jobs.job"),
                     _item("Logs", "receipt_long", "logs.requestlog"),
                     _item("Audit", "history", "apikeys.event"),
                     _item("Staff", "badge", "auth.user"),

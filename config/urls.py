@@ -34,6 +34,7 @@ endpoints: list[Any] = [
     path("", include("apikeys.urls")),
     path("", include("customers.urls")),
     path("", include("logs.urls")),
+    path("", include("jobs.urls")),
     re_path(r"^(?P<rest>.*)$", NothingHere.as_view(), name="nothing-here"),
 ]
 

@@ -10,7 +10,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server import Server
 
-from config.processes import end_with_parent
+from jobs.processes import end_with_parent
 
 KILL_AFTER_SECONDS = 10
 

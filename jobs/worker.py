@@ -7,9 +7,11 @@ the others or the worker.
 import logging
 import os
 import socket
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,8 +23,11 @@ from django.utils import timezone
 from apikeys.guard import idempotency
 from apikeys.limiter import counters
 from apikeys.limiter.store import CountersUnavailable
-from jobs.models import Worker
-from logs import retention
+from jobs import dispatch, notices
+from jobs.models import Job, Worker
+from jobs.models.jobs import ENDED
+from jobs.processes import Child
+from logs import retention, spool
 from logs.shipping import Shipper
 
 logger = logging.getLogger(__name__)
@@ -30,6 +35,8 @@ logger = logging.getLogger(__name__)
 FORGET_WORKERS_AFTER = timedelta(days=1)
 LONGEST_SLEEP = 1.0
 SHIP_SECONDS = 0.2
+# More than a runner takes to give its job back.
+STOP_SECONDS = 12.0
 
 
 @dataclass(frozen=True)
@@ -44,29 +51,44 @@ class Duty:
 class WorkerLoop:
     """One worker's life."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, concurrency: int = 0, queues: Sequence[str] = ()) -> None:
         self._row = Worker(host=socket.gethostname(), pid=os.getpid())
+        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "run_jobs", *queues]
+        self._runners = [Child(f"runner {n + 1}", command) for n in range(concurrency)]
         self._duties = [
             Duty("heartbeat", 5, self._beat),
+            Duty("recovery of lost jobs", 2, dispatch.recover),
+            Duty("announcing of expiries", 600, notices.announce),
             Duty("sweep of the rate-limit counters", 30, lambda now: counters().sweep()),
             Duty("pruning of idempotency keys", 600, idempotency.prune),
             Duty("pruning of request logs", 300, retention.prune_expired),
             Duty("pruning of workers", 3600, _prune_workers),
         ]
 
-    def run(self, stopping: threading.Event) -> None:
-        """Work until ``stopping`` is set."""
+    def run(
+        self, stopping: threading.Event, *, tell: Callable[[str], object] | None = None
+    ) -> None:
+        """Work until ``stopping`` is set; ``tell`` is given a line about how things are."""
         due_at = dict.fromkeys(self._duties, 0.0)
         # Apart from the duties: however long one takes, what was called stands in the log.
         shipping = threading.Thread(target=self._ship, args=(stopping,), name="shipping")
         shipping.start()
         while not stopping.is_set():
+            for child in self._runners:
+                child.keep_running()
             for duty in self._duties:
                 if time.monotonic() >= due_at[duty]:
                     _do(duty)
                     due_at[duty] = time.monotonic() + duty.every
+            if tell is not None:
+                _do(Duty("status line", 0, lambda now: tell(_status())))
             wait = min(due_at.values()) - time.monotonic()
             stopping.wait(max(0.0, min(wait, LONGEST_SLEEP)))
+        for child in self._runners:
+            child.stop()
+        ends_at = time.monotonic() + STOP_SECONDS
+        for child in self._runners:
+            child.wait(ends_at)
         shipping.join()
         _do(Duty("farewell", 0, lambda now: Worker.objects.filter(pk=self._row.pk).delete()))
 
@@ -88,6 +110,16 @@ def _do(duty: Duty) -> None:
         logger.warning("%s failed: %s", duty.name, " ".join(str(error).split()))
     except Exception:
         logger.exception("%s failed", duty.name)
+
+
+def _status() -> str:
+    counts = Counter(Job.objects.exclude(status__in=ENDED).values_list("status", flat=True))
+    behind = spool.backlog(settings.LOG_SPOOL)
+    return (
+        f"jobs: {counts['running']} running, {counts['queued']} queued,"
+        f" {counts['failed']} to retry;"
+        f" request log: {behind.lag_seconds:.1f} s behind"
+    )
 
 
 def _prune_workers(now: datetime) -> None:

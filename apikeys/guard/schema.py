@@ -4,6 +4,7 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
     OpenApiParameter,
     OpenApiResponse,
@@ -125,6 +126,9 @@ class EndpointSchema(AutoSchema):
             return super().get_response_serializers()
         answer = self._answer(self.declared)
         answers: dict[Any, Any] = dict.fromkeys((self.declared.status, *self.declared.also), answer)
+        if self.declared.media_type:
+            file = OpenApiResponse(OpenApiTypes.BINARY, "The file.")
+            answers = {(self.declared.status, self.declared.media_type): file}
         by_status: dict[int, list[str]] = {}
         for code in self._problem_codes(self.declared):
             by_status.setdefault(problems.CODES[code][0], []).append(code)

@@ -44,6 +44,8 @@ class Operation:
     answer: type[BaseSerializer[Any]] | tuple[type[BaseSerializer[Any]], ...] | None = None
     is_list: bool = False
     status: int = 200
+    # What a good answer is, if it is no JSON.
+    media_type: str = ""
     # Other statuses of a good answer.
     also: tuple[int, ...] = ()
     # Whether the answer has an ETag, and a change may name it in If-Match.

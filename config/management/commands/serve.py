@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand
 from django.db import connections
 
 from config import preflight
-from config.processes import supervise
+from jobs.processes import supervise
 
 
 class Command(BaseCommand):

@@ -4,19 +4,42 @@ import signal
 import threading
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import CommandParser
 
+from apikeys.command_line import LineCommand, console
+from apikeys.rules import Refused
 from jobs.worker import WorkerLoop
 
+MOST_RUNNERS = 64
 
-class Command(BaseCommand):
+
+class Command(LineCommand):
     """Runs a worker."""
 
-    help = "Keep counters and tables tidy in the background, until SIGTERM or Ctrl-C."
+    help = (
+        "Run jobs, ship request logs, prune, recover lost jobs and announce expiries,"
+        " until SIGTERM or Ctrl-C."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("--concurrency", type=int, default=2, help="jobs at once (default 2)")
+        parser.add_argument(
+            "--queue", action="append", default=[], metavar="NAME", help="only jobs of this queue"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Work until told to stop."""
+        concurrency: int = options["concurrency"]
+        if not 0 <= concurrency <= MOST_RUNNERS:
+            raise Refused(f"--concurrency is {concurrency}. Use a number from 0 to {MOST_RUNNERS}.")
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopping.set())
-        WorkerLoop().run(stopping)
+        terminal = console(self.stderr._out)
+        loop = WorkerLoop(concurrency=concurrency, queues=options["queue"])
+        if terminal.is_terminal:
+            with terminal.status("Starting") as status:
+                loop.run(stopping, tell=status.update)
+        else:
+            loop.run(stopping)

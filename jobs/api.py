@@ -1,0 +1,118 @@
+"""The jobs endpoints: a key sees and cancels the jobs it asked for."""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apikeys.guard.permission import denial
+from apikeys.guard.problems import Problem, not_found
+from apikeys.guard.trace import trace_of
+from apikeys.guard.views import GuardedView, endpoint
+from apikeys.permissions import Permission
+from jobs import dispatch
+from jobs.models import Job, JobStatus
+from jobs.serializers import JobDetailSerializer, JobInput, JobQuery, JobSerializer
+
+
+class _JobView(GuardedView):
+    """Finds the job that the path names."""
+
+    def job(self, job_id: UUID) -> Job:
+        """Return the job, or raise the 404."""
+        found = Job.objects.visible_to(self.key).filter(pk=job_id).first()
+        if found is None:
+            raise not_found()
+        return found
+
+
+class JobsView(_JobView):
+    """The jobs a key asked for."""
+
+    @endpoint(Permission.JOBS_READ, "List jobs", query=JobQuery, answer=JobSerializer, is_list=True)
+    def get(self, request: Request, environment: str) -> Response:
+        """Answer a page of the jobs that this key asked for, newest first."""
+        lookups = {n: v for n, v in self.query.items() if n not in {"limit", "cursor"}}
+        return self.page(Job.objects.visible_to(self.key).filter(**lookups), JobSerializer)
+
+    @endpoint(
+        Permission.JOBS_RUN, "Run a job", body=JobInput, answer=JobDetailSerializer, status=202
+    )
+    def post(self, request: Request, environment: str) -> Response:
+        """Queue a job; it starts within a second, and `Location` tells where to watch it.
+
+        The key needs the type's own permissions too, and still when the job starts.
+        """
+        kind = self.body["kind"]
+        for permission in kind.permissions:
+            if not self.key.may(permission):
+                raise denial(environment, permission)
+        trace = trace_of(request)
+        job = dispatch.submit(self.key, kind, self.body["params"], request_id=trace.request_id)
+        trace.job = str(job.pk)
+        data = JobDetailSerializer(job).data
+        return Response(data, status=202, headers={"Location": f"{request.path}/{job.pk}"})
+
+
+class JobView(_JobView):
+    """One job."""
+
+    @endpoint(Permission.JOBS_READ, "Show a job", answer=JobDetailSerializer)
+    def get(self, request: Request, environment: str, job_id: UUID) -> Response:
+        """Answer the job with its progress and its attempts."""
+        return Response(JobDetailSerializer(self.job(job_id)).data)
+
+
+class CancelView(_JobView):
+    """Cancels a job."""
+
+    @endpoint(
+        Permission.JOBS_RUN,
+        "Cancel a job",
+        answer=JobDetailSerializer,
+        status=202,
+        problems=("conflict",),
+    )
+    def post(self, request: Request, environment: str, job_id: UUID) -> Response:
+        """Cancel a job: one that waits never runs, one that runs stops within 5 seconds."""
+        try:
+            job = dispatch.cancel(
+                self.job(job_id), reason="Cancelled by the key that asked for it."
+            )
+        except dispatch.Conflict as conflict:
+            raise Problem("conflict", str(conflict)) from None
+        return Response(JobDetailSerializer(job).data, status=202)
+
+
+class ResultView(_JobView):
+    """The file that a job made."""
+
+    @endpoint(
+        Permission.JOBS_READ,
+        "Download the result of a job",
+        media_type="application/x-ndjson",
+        problems=("conflict",),
+    )
+    def get(self, request: Request, environment: str, job_id: UUID) -> HttpResponseBase:
+        """Answer the file of a job that has succeeded."""
+        job = self.job(job_id)
+        if not job.file_name:
+            raise not_found()
+        if job.status != JobStatus.SUCCEEDED:
+            raise Problem("conflict", f"The job is {job.status}. Wait until it has succeeded.")
+        return StreamingHttpResponse(
+            _parts(job),
+            content_type=job.file_type,
+            headers={
+                "Content-Disposition": f'attachment; filename="{job.file_name}"',
+                "Content-Length": str(job.file_bytes),
+            },
+        )
+
+
+def _parts(job: Job) -> Iterator[str]:
+    for part in job.parts.order_by("number").iterator(chunk_size=5):
+        yield part.content

@@ -1,0 +1,149 @@
+"""Jobs: what a key asked for, how far it is, what came of it.
+
+Rows are written by ``jobs.dispatch`` alone. A running job belongs to whoever holds its lease;
+every write of a runner names that lease, so that a job that was taken from it stays untouched.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from apikeys.environments import Environment
+from apikeys.identifiers import new_id
+
+if TYPE_CHECKING:
+    from apikeys.models import ApiKey
+
+
+class JobStatus(models.TextChoices):
+    """Where a job is in its life; ``failed`` will be tried again, ``dead`` will not."""
+
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    SUCCEEDED = "succeeded", "Succeeded"
+    FAILED = "failed", "Failed, will retry"
+    DEAD = "dead", "Dead"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+WAITING = (JobStatus.QUEUED, JobStatus.FAILED)
+ENDED = (JobStatus.SUCCEEDED, JobStatus.DEAD, JobStatus.CANCELLED)
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    """Jobs by what people ask of them."""
+
+    def visible_to(self, key: "ApiKey") -> Self:
+        """Jobs that ``key`` may see: those it asked for."""
+        return self.filter(key=key, environment=key.environment)
+
+    def due(self, now: datetime) -> Self:
+        """Jobs that wait for a runner and whose time has come."""
+        return self.filter(status__in=WAITING, run_at__lte=now)
+
+    def lost(self, now: datetime) -> Self:
+        """Jobs whose runner has not renewed its lease."""
+        return self.filter(status=JobStatus.RUNNING, lease_until__lt=now)
+
+
+class Job(models.Model):
+    """One thing to do in the background, on behalf of a key."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    environment = models.CharField(max_length=11, choices=Environment)
+    key: "models.ForeignKey[Any, Any]" = models.ForeignKey(
+        "apikeys.ApiKey", on_delete=models.PROTECT, related_name="jobs", db_index=False
+    )
+    type = models.CharField(max_length=50)
+    queue = models.CharField(max_length=30, default="default")
+    params = models.JSONField(default=dict)
+    request_id = models.UUIDField(null=True)
+    status = models.CharField(max_length=9, choices=JobStatus, default=JobStatus.QUEUED)
+    reason = models.CharField(max_length=500, blank=True)
+    run_at = models.DateTimeField(default=timezone.now)
+    attempt = models.PositiveIntegerField(default=0)
+    most_attempts = models.PositiveIntegerField(default=1)
+    # Who is working on it, known by a token, and until when that holds without a sign of life.
+    lease = models.UUIDField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    worker = models.CharField(max_length=300, blank=True)
+    cancel_requested_at = models.DateTimeField(null=True)
+    done = models.PositiveBigIntegerField(default=0)
+    total = models.PositiveBigIntegerField(null=True)
+    message = models.CharField(max_length=300, blank=True)
+    # What a next attempt goes on from: committed with the effects it stands for.
+    state = models.JSONField(default=dict)
+    result = models.JSONField(null=True)
+    file_name = models.CharField(max_length=100, blank=True)
+    file_type = models.CharField(max_length=100, blank=True)
+    file_bytes = models.PositiveBigIntegerField(default=0)
+    queued_at = models.DateTimeField("queued", default=timezone.now)
+    started_at = models.DateTimeField("started", null=True)
+    finished_at = models.DateTimeField("finished", null=True)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ("change", "view")
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=JobStatus.values), name="job_status"),
+            models.CheckConstraint(
+                condition=Q(status="running", lease__isnull=False)
+                | (~Q(status="running") & Q(lease__isnull=True)),
+                name="job_lease_while_running",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["key", "-id"], name="job_by_key"),
+            models.Index(fields=["status", "run_at"], name="job_by_status"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.id}"
+
+    @property
+    def percent(self) -> int | None:
+        """How far it is, None while that is not known."""
+        if self.status == JobStatus.SUCCEEDED:
+            return 100
+        return min(100, self.done * 100 // self.total) if self.total else None
+
+
+class JobAttempt(models.Model):
+    """One try at a job, and why it ended if not well."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="attempts", db_index=False)
+    number = models.PositiveIntegerField()
+    worker = models.CharField(max_length=300)
+    started_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+    error = models.CharField(max_length=1000, blank=True)
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["id"]
+        indexes = [models.Index(fields=["job", "id"], name="attempt_by_job")]
+
+    def __str__(self) -> str:
+        return f"Attempt {self.number} of {self.job_id}"
+
+
+class JobFilePart(models.Model):
+    """A part of a job's result file, committed with the progress it belongs to."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="parts", db_index=False)
+    number = models.PositiveIntegerField()
+    content = models.TextField()
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["job", "number"], name="job_file_part_once")]
+
+    def __str__(self) -> str:
+        return f"Part {self.number} of {self.job_id}"

@@ -1,0 +1,110 @@
+"""Job types: what can be asked for, what each takes and needs, and the function that does it.
+
+A type is one generator function with a decorator::
+
+    @job_type("customers.count", params=CountParams, permissions=(Permission.CUSTOMERS_READ,))
+    def count_customers(work: Work) -> Steps:
+        yield Step(done=0, total=1)
+        return {"count": Customer.objects.visible_to(work.key).count()}
+
+Between two ``yield``s it runs within one transaction, committed together with the progress and
+the ``state`` it yields. After a crash it is called again with the last state committed, so what
+it has done is done once. Keep a step short: on SQLite nobody else writes meanwhile.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from apikeys.audit import Actor
+from apikeys.guard.serializers import StrictSerializer
+from apikeys.models import ApiKey
+from apikeys.permissions import Permission
+
+MOST_FILE_BYTES = 50 * 1024 * 1024
+
+
+class JobFailed(Exception):
+    """The job cannot succeed, however often it is tried. Two sentences for its caller."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Progress to commit: ``state`` is where to go on from, ``part`` more of the result file."""
+
+    done: int
+    total: int | None = None
+    message: str = ""
+    state: Mapping[str, Any] = field(default_factory=dict)
+    part: str = ""
+
+
+Steps = Generator[Step, None, Any]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a job's function is given; it may do what ``key`` may do, and nothing else."""
+
+    key: ApiKey
+    actor: Actor
+    params: Mapping[str, Any]
+    state: Mapping[str, Any]
+    done: int
+
+
+@dataclass(frozen=True)
+class JobType:
+    """What is declared of a type. ``time_limit`` in seconds, for each attempt."""
+
+    name: str
+    run: Callable[[Work], Steps]
+    params: type[StrictSerializer]
+    permissions: tuple[Permission, ...]
+    time_limit: float
+    attempts: int
+    queue: str
+    file_name: str
+    file_type: str
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's docstring."""
+        return (self.run.__doc__ or "").strip().partition("\n")[0]
+
+
+_types: dict[str, JobType] = {}
+
+
+def job_type(
+    name: str,
+    *,
+    params: type[StrictSerializer],
+    permissions: tuple[Permission, ...] = (),
+    time_limit: float = 600,
+    attempts: int = 3,
+    queue: str = "default",
+    file_name: str = "",
+    file_type: str = "",
+) -> Callable[[Callable[[Work], Steps]], Callable[[Work], Steps]]:
+    """Declare a type; ``file_name`` and ``file_type`` for one whose steps have parts."""
+
+    def declare(run: Callable[[Work], Steps]) -> Callable[[Work], Steps]:
+        _types[name] = JobType(
+            name, run, params, permissions, time_limit, attempts, queue, file_name, file_type
+        )
+        return run
+
+    return declare
+
+
+@cache
+def job_types() -> Mapping[str, JobType]:
+    """Return every type, by name; each module of ``jobs.types`` declares some."""
+    package = importlib.import_module("jobs.types")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"jobs.types.{module.name}")
+    return _types

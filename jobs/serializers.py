@@ -1,0 +1,106 @@
+"""What the jobs endpoints take and answer."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from apikeys.guard.problems import FieldErrors, flatten
+from apikeys.guard.serializers import ObjectField, PageQuery, StrictSerializer, TextField
+from jobs.models import Job, JobAttempt, JobStatus
+from jobs.registry import JobType, job_types
+
+
+class AttemptSerializer(serializers.ModelSerializer[JobAttempt]):
+    """One try at a job."""
+
+    class Meta:
+        model = JobAttempt
+        fields = ["number", "started_at", "finished_at", "error"]
+
+
+class ProgressSerializer(serializers.Serializer[Any]):
+    """How far a job is."""
+
+    done = serializers.IntegerField()
+    total = serializers.IntegerField(allow_null=True)
+    message = serializers.CharField()
+
+
+class JobSerializer(serializers.ModelSerializer[Job]):
+    """A job as it is answered."""
+
+    key = serializers.CharField(source="key_id")
+    status = serializers.ChoiceField(JobStatus.choices)
+    progress = serializers.SerializerMethodField()
+    params = ObjectField()
+    result = ObjectField(allow_null=True)
+    has_file = serializers.SerializerMethodField(help_text="Whether `result` can be downloaded.")
+
+    class Meta:
+        model = Job
+        fields = [
+            "id", "environment", "key", "type", "status", "reason", "params", "progress", "attempt",
+            "most_attempts", "result", "has_file", "request_id", "queued_at", "run_at",
+            "started_at", "finished_at", "cancel_requested_at",
+        ]  # fmt: skip
+
+    @extend_schema_field(ProgressSerializer)
+    def get_progress(self, job: Job) -> dict[str, Any]:
+        """Return how far it is."""
+        return {"done": job.done, "total": job.total, "message": job.message}
+
+    def get_has_file(self, job: Job) -> bool:
+        """Return whether there is a file to download."""
+        return job.status == JobStatus.SUCCEEDED and bool(job.file_name)
+
+
+class JobDetailSerializer(JobSerializer):
+    """A job with its attempts."""
+
+    attempts = AttemptSerializer(many=True)
+
+    class Meta(JobSerializer.Meta):
+        fields = [*JobSerializer.Meta.fields, "attempts"]
+
+
+class JobInput(StrictSerializer):
+    """What is to be done."""
+
+    type = TextField(max_length=50, help_text="One of the types that the guide lists.")
+    params = ObjectField(required=False, most_bytes=1_048_576)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Return the type, and its parameters as JSON keeps them."""
+        kind = job_types().get(attrs["type"])
+        if kind is None:
+            known = ", ".join(sorted(job_types()))
+            raise FieldErrors([("type", f"There is no such job type. Use one of {known}.")])
+        return {"kind": kind, "params": check_params(kind, attrs.get("params", {}))}
+
+
+def check_params(kind: JobType, params: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a type as they are stored, or raise the 400 that names each fault."""
+    serializer = kind.params(data=params)
+    if not serializer.is_valid():
+        raise FieldErrors(flatten(serializer.errors, "params"))
+    checked: dict[str, Any] = _plain(serializer.validated_data)
+    return checked
+
+
+def _plain(value: Any) -> Any:
+    """Return a value in JSON's types: times and ids as text."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+class JobQuery(PageQuery):
+    """What a list of jobs can be narrowed by."""
+
+    type = TextField(required=False)
+    status = serializers.ChoiceField(JobStatus.choices, required=False)

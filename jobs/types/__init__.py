@@ -1,0 +1,1 @@
+"""The job types, one module for each thing they are about."""

@@ -1,0 +1,102 @@
+"""Jobs about customers."""
+
+import json
+from typing import Any
+
+from django.utils import timezone
+from rest_framework import serializers
+
+from apikeys.guard.serializers import StrictSerializer, TextField
+from apikeys.permissions import Permission
+from customers.models import Customer, CustomerStatus
+from customers.serializers.customers import CustomerInput, CustomerSerializer
+from jobs.registry import JobFailed, Step, Steps, Work, job_type
+
+MOST_ROWS = 10_000
+CHUNK = 100
+
+
+class ImportRow(CustomerInput):
+    """A customer, known by its reference."""
+
+    external_reference = TextField(max_length=100)
+
+
+class ImportParams(StrictSerializer):
+    """The customers to make or change."""
+
+    rows = serializers.ListField(child=ImportRow(), min_length=1, max_length=MOST_ROWS)
+
+
+@job_type(
+    "customers.import",
+    params=ImportParams,
+    permissions=(Permission.CUSTOMERS_READ, Permission.CUSTOMERS_WRITE),
+)
+def import_customers(work: Work) -> Steps:
+    """Make customers, or change those whose external_reference is there already."""
+    rows = work.params["rows"]
+    made: int = work.state.get("created", 0)
+    changed: int = work.state.get("updated", 0)
+    for start in range(work.done, len(rows), CHUNK):
+        for row in rows[start : start + CHUNK]:
+            if _upsert(work, row):
+                made += 1
+            else:
+                changed += 1
+        done = min(start + CHUNK, len(rows))
+        yield Step(done, len(rows), f"{done} of {len(rows)}", {"created": made, "updated": changed})
+    return {"created": made, "updated": changed}
+
+
+def _upsert(work: Work, row: dict[str, Any]) -> bool:
+    """Write a row; return whether it made a customer."""
+    everyone = Customer.objects.filter(environment=work.key.environment)
+    reference = row["external_reference"]
+    found = everyone.select_for_update().filter(external_reference=reference).first()
+    if found is None:
+        if work.key.is_scoped:
+            raise JobFailed(
+                f"There is no customer {reference!r} that the key reaches, and a key for selected"
+                " customers makes none. Use a key for all customers."
+            )
+        Customer.objects.create(environment=work.key.environment, **row)
+        return True
+    if not Customer.objects.visible_to(work.key).filter(pk=found.pk).exists():
+        raise JobFailed(
+            f"The key does not reach the customer {reference!r}. Leave it out, or use another key."
+        )
+    for name, value in row.items():
+        setattr(found, name, value)
+    found.save()
+    return False
+
+
+class ExportParams(StrictSerializer):
+    """Which customers to export."""
+
+    status = serializers.ChoiceField(CustomerStatus.choices, required=False)
+
+
+@job_type(
+    "customers.export",
+    params=ExportParams,
+    permissions=(Permission.CUSTOMERS_READ,),
+    file_name="customers.ndjson",
+    file_type="application/x-ndjson",
+)
+def export_customers(work: Work) -> Steps:
+    """Write the customers to a file, one JSON object a line, oldest first."""
+    # What is made from now on is left for the next export.
+    until = work.state.get("until") or timezone.now().isoformat()
+    rows = Customer.objects.visible_to(work.key).filter(created_at__lte=until, **work.params)
+    total = rows.count()
+    done, last = work.done, work.state.get("last")
+    while found := list((rows.filter(pk__gt=last) if last else rows).order_by("pk")[: CHUNK * 5]):
+        part = "".join(
+            json.dumps(CustomerSerializer(row).data, ensure_ascii=False) + "\n" for row in found
+        )
+        done, last = done + len(found), str(found[-1].pk)
+        state = {"until": until, "last": last}
+        yield Step(done, max(total, done), f"{done} of {total}", state, part)
+    return {"customers": done}

@@ -1,0 +1,78 @@
+"""Jobs about licenses."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+from rest_framework import serializers
+
+from apikeys.guard.serializers import ObjectField, StrictSerializer, TextField
+from apikeys.permissions import Permission
+from customers import licensing
+from customers.models import Customer, License, LicenseStatus
+from customers.serializers.licenses import MOST_SEATS
+from jobs.registry import JobFailed, Step, Steps, Work, job_type
+
+MOST_CUSTOMERS = 10_000
+CHUNK = 50
+
+
+class IssueParams(StrictSerializer):
+    """Which licenses to issue to whom."""
+
+    customers = serializers.ListField(
+        child=serializers.UUIDField(), min_length=1, max_length=MOST_CUSTOMERS
+    )
+    product = TextField(max_length=100)
+    seats = serializers.IntegerField(min_value=1, max_value=MOST_SEATS, default=1)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    metadata = ObjectField(required=False)
+
+
+@job_type("licenses.bulk_issue", params=IssueParams, permissions=(Permission.LICENSES_MANAGE,))
+def issue_licenses(work: Work) -> Steps:
+    """Issue a license of a product to each of many customers."""
+    params: dict[str, Any] = dict(work.params)
+    wanted = [UUID(text) for text in params.pop("customers")]
+    if params.get("expires_at"):
+        params["expires_at"] = datetime.fromisoformat(params["expires_at"])
+    for start in range(work.done, len(wanted), CHUNK):
+        some = wanted[start : start + CHUNK]
+        customers = Customer.objects.visible_to(work.key).in_bulk(some)
+        for customer_id in some:
+            if customer_id not in customers:
+                raise JobFailed(f"There is no customer {customer_id}. Leave it out.")
+            licensing.issue(customers[customer_id], actor=work.actor, **params)
+        done = min(start + CHUNK, len(wanted))
+        yield Step(done, len(wanted), f"{done} of {len(wanted)} licenses issued")
+    return {"issued": len(wanted)}
+
+
+class RenewParams(StrictSerializer):
+    """Which licenses to renew until when."""
+
+    expires_at = serializers.DateTimeField(help_text="The new expiry.")
+    expiring_before = serializers.DateTimeField(help_text="Renew what ends before this time.")
+    product = TextField(required=False)
+    customer = serializers.UUIDField(required=False)
+
+
+@job_type("licenses.bulk_renew", params=RenewParams, permissions=(Permission.LICENSES_MANAGE,))
+def renew_licenses(work: Work) -> Steps:
+    """Renew the active and expired licenses that end before a time."""
+    params: dict[str, Any] = dict(work.params)
+    expires_at = datetime.fromisoformat(params.pop("expires_at"))
+    if expires_at <= timezone.now():
+        raise JobFailed("The new expiry has passed. Choose a time to come.")
+    before = datetime.fromisoformat(params.pop("expiring_before"))
+    rows = License.objects.visible_to(work.key).filter(
+        expires_at__lt=min(before, expires_at), status=LicenseStatus.ACTIVE, **params
+    )
+    done, total = work.done, work.done + rows.count()
+    while found := list(rows.order_by("pk")[:CHUNK]):
+        for license_ in found:
+            licensing.move(license_, "renew", actor=work.actor, expires_at=expires_at)
+        done += len(found)
+        yield Step(done, total, f"{done} of {total} licenses renewed")
+    return {"renewed": done}

@@ -1,0 +1,68 @@
+"""Jobs about telemetry."""
+
+import json
+from typing import Any
+
+from django.utils import timezone
+from rest_framework import serializers
+
+from apikeys.guard.serializers import StrictSerializer, TextField
+from apikeys.permissions import Permission
+from customers.models import TelemetryEvent
+from customers.serializers.telemetry import TelemetryQuery, TelemetrySerializer
+from jobs.registry import Step, Steps, Work, job_type
+
+CHUNK = 500
+
+
+class ExportParams(StrictSerializer):
+    """Which events to export."""
+
+    customer = serializers.UUIDField(required=False)
+    type = TextField(required=False)
+    occurred_after = serializers.DateTimeField(required=False)
+    occurred_before = serializers.DateTimeField(required=False)
+
+
+@job_type(
+    "telemetry.export",
+    params=ExportParams,
+    permissions=(Permission.TELEMETRY_READ,),
+    file_name="telemetry.ndjson",
+    file_type="application/x-ndjson",
+)
+def export_telemetry(work: Work) -> Steps:
+    """Write events to a file, one JSON object a line, oldest first."""
+    until = work.state.get("until") or timezone.now().isoformat()
+    rows = TelemetryEvent.objects.visible_to(work.key).filter(
+        received_at__lte=until, **TelemetryQuery.filters(dict(work.params))
+    )
+    total = rows.count()
+    done, last = work.done, work.state.get("last")
+    while found := list((rows.filter(pk__gt=last) if last else rows).order_by("pk")[:CHUNK]):
+        data = TelemetrySerializer(found, many=True).data
+        part = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in data)
+        done, last = done + len(found), str(found[-1].pk)
+        state = {"until": until, "last": last}
+        yield Step(done, max(total, done), f"{done} of {total} events", state, part)
+    return {"events": done}
+
+
+class PurgeParams(StrictSerializer):
+    """Which events to delete."""
+
+    occurred_before = serializers.DateTimeField()
+    customer = serializers.UUIDField(required=False)
+    type = TextField(required=False)
+
+
+@job_type("telemetry.purge", params=PurgeParams, permissions=(Permission.TELEMETRY_WRITE,))
+def purge_telemetry(work: Work) -> Steps:
+    """Delete the events that occurred before a time."""
+    lookups: dict[str, Any] = TelemetryQuery.filters(dict(work.params))
+    rows = TelemetryEvent.objects.visible_to(work.key).filter(**lookups)
+    done, total = work.done, work.done + rows.count()
+    while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:CHUNK]):
+        done += TelemetryEvent.objects.filter(pk__in=ids).delete()[0]
+        yield Step(done, max(total, done), f"{done} of {total} events deleted")
+    return {"deleted": done}
