@@ -18,7 +18,7 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 # Answers within two seconds are promised of a machine that is not busy with other tests.
-	@$(PY) -m pytest -n 2 --deselect tests/promises/test_outages.py
+	@$(PY) -m pytest -n 3 --deselect tests/promises/test_outages.py
 	@$(PY) -m pytest tests/promises/test_outages.py
 
 # What starts the product itself runs on both storage pairs wherever it runs.

@@ -88,6 +88,9 @@ LOG_RETENTION_DAYS = variables.number("LOG_RETENTION_DAYS", 30, least=1, most=36
 # --- Latchkey's own: jobs --------------------------------------------------------------------
 # How much memory a job may take beside what its process has to begin with.
 JOB_MEMORY_BYTES = variables.number("JOB_MEMORY_BYTES", 1_073_741_824, least=67_108_864, most=2**50)
+# Without a sign of life for so long, a job is tried again elsewhere.
+JOB_LEASE_SECONDS = variables.number("JOB_LEASE_SECONDS", 15, least=3, most=3600)
+JOB_TYPE_MODULES = variables.words("JOB_TYPE_MODULES")
 EXPIRY_NOTICE_RECIPIENTS = variables.words("EXPIRY_NOTICE_RECIPIENTS")
 
 # --- E-mail: to the terminal, unless a server is named ---------------------------------------

@@ -5,12 +5,13 @@ is committed together with the effects it stands for. A lease that is not renewe
 the job is tried again.
 """
 
-import random
+import secrets
 import uuid
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -22,7 +23,8 @@ from jobs.models.jobs import ENDED, WAITING
 from jobs.registry import MOST_FILE_BYTES, JobFailed, JobType, Step, job_types
 from logs import redaction
 
-LEASE = timedelta(seconds=15)
+_chance = secrets.SystemRandom()
+
 FIRST_DELAY = 2.0
 LONGEST_DELAY = 3600.0
 LONGEST_ERROR = 1000
@@ -77,7 +79,7 @@ def claim(worker: str, queues: Collection[str] = ()) -> Job | None:
             _end(job, JobStatus.CANCELLED, reason=reason)
             return None
         job.status = JobStatus.RUNNING
-        job.lease, job.lease_until = uuid.uuid4(), now + LEASE
+        job.lease, job.lease_until = uuid.uuid4(), _lease_end(now)
         job.worker, job.attempt = worker, job.attempt + 1
         job.started_at, job.finished_at = job.started_at or now, None
         job.cancel_requested_at = None
@@ -122,7 +124,7 @@ def checkpoint(job: Job, step: Step) -> None:
         message=job.message,
         state=job.state,
         file_bytes=job.file_bytes,
-        lease_until=now + LEASE,
+        lease_until=_lease_end(now),
     )
 
 
@@ -169,7 +171,7 @@ def renew(job: Job) -> datetime | None:
     Raises ``LeaseLost``.
     """
     mine = Job.objects.filter(pk=job.pk, lease=job.lease, status=JobStatus.RUNNING)
-    if not mine.update(lease_until=timezone.now() + LEASE):
+    if not mine.update(lease_until=_lease_end(timezone.now())):
         raise LeaseLost
     return mine.values_list("cancel_requested_at", flat=True).first()
 
@@ -219,6 +221,10 @@ def retry(job: Job) -> Job:
     return found
 
 
+def _lease_end(now: datetime) -> datetime:
+    return now + timedelta(seconds=settings.JOB_LEASE_SECONDS)
+
+
 def _write(job: Job, **values: Any) -> None:
     """Update a job that is still this runner's and that nobody wants cancelled."""
     mine = Job.objects.filter(pk=job.pk, lease=job.lease, status=JobStatus.RUNNING)
@@ -240,7 +246,7 @@ def _fail(job: Job, error: str, *, is_final: bool = False) -> None:
         return
     delay = min(FIRST_DELAY * 2 ** (job.attempt - 1), LONGEST_DELAY)
     # Spread, so that what failed together is not tried together.
-    delay *= random.uniform(0.5, 1.0)  # noqa: S311
+    delay *= _chance.uniform(0.5, 1.0)
     job.status, job.run_at = JobStatus.FAILED, now + timedelta(seconds=delay)
     job.lease = job.lease_until = None
     job.save()

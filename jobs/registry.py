@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from django.conf import settings
+
 from apikeys.audit import Actor
 from apikeys.guard.serializers import StrictSerializer
 from apikeys.models import ApiKey
@@ -103,8 +105,10 @@ def job_type(
 
 @cache
 def job_types() -> Mapping[str, JobType]:
-    """Return every type, by name; each module of ``jobs.types`` declares some."""
+    """Return every type, by name: those of ``jobs.types``, and of ``JOB_TYPE_MODULES``."""
     package = importlib.import_module("jobs.types")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"jobs.types.{module.name}")
+    for name in settings.JOB_TYPE_MODULES:
+        importlib.import_module(name)
     return _types

@@ -80,7 +80,7 @@ class JobInput(StrictSerializer):
 
 
 def check_params(kind: JobType, params: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters of a type as they are stored, or raise the 400 that names each fault."""
+    """Return a type's parameters as they are stored, or raise the 400 that names each fault."""
     serializer = kind.params(data=params)
     if not serializer.is_valid():
         raise FieldErrors(flatten(serializer.errors, "params"))

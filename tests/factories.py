@@ -16,6 +16,7 @@ from apikeys.lifecycle import IssuedKey
 from apikeys.models import ApiKey, Door
 from customers import license_keys
 from customers.models import Activation, Customer, License, TelemetryEvent
+from jobs.models import Job
 from logs.models import RequestContent, RequestLog
 
 ACTOR = Actor(door=Door.COMMAND, name="a test")
@@ -74,6 +75,12 @@ def make_event(customer: Customer | None = None, **fields: Any) -> TelemetryEven
     return TelemetryEvent.objects.create(
         environment=customer.environment, customer=customer, **fields
     )
+
+
+def make_job(key: ApiKey, **fields: Any) -> Job:
+    """Make a job as it stands, without a runner."""
+    fields.setdefault("type", "customers.export")
+    return Job.objects.create(environment=key.environment, key=key, **fields)
 
 
 def make_request(

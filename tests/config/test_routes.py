@@ -28,6 +28,7 @@ from tests.factories import (
     make_activation,
     make_customer,
     make_event,
+    make_job,
     make_license,
     make_request,
 )
@@ -58,6 +59,12 @@ OBJECTS: dict[str, Callable[[Customer, ApiKey], Model] | None] = {
     "telemetry": lambda customer, key: make_event(customer),
     "telemetry/summary": None,
     "telemetry/<uuid:telemetry_id>": lambda customer, key: make_event(customer),
+    "jobs": lambda customer, key: make_job(key),
+    "jobs/<uuid:job_id>": lambda customer, key: make_job(key),
+    "jobs/<uuid:job_id>/cancel": lambda customer, key: make_job(key),
+    "jobs/<uuid:job_id>/result": lambda customer, key: make_job(
+        key, status="succeeded", file_name="result.ndjson", file_type="application/x-ndjson"
+    ),
     "logs": lambda customer, key: make_request(key=key, customer=customer),
     "logs/<uuid:log_id>": lambda customer, key: make_request(key=key, customer=customer),
 }
@@ -65,6 +72,7 @@ OBJECTS: dict[str, Callable[[Customer, ApiKey], Model] | None] = {
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "customers"): {"name": "Made"},
     ("POST", "licenses"): lambda customer: {"customer": str(customer.pk), "product": "Made"},
+    ("POST", "jobs"): {"type": "customers.export"},
     ("POST", "licenses/validate"): {"license_key": "00000-00000-00000-00000-00000"},
     ("PATCH", LICENSE): {"product": "Changed"},
     ("POST", f"{LICENSE}/renew"): {"expires_at": "2999-01-01T00:00:00Z"},

@@ -10,7 +10,7 @@ from tests.load import Answer, Connection, at_once
 from tests.servers import running
 
 CALLERS = 8
-SECONDS = 6.0
+SECONDS = 4.0
 LOTS = ("--per-minute", "1000000", "--per-hour", "1000000", "--per-day", "1000000")
 JSON = {"Content-Type": "application/json"}
 

@@ -8,7 +8,7 @@ from tests.fuzz import World, fuzz
 from tests.latchkey import Latchkey
 from tests.servers import Postgres, Redis, running
 
-REQUESTS = 1500
+REQUESTS = 800
 
 
 @pytest.mark.parametrize("seed", [1])

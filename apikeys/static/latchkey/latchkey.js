@@ -70,3 +70,32 @@ document.addEventListener("DOMContentLoaded", () => {
     environment.addEventListener("change", () => $(select).val(null).trigger("change"));
   }
 });
+
+// Keeps jobs' bars and statuses up to date while one of them is not over.
+document.addEventListener("DOMContentLoaded", () => {
+  if (!document.querySelector("[data-job]")) return;
+  const over = ["succeeded", "dead", "cancelled"];
+  const show = (bar, job) => {
+    bar.dataset.status = job.status;
+    bar.querySelector("progress").value = job.percent;
+    bar.querySelector("small").textContent = job.text;
+    const status = (bar.closest("tr") || bar.closest("section")).querySelector(".latchkey-job-status");
+    status.textContent = job.label;
+    status.dataset.status = job.status;
+    if (job.is_over && "reload" in bar.dataset) location.reload();
+  };
+  const look = async () => {
+    const bars = [...document.querySelectorAll("[data-job]")].filter((bar) => !over.includes(bar.dataset.status));
+    if (!bars.length) return;
+    try {
+      const ids = bars.map((bar) => `id=${bar.dataset.job}`).join("&");
+      const answer = await fetch(`/admin/jobs/job/watch/?${ids}`);
+      const jobs = answer.ok ? await answer.json() : {};
+      for (const bar of bars) if (jobs[bar.dataset.job]) show(bar, jobs[bar.dataset.job]);
+    } catch {
+      // The server is away; the next look may find it again.
+    }
+    setTimeout(look, 1000);
+  };
+  look();
+});

@@ -1,0 +1,315 @@
+"""Jobs in the admin: watched while they run, cancelled, tried again."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import path, reverse
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import (
+    AutocompleteSelectFilter,
+    ChoicesDropdownFilter,
+    DropdownFilter,
+)
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
+
+from apikeys.admin.acting import ActingForm
+from apikeys.admin.actors import actor_of
+from apikeys.admin.columns import ENVIRONMENT_COLOURS
+from apikeys.admin.paging import KeysetChangeList
+from jobs import dispatch
+from jobs.models import Job, JobStatus
+from jobs.models.jobs import ENDED
+from jobs.registry import job_types
+from logs import redaction
+
+STATUS_COLOURS = {
+    JobStatus.QUEUED.label: "info",
+    JobStatus.RUNNING.label: "primary",
+    JobStatus.SUCCEEDED.label: "success",
+    JobStatus.FAILED.label: "warning",
+    JobStatus.DEAD.label: "danger",
+    JobStatus.CANCELLED.label: "warning",
+}
+FILTERS = {"status__exact", "environment__exact", "key__id__exact", "type"}
+RETRIED = (JobStatus.DEAD, JobStatus.CANCELLED, JobStatus.FAILED)
+MOST_WATCHED = 100
+
+
+class TypeFilter(DropdownFilter):
+    """Jobs of a type."""
+
+    title = "type"
+    parameter_name = "type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        """Return the choices."""
+        return [(name, name) for name in sorted(job_types())]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Return the jobs of the type chosen."""
+        return queryset.filter(type=self.value()) if self.value() in job_types() else queryset
+
+
+class JobDialog(ActingForm, BaseDialogForm):
+    """A dialog about one job, which shows why it was refused."""
+
+    form_before_template = "latchkey/dialog_errors.html"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.job = Job.objects.get(pk=self.object_id)
+
+    def get_before_template_context(self, request: Any, object_id: Any = None) -> dict[str, Any]:
+        """Return the errors that belong to no field."""
+        return {"errors": self.non_field_errors()}
+
+
+class CancelDialog(JobDialog):
+    """Cancels."""
+
+    def act(self) -> Job:
+        """Cancel the job."""
+        name = actor_of(self.request).name
+        return dispatch.cancel(self.job, reason=f"Cancelled by {name} in the admin.")
+
+
+class RetryDialog(JobDialog):
+    """Tries again."""
+
+    attempt = forms.IntegerField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["attempt"] = self.job.attempt
+
+    def act(self) -> Job:
+        """Queue the job again."""
+        return dispatch.retry(self.job)
+
+
+@admin.register(Job)
+class JobAdmin(ModelAdmin):
+    """What keys asked for in the background, newest first."""
+
+    list_display = (
+        "named", "in_environment", "in_status", "progress", "of_key", "attempts_made", "queued",
+        "took",
+    )  # fmt: skip
+    list_display_links = ("named",)
+    list_filter = (
+        ("status", ChoicesDropdownFilter),
+        TypeFilter,
+        ("environment", ChoicesDropdownFilter),
+        ("key", AutocompleteSelectFilter),
+    )
+    list_filter_submit = True
+    list_per_page = 50
+    list_select_related = ("key",)
+    search_fields = ("pk",)
+    search_help_text = "Job id or request id"
+    show_full_result_count = False
+    sortable_by: tuple[str, ...] = ()
+    ordering = ("-pk",)
+    fields = ()
+    actions_detail = ("cancel", "retry")
+    change_form_outer_before_template = "latchkey/job_page.html"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody: jobs are asked for through the API."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody changes a job by a form; its dialogs ask for themselves."""
+        return False
+
+    def has_cancel_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Offered to those who may change jobs, for jobs that have not ended."""
+        job = self._job(object_id)
+        return self._may(request) and (job is None or job.status not in ENDED)
+
+    def has_retry_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Offered to those who may change jobs, for jobs that are not tried again by themselves."""
+        job = self._job(object_id)
+        return self._may(request) and (job is None or job.status in RETRIED)
+
+    @staticmethod
+    def _may(request: HttpRequest) -> bool:
+        return request.user.has_perm("jobs.change_job")
+
+    @staticmethod
+    def _job(object_id: Any) -> Job | None:
+        return Job.objects.filter(pk=object_id).first() if object_id else None
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow the filters above and no other."""
+        return lookup in FILTERS
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """Return the list that pages by id."""
+        return KeysetChangeList
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
+        """Find a job by its id or by the request that asked for it."""
+        try:
+            wanted = UUID(search_term.strip())
+        except ValueError:
+            return (queryset.none() if search_term.strip() else queryset), False
+        found = queryset.filter(pk=wanted)
+        return (found if found.exists() else queryset.filter(request_id=wanted)), False
+
+    def get_urls(self) -> Any:
+        """Add what the pages ask while a job runs."""
+        view = self.admin_site.admin_view(self.watch)
+        return [path("watch/", view, name="jobs_job_watch"), *super().get_urls()]
+
+    def watch(self, request: HttpRequest) -> JsonResponse:
+        """Answer how far some jobs are."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        ids = []
+        for text in request.GET.getlist("id")[:MOST_WATCHED]:
+            try:
+                ids.append(UUID(text))
+            except ValueError:
+                continue
+        jobs = {str(job.pk): _state(job) for job in Job.objects.filter(pk__in=ids)}
+        return JsonResponse(jobs, headers={"Cache-Control": "no-store"})
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        """Show the job with its attempts, its parameters and its result."""
+        job = self.get_object(request, object_id)
+        context: dict[str, Any] = {"job": job}
+        if job is not None:
+            context |= {
+                "title": job.type,
+                "status_colour": STATUS_COLOURS[job.get_status_display()],
+                "attempts": job.attempts.all(),
+                "params": _pretty(job.params),
+                "result": _pretty(job.result) if job.result is not None else "",
+                "is_watched": job.status not in ENDED,
+            }
+        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
+
+    @action(
+        description="Cancel",
+        permissions=["cancel"],
+        icon="cancel",
+        variant=ActionVariant.DANGER,
+        dialog={
+            "title": "Cancel the job",
+            "description": "One that waits never runs; one that runs stops within 5 seconds.",
+            "form_class": CancelDialog,
+            "form_submit_text": "Cancel the job",
+        },
+    )
+    def cancel(self, request: HttpRequest, form: JobDialog, object_id: str) -> HttpResponse:
+        """Say that it is cancelled, or will be."""
+        self.message_user(request, "The job is cancelled.")
+        return self._back_to(form.job)
+
+    @action(
+        description="Try again",
+        permissions=["retry"],
+        icon="replay",
+        dialog={
+            "title": "Try the job again",
+            "description": "It goes on from where it was.",
+            "form_class": RetryDialog,
+            "form_submit_text": "Try again",
+        },
+    )
+    def retry(self, request: HttpRequest, form: JobDialog, object_id: str) -> HttpResponse:
+        """Say that it is queued."""
+        self.message_user(request, "The job is queued again.")
+        return self._back_to(form.job)
+
+    @staticmethod
+    def _back_to(job: Job) -> HttpResponse:
+        return HttpResponse(
+            headers={"HX-Redirect": reverse("admin:jobs_job_change", args=(job.pk,))}
+        )
+
+    @display(description="Job", header=True)
+    def named(self, job: Job) -> list[str]:
+        """Return the type and the id."""
+        return [job.type, str(job.pk)]
+
+    @display(description="Environment", label=ENVIRONMENT_COLOURS)
+    def in_environment(self, job: Job) -> str:
+        """Return the environment."""
+        return job.get_environment_display()
+
+    @display(description="Status")
+    def in_status(self, job: Job) -> str:
+        """Return the status, for the page to keep up to date."""
+        return format_html(
+            '<span class="latchkey-job-status" data-status="{}">{}</span>',
+            job.status, job.get_status_display(),
+        )  # fmt: skip
+
+    @display(description="Progress")
+    def progress(self, job: Job) -> str:
+        """Return a bar, for the page to keep up to date."""
+        return format_html(
+            '<span class="latchkey-progress" data-job="{}" data-status="{}">'
+            '<progress max="100" value="{}"></progress> <small>{}</small></span>',
+            job.pk, job.status, job.percent or 0, _progress_text(job),
+        )  # fmt: skip
+
+    @display(description="Key")
+    def of_key(self, job: Job) -> str:
+        """Return the key, as a link."""
+        address = reverse("admin:apikeys_apikey_change", args=(job.key_id,))
+        return format_html('<a class="latchkey-link" href="{}">{}</a>', address, job.key.name)
+
+    @display(description="Attempts")
+    def attempts_made(self, job: Job) -> str:
+        """Return how many, of how many."""
+        return f"{job.attempt} of {job.most_attempts}"
+
+    @display(description="Queued (UTC)")
+    def queued(self, job: Job) -> str:
+        """Return when it was asked for."""
+        return f"{job.queued_at:%Y-%m-%d %H:%M:%S}"
+
+    @display(description="Took")
+    def took(self, job: Job) -> str:
+        """Return how long it ran."""
+        if job.started_at is None or job.finished_at is None:
+            return ""
+        return f"{(job.finished_at - job.started_at).total_seconds():,.1f} s"
+
+
+def _state(job: Job) -> dict[str, Any]:
+    return {
+        "status": job.status,
+        "label": job.get_status_display(),
+        "percent": job.percent or 0,
+        "text": _progress_text(job),
+        "is_over": job.status in ENDED,
+    }
+
+
+def _progress_text(job: Job) -> str:
+    if job.total:
+        return f"{job.done:,} of {job.total:,}"
+    return job.message
+
+
+def _pretty(value: Any) -> str:
+    kept = json.loads(redaction.body(json.dumps(value).encode()))
+    return json.dumps(kept, ensure_ascii=False, indent=2)

@@ -1,0 +1,260 @@
+"""The life of a job: every change is checked, and belongs to whoever holds the lease."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connections, transaction
+from django.utils import timezone
+
+from apikeys import lifecycle
+from apikeys.permissions import Permission
+from jobs import dispatch
+from jobs.dispatch import CancelRequested, LeaseLost
+from jobs.models import Job, JobAttempt
+from jobs.registry import Step
+from tests.factories import ACTOR, expire, issue, make_job
+
+pytestmark = pytest.mark.django_db
+
+RUN = [Permission.JOBS_RUN, Permission.CUSTOMERS_READ]
+
+
+def claimed(**fields: Any) -> Job:
+    make_job(issue(permissions=RUN).key, **fields)
+    job = dispatch.claim("a worker")
+    assert job is not None
+    return job
+
+
+def stored(job: Job) -> Job:
+    return Job.objects.get(pk=job.pk)
+
+
+def test_a_job_is_claimed_once_oldest_first_when_its_time_has_come() -> None:
+    key = issue(permissions=RUN).key
+    later = make_job(key, run_at=timezone.now() + timedelta(minutes=1))
+    first, second = make_job(key), make_job(key)
+
+    taken = [dispatch.claim("a worker") for _ in range(3)]
+
+    assert [job and job.pk for job in taken] == [first.pk, second.pk, None]
+    assert stored(later).status == "queued"
+    assert stored(first).status == "running"
+    assert JobAttempt.objects.filter(job=first, number=1, finished_at=None).exists()
+
+
+@pytest.mark.parametrize("loss", ["revoked", "expired", "jobs:run", "customers:read"])
+def test_a_job_whose_key_may_no_longer_is_cancelled_with_the_reason(loss: str) -> None:
+    key = issue(permissions=RUN).key
+    job = make_job(key)
+    if loss == "revoked":
+        lifecycle.revoke(key, actor=ACTOR)
+    elif loss == "expired":
+        expire(key)
+    else:
+        permissions = [permission for permission in RUN if permission != loss]
+        lifecycle.update(key, actor=ACTOR, permissions=permissions)
+
+    assert dispatch.claim("a worker") is None
+
+    assert stored(job).status == "cancelled"
+    assert "before the job started" in stored(job).reason
+
+
+def test_success_is_committed_with_its_progress() -> None:
+    job = claimed()
+
+    dispatch.checkpoint(job, Step(3, 4, "three of four", {"last": "x"}, "part 1\n"))
+    dispatch.checkpoint(job, Step(4, 4, part="part 2\n"))
+    dispatch.complete(job, {"done": 4})
+
+    found = stored(job)
+    assert (found.status, found.result, found.percent, found.lease) == (
+        "succeeded",
+        {"done": 4},
+        100,
+        None,
+    )
+    assert "".join(part.content for part in found.parts.all()) == "part 1\npart 2\n"
+    assert found.file_bytes == 14
+    assert found.attempts.get().finished_at is not None
+
+
+def test_a_failure_is_tried_again_later_and_later_until_it_is_given_up() -> None:
+    job = claimed(most_attempts=3)
+    delays = []
+    for _ in range(2):
+        dispatch.fail(job, "It broke.")
+        found = stored(job)
+        assert found.status == "failed"
+        delays.append((found.run_at - timezone.now()).total_seconds())
+        Job.objects.filter(pk=job.pk).update(run_at=timezone.now())
+        again = dispatch.claim("another")
+        assert again is not None
+        job = again
+    dispatch.fail(job, "It broke again.")
+
+    found = stored(job)
+    assert (found.status, found.reason, found.attempt) == ("dead", "It broke again.", 3)
+    assert 0.8 < delays[0] <= 2 < delays[1] * 1.1 <= 4.4
+    assert [attempt.error for attempt in found.attempts.all()] == [
+        "It broke.", "It broke.", "It broke again.",
+    ]  # fmt: skip
+
+
+def test_an_error_is_kept_without_secrets_on_one_line() -> None:
+    job = claimed(most_attempts=1)
+
+    dispatch.fail(job, "lk_prod_AbCdEfGhIjK1_" + "Zx81kQ" * 6 + "\nsecond line\x00")
+
+    error = stored(job).attempts.get().error
+    assert error.isprintable()
+    assert "Zx81kQ" not in error
+
+
+def test_a_lost_job_is_tried_again_and_its_old_runner_can_write_nothing() -> None:
+    job = claimed(most_attempts=2)
+    Job.objects.filter(pk=job.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+
+    assert dispatch.recover(timezone.now()) == 1
+
+    assert stored(job).status == "failed"
+    writes: list[Callable[[], object]] = [
+        lambda: dispatch.checkpoint(job, Step(1)),
+        lambda: dispatch.complete(job, {}),
+        lambda: dispatch.renew(job),
+    ]
+    for write in writes:
+        with pytest.raises(LeaseLost), transaction.atomic():
+            write()
+    dispatch.fail(job, "too late")
+    dispatch.release(job)
+    assert stored(job).status == "failed"
+    assert stored(job).attempts.get().error == dispatch.LOST
+
+
+def test_a_lease_that_is_renewed_is_not_lost() -> None:
+    job = claimed()
+    dispatch.renew(job)
+
+    assert dispatch.recover(timezone.now()) == 0
+
+
+def test_a_released_job_goes_on_where_it_was_and_uses_up_no_attempt() -> None:
+    job = claimed()
+    dispatch.checkpoint(job, Step(5, 9, state={"last": "five"}))
+
+    dispatch.release(job)
+
+    again = dispatch.claim("another")
+    assert again is not None
+    assert (again.attempt, again.done, again.state) == (1, 5, {"last": "five"})
+
+
+def test_a_waiting_job_that_is_cancelled_never_runs() -> None:
+    job = make_job(issue(permissions=RUN).key)
+
+    dispatch.cancel(job, reason="Not needed.")
+
+    assert dispatch.claim("a worker") is None
+    assert (stored(job).status, stored(job).reason) == ("cancelled", "Not needed.")
+    with pytest.raises(dispatch.Conflict):
+        dispatch.cancel(job, reason="Again.")
+
+
+def test_a_running_job_that_is_cancelled_writes_nothing_more() -> None:
+    job = claimed()
+    dispatch.cancel(job, reason="Not needed.")
+
+    writes: list[Callable[[], object]] = [
+        lambda: dispatch.checkpoint(job, Step(1)),
+        lambda: dispatch.complete(job, {}),
+    ]
+    for write in writes:
+        with pytest.raises(CancelRequested), transaction.atomic():
+            write()
+    dispatch.stop(job)
+
+    assert stored(job).status == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("status", "is_tried"),
+    [
+        ("dead", True),
+        ("cancelled", True),
+        ("failed", True),
+        ("queued", False),
+        ("succeeded", False),
+    ],
+)
+def test_what_has_ended_badly_can_be_tried_again(status: str, is_tried: bool) -> None:
+    job = make_job(issue(permissions=RUN).key, status=status, attempt=3)
+
+    if is_tried:
+        dispatch.retry(job)
+        assert stored(job).status == "queued"
+        assert stored(job).most_attempts > 3
+    else:
+        with pytest.raises(dispatch.Conflict):
+            dispatch.retry(job)
+
+
+def race(*works: Any) -> list[Any]:
+    start = threading.Barrier(len(works))
+
+    def run(work: Any) -> Any:
+        start.wait()
+        try:
+            return work()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return list(pool.map(run, works))
+
+
+ROUNDS = 15
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_workers_one_gets_a_job() -> None:
+    key = issue(permissions=RUN).key
+    for _ in range(ROUNDS):
+        make_job(key)
+        taken = race(lambda: dispatch.claim("one"), lambda: dispatch.claim("two"))
+        assert sum(job is not None for job in taken) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cancel_races_a_pick_up_to_a_possible_state() -> None:
+    key = issue(permissions=RUN).key
+    for _ in range(ROUNDS):
+        job = make_job(key)
+        taken, _ = race(
+            lambda: dispatch.claim("one"), lambda job=job: dispatch.cancel(job, reason="Race.")
+        )
+        found = stored(job)
+        if taken is None:
+            assert found.status == "cancelled"
+        else:
+            assert (found.status, bool(found.cancel_requested_at)) == ("running", True)
+            dispatch.stop(taken)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_revoke_races_a_start_to_a_possible_state() -> None:
+    for _ in range(ROUNDS):
+        key = issue(permissions=RUN).key
+        job = make_job(key)
+        taken, _ = race(
+            lambda: dispatch.claim("one"), lambda key=key: lifecycle.revoke(key, actor=ACTOR)
+        )
+        found = stored(job)
+        assert found.status == ("running" if taken else "cancelled")
+        if taken:
+            dispatch.complete(taken, {})
