@@ -1,0 +1,166 @@
+"""Each job type does what it says, within the key's reach, and goes on where it was."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from apikeys.audit import Actor
+from apikeys.models import ApiKey, Door
+from apikeys.permissions import Permission
+from customers.models import Customer, License, TelemetryEvent
+from jobs.registry import JobFailed, Step, Work, job_types
+from jobs.serializers import check_params
+from tests.api import Caller
+from tests.factories import issue, make_customer, make_event, make_license
+
+pytestmark = pytest.mark.django_db
+
+ACTOR = Actor(Door.API, "a job")
+
+
+def run(name: str, key: ApiKey, params: dict[str, Any] | None = None) -> tuple[Any, list[Step]]:
+    """Run a type, starting it anew from its last state after each step, as after a crash."""
+    kind = job_types()[name]
+    checked = check_params(kind, params or {})
+    state: dict[str, Any] = {}
+    steps: list[Step] = []
+    done = 0
+    while True:
+        going = kind.run(Work(key, ACTOR, json.loads(json.dumps(checked)), state, done))
+        try:
+            step = next(going)
+        except StopIteration as ended:
+            return ended.value, steps
+        steps.append(step)
+        done, state = step.done, json.loads(json.dumps(dict(step.state)))
+
+
+def test_customers_are_imported_by_their_reference() -> None:
+    key = issue().key
+    old = make_customer(external_reference="R1", name="Old")
+    rows = [{"name": f"N{n}", "external_reference": f"R{n}"} for n in range(250)]
+
+    result, steps = run("customers.import", key, {"rows": rows})
+
+    assert result == {"created": 249, "updated": 1}
+    assert [step.done for step in steps] == [100, 200, 250]
+    old.refresh_from_db()
+    assert old.name == "N1"
+    assert Customer.objects.filter(environment="production").count() == 250
+
+
+def test_a_scoped_key_imports_into_its_customers_only() -> None:
+    mine, other = (make_customer(external_reference=name) for name in ("mine", "other"))
+    key = issue(customers=[mine.pk]).key
+
+    result, _ = run(
+        "customers.import", key, {"rows": [{"name": "N", "external_reference": "mine"}]}
+    )
+    assert result == {"created": 0, "updated": 1}
+    for reference in ("other", "new"):
+        with pytest.raises(JobFailed):
+            run("customers.import", key, {"rows": [{"name": "N", "external_reference": reference}]})
+    other.refresh_from_db()
+    assert other.name != "N"
+
+
+def test_customers_are_exported_as_far_as_the_key_sees() -> None:
+    mine = make_customer()
+    make_customer()
+    make_customer(environment="staging")
+    for key, count in ((issue().key, 2), (issue(customers=[mine.pk]).key, 1)):
+        result, steps = run("customers.export", key)
+        lines = "".join(step.part for step in steps).splitlines()
+        assert (result, len(lines)) == ({"customers": count}, count)
+    assert json.loads(lines[0])["id"] == str(mine.pk)
+
+
+def test_licenses_are_issued_to_each_customer() -> None:
+    customers = [make_customer() for _ in range(60)]
+    params = {"customers": [str(c.pk) for c in customers], "product": "Pro", "seats": 3}
+
+    result, steps = run("licenses.bulk_issue", issue().key, params)
+
+    assert result == {"issued": 60}
+    assert [step.done for step in steps] == [50, 60]
+    assert sorted(License.objects.values_list("customer_id", flat=True)) == sorted(
+        customer.pk for customer in customers
+    )
+
+
+def test_no_license_is_issued_to_a_customer_out_of_reach() -> None:
+    foreign = make_customer(environment="staging")
+
+    with pytest.raises(JobFailed):
+        run("licenses.bulk_issue", issue().key, {"customers": [str(foreign.pk)], "product": "P"})
+
+
+def test_licenses_that_end_soon_are_renewed() -> None:
+    soon = timezone.now() + timedelta(days=5)
+    renewed = [make_license(expires_at=soon), make_license(expires_at=soon - timedelta(days=9))]
+    left = [
+        make_license(),
+        make_license(expires_at=soon + timedelta(days=90)),
+        make_license(expires_at=soon, status="revoked"),
+        make_license(make_customer(environment="staging"), expires_at=soon),
+    ]
+    new = soon + timedelta(days=365)
+
+    result, _ = run(
+        "licenses.bulk_renew",
+        issue().key,
+        {"expires_at": new.isoformat(), "expiring_before": (soon + timedelta(days=1)).isoformat()},
+    )
+
+    assert result == {"renewed": 2}
+    assert set(License.objects.filter(expires_at=new)) == set(renewed)
+    assert {row.expires_at for row in License.objects.filter(pk__in=[r.pk for r in left])} == {
+        row.expires_at for row in left
+    }
+
+
+def test_telemetry_is_exported_and_purged_as_asked() -> None:
+    key = issue().key
+    old = timezone.now() - timedelta(days=10)
+    for _ in range(3):
+        make_event(occurred_at=old)
+    young = make_event()
+    foreign = make_event(make_customer(environment="staging"), occurred_at=old)
+    before = {"occurred_before": (timezone.now() - timedelta(days=5)).isoformat()}
+
+    exported, steps = run("telemetry.export", key, before)
+    purged, _ = run("telemetry.purge", key, before)
+
+    assert exported == {"events": 3}
+    assert len("".join(step.part for step in steps).splitlines()) == 3
+    assert purged == {"deleted": 3}
+    assert set(TelemetryEvent.objects.all()) == {young, foreign}
+
+
+def test_a_key_needs_the_types_own_permission() -> None:
+    runner = Caller(issue(permissions=[Permission.JOBS_RUN]))
+
+    refused = runner.post("jobs", {"type": "customers.export"})
+
+    assert (refused.status_code, refused.json()["required_permission"]) == (403, "customers:read")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"type": "nope"}, "type"),
+        ({"type": "customers.export", "params": {"nope": 1}}, "params.nope"),
+        ({"type": "customers.import"}, "params.rows"),
+        ({"type": "customers.import", "params": {"rows": [{"name": "x"}]}}, "params.rows"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused_at_once(body: dict[str, Any], field: str) -> None:
+    caller = Caller(issue(permissions=list(Permission)))
+
+    refused = caller.post("jobs", body)
+
+    assert refused.status_code == 400
+    assert refused.json()["errors"][0]["field"].startswith(field)
