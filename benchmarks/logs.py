@@ -41,8 +41,8 @@ KEYS = 200
 # A row for every number n: the newest first numbers are the oldest. Ids are of version 7.
 POSTGRESQL = """
 INSERT INTO logs_requestlog (id, at, environment, key_id, secret_version, customer_id, permission,
-    method, path, route, query, status, status_class, code, duration, request_bytes,
-    response_bytes, address, user_agent)
+    method, path, route, query, status, status_class, code, duration, is_slow,
+    request_bytes, response_bytes, address, user_agent)
 SELECT (lpad(to_hex(began + n * step), 12, '0') || '7' || lpad(to_hex(n % 4096), 3, '0')
     || '8' || lpad(to_hex(n), 15, '0'))::uuid, to_timestamp((began + n * step) / 1000.0),
     CASE n % 10 WHEN 0 THEN 'staging' WHEN 1 THEN 'development' ELSE 'production' END,
@@ -50,7 +50,8 @@ SELECT (lpad(to_hex(began + n * step), 12, '0') || '7' || lpad(to_hex(n % 4096),
     'customers:read', CASE n % 7 WHEN 0 THEN 'POST' WHEN 1 THEN 'DELETE' ELSE 'GET' END,
     '/api/production/v1/customers/' || n, 'customers/<uuid:customer_id>', '', status, status / 100,
     CASE status WHEN 200 THEN '' WHEN 429 THEN 'rate_limited' WHEN 404 THEN 'not_found'
-    ELSE 'unavailable' END, CASE WHEN n % 5000 = 0 THEN 900000 ELSE 1500 + n % 4000 END, 0, 400,
+    ELSE 'unavailable' END, CASE WHEN n % 5000 = 0 THEN 900000 ELSE 1500 + n % 4000 END,
+    n % 5000 = 0, 0, 400,
     '198.51.' || (n / 7 % 100) || '.' || (n % 250), 'python-httpx/0.28'
 FROM (SELECT n, %s::bigint AS began, %s::bigint AS step, %s::text[] AS keys,
     %s::uuid[] AS customers,
@@ -141,10 +142,10 @@ def fill_sqlite(cursor: Any, first: int, last: int, given: Any) -> None:
             f"/api/production/v1/customers/{n}", "customers/<uuid:customer_id>", "", status,
             status // 100,
             {200: "", 429: "rate_limited", 404: "not_found", 503: "unavailable"}[status],
-            900_000 if n % 5000 == 0 else 1500 + n % 4000, 0, 400,
+            900_000 if n % 5000 == 0 else 1500 + n % 4000, n % 5000 == 0, 0, 400,
             f"198.51.{n // 7 % 100}.{n % 250}", "python-httpx/0.28",
         ))  # fmt: skip
-    marks = ", ".join(["%s"] * 19)
+    marks = ", ".join(["%s"] * 20)
     columns = POSTGRESQL.partition("(")[2].partition(")")[0]
     sql = f"INSERT INTO logs_requestlog ({columns}) VALUES ({marks})"  # noqa: S608
     cursor.executemany(sql, rows)

@@ -19,6 +19,7 @@ from django.db.utils import DataError, IntegrityError
 
 from logs import usage
 from logs.models import RequestContent, RequestLog
+from logs.models.requests import SLOW_MICROSECONDS
 from logs.record import REQUEST_CUT, RESPONSE_CUT, Record
 from logs.spool import Batch, Reader
 
@@ -161,6 +162,7 @@ def _log_row(record: Record) -> tuple[Any, ...]:
         record.status // 100,
         record.code,
         max(record.duration, 0),
+        record.duration >= SLOW_MICROSECONDS,
         record.request_bytes,
         record.response_bytes,
         record.address,

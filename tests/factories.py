@@ -18,6 +18,7 @@ from customers import license_keys
 from customers.models import Activation, Customer, License, TelemetryEvent
 from jobs.models import Job
 from logs.models import RequestContent, RequestLog
+from logs.models.requests import SLOW_MICROSECONDS
 
 ACTOR = Actor(door=Door.COMMAND, name="a test")
 PASSWORD = "correct horse battery staple"
@@ -97,6 +98,7 @@ def make_request(
         secret_version=1 if key else None,
         customer=customer,
         status=status,
+        is_slow=fields.get("duration", 0) >= SLOW_MICROSECONDS,
         status_class=status // 100,
         **{
             "method": "GET",

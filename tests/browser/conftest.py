@@ -13,7 +13,7 @@ from tests.servers import running
 @pytest.fixture(scope="session")
 def product() -> Iterator[Latchkey]:
     """The product on files, with its demo data."""
-    with running(Latchkey()) as started:
+    with running(Latchkey(JOB_TYPE_MODULES="tests.jobs.types")) as started:
         yield started
 
 

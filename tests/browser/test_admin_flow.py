@@ -124,6 +124,9 @@ def test_many_keys_are_revoked_in_one_go(visitor: Visitor, product: Latchkey) ->
         ("customers/customer/", "customers"),
         ("customers/customer/add/", "create-customer"),
         ("auth/user/", "staff"),
+        ("customers/license/", "licenses"),
+        ("customers/license/add/", "create-license"),
+        ("customers/telemetryevent/", "telemetry"),
         ("auth/user/add/", "create-staff"),
     ],
 )
