@@ -14,7 +14,8 @@ from tests.servers import Missing, Postgres, Redis, running
 SECTIONS = {
     "guard": "The same view, in-process",
     "http": "The same view over HTTP (wrk)",
-    "logs": "The request log: shipping, and pages over 5 million rows",
+    "logs": "The request log: shipping, and pages over many rows",
+    "jobs": "Telemetry in batches, and trivial jobs",
     "keys": "Authentication by number of keys stored",
     "memory": "Memory of a web process",
 }

@@ -15,7 +15,13 @@ from rich.progress import Progress
 
 from tests.fuzz import World, fuzz
 from tests.latchkey import Latchkey
-from tests.promises import test_contention, test_exact_limits, test_request_log, test_revocation
+from tests.promises import (
+    test_contention,
+    test_exact_limits,
+    test_jobs,
+    test_request_log,
+    test_revocation,
+)
 from tests.servers import Postgres, Redis, running
 
 PAIRS = ("SQLite", "PostgreSQL with Redis")
@@ -106,6 +112,18 @@ def crashes(scale: float) -> None:
         )
 
 
+def jobs(scale: float) -> None:
+    """Promise 7."""
+    kills = max(1, int(50 * scale))
+    for name in PAIRS:
+        with pair(name, **test_jobs.TEST_TYPES) as product:
+            stuck, lost, doubled = test_jobs.crash(product, kills=kills, jobs=3 * kills)
+        console.print(
+            f"promise 7, {name}: {stuck} stuck, {lost} lost and {doubled} doubled effects,"
+            f" {3 * kills} jobs, {kills} x kill -9"
+        )
+
+
 def contention(scale: float) -> None:
     """Promise 8."""
     seconds = 300 * scale
@@ -122,6 +140,7 @@ RUNS: dict[str, Callable[[float], None]] = {
     "revocation": revocation,
     "limits": exact_limits,
     "crashes": crashes,
+    "jobs": jobs,
     "contention": contention,
     "fuzz": hostile,
 }

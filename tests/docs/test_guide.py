@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from jobs.registry import job_types
 from tests.latchkey import ROOT, Latchkey
 
 GUIDE = (ROOT / "docs" / "api.md").read_text()
+JOBS = (ROOT / "docs" / "jobs.md").read_text()
 # What the guide uses of jq: a field's value.
 JQ = "import json, sys; print(json.load(sys.stdin)[sys.argv[-1].lstrip('.')])"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL)
+def blocks(language: str, document: str = GUIDE) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", document, re.DOTALL)
 
 
 @pytest.fixture
@@ -40,7 +42,8 @@ def test_every_curl_line_answers_as_the_guide_says(caller: dict[str, str], tmp_p
         jq.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{JQ}" "$@"\n')
         jq.chmod(0o755)
         caller["PATH"] = f"{tmp_path}:{caller['PATH']}"
-    lines = [line for block in blocks("curl") for line in block.splitlines()]
+    found = [*blocks("curl"), *blocks("curl", JOBS)]
+    lines = [line for block in found for line in block.splitlines()]
     script = "\n".join(lines).replace("curl ", "curl --silent --show-error --fail-with-body ")
 
     done = subprocess.run(["sh", "-e", "-c", script], env=caller, capture_output=True, text=True)
@@ -51,6 +54,7 @@ def test_every_curl_line_answers_as_the_guide_says(caller: dict[str, str], tmp_p
     assert '"type":"report.made"' in done.stdout
     assert done.stdout.count('"name":"Once only"') == 2
     assert '"status":"revoked"' in done.stdout
+    assert '"type":"customers.export"' in done.stdout
 
 
 def test_the_python_example_runs(caller: dict[str, str]) -> None:
@@ -100,3 +104,30 @@ def test_a_generated_typed_client_works(caller: dict[str, str], tmp_path: Path) 
     )
 
     assert (done.stdout, done.stderr) == ("VALID validation_failed\n", "")
+
+
+def test_every_job_type_is_documented_with_what_it_needs() -> None:
+    rows = re.findall(r"^\| `([\w.]+)` \| (.*?) \| (.*?) \|", JOBS, re.MULTILINE)
+    documented = {
+        name: (set(re.findall(r"`(\w+)`", takes)), set(re.findall(r"`([\w:]+)`", needs)))
+        for name, takes, needs in rows
+    }
+
+    product = {name: kind for name, kind in job_types().items() if not name.startswith("test.")}
+    assert {name: needs for name, (_, needs) in documented.items()} == {
+        name: set(kind.permissions) for name, kind in product.items()
+    }
+    for name, kind in product.items():
+        assert documented[name][0] - {"external_reference"} == set(kind.params().fields), name
+
+
+def test_the_example_of_a_job_type_is_one() -> None:
+    (program,) = blocks("python", JOBS)
+    check = program + "\nfrom jobs.registry import job_types\nprint(sorted(job_types()))"
+
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "--no-imports", "-c", check],
+        cwd=ROOT, env=dict(os.environ), capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert "customers.set_status" in done.stdout, done.stderr
