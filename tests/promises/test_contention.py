@@ -5,9 +5,13 @@ import sqlite3
 import threading
 import time
 
+import pytest
+
 from tests.latchkey import Latchkey
 from tests.load import Answer, Connection, at_once
 from tests.servers import running
+
+pytestmark = pytest.mark.crash
 
 CALLERS = 8
 SECONDS = 4.0

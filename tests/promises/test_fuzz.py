@@ -8,6 +8,8 @@ from tests.fuzz import World, fuzz
 from tests.latchkey import Latchkey
 from tests.servers import Postgres, Redis, running
 
+pytestmark = pytest.mark.crash
+
 REQUESTS = 800
 
 

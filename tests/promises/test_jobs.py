@@ -16,6 +16,8 @@ from tests.latchkey import Latchkey
 from tests.servers import Postgres, Redis, running, wait_until
 from tests.services import available
 
+pytestmark = pytest.mark.crash
+
 KILLS = 3
 JOBS = 6
 STEPS = 5

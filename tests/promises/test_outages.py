@@ -18,6 +18,8 @@ from tests.latchkey import Latchkey
 from tests.servers import Postgres, Redis, Server, running
 from tests.services import available
 
+pytestmark = pytest.mark.crash
+
 PATH = "/api/production/v1/key"
 ANSWER_SECONDS = 2.0
 RECOVERY_SECONDS = 5.0

@@ -20,6 +20,8 @@ from tests.load import Answer, Connection, at_once
 from tests.servers import Postgres, Redis, running, wait_until
 from tests.services import available
 
+pytestmark = pytest.mark.crash
+
 PROCESSES = "4"
 CALLERS = 8
 KILLS = 2

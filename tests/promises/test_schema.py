@@ -10,6 +10,8 @@ from apikeys.permissions import Permission
 from tests.latchkey import Latchkey
 from tests.servers import running
 
+pytestmark = pytest.mark.crash
+
 EXAMPLES = "6"
 SEED = "1"
 CHECKS = (
