@@ -86,6 +86,7 @@ LOG_SPOOL_BYTES = variables.number("LOG_SPOOL_BYTES", 1_073_741_824, least=1_048
 LOG_RETENTION_DAYS = variables.number("LOG_RETENTION_DAYS", 30, least=1, most=36_500)
 
 # --- Latchkey's own: jobs --------------------------------------------------------------------
+JOB_CONCURRENCY = variables.number("JOB_CONCURRENCY", 2, least=0, most=64)
 # How much memory a job may take beside what its process has to begin with.
 JOB_MEMORY_BYTES = variables.number("JOB_MEMORY_BYTES", 1_073_741_824, least=67_108_864, most=2**50)
 # Without a sign of life for so long, a job is tried again elsewhere.

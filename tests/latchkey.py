@@ -32,6 +32,8 @@ class Latchkey(Server):
             "REDIS_URL": redis,
             "PORT": str(self.port),
             "WEB_CONCURRENCY": "2",
+            # Each is a process to start; tests of jobs ask for them.
+            "JOB_CONCURRENCY": "0",
             **variables,
         }
         self.log = self.folder / "serve.log"

@@ -13,7 +13,8 @@ from tests.servers import running
 @pytest.fixture(scope="session")
 def product() -> Iterator[Latchkey]:
     """The product on files, with its demo data."""
-    with running(Latchkey(JOB_TYPE_MODULES="tests.jobs.types")) as started:
+    jobs = {"JOB_TYPE_MODULES": "tests.jobs.types", "JOB_CONCURRENCY": "2"}
+    with running(Latchkey(**jobs)) as started:
         yield started
 
 

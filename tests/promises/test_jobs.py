@@ -21,7 +21,11 @@ pytestmark = pytest.mark.crash
 KILLS = 3
 JOBS = 6
 STEPS = 5
-TEST_TYPES = {"JOB_TYPE_MODULES": "tests.jobs.types", "JOB_LEASE_SECONDS": "3"}
+TEST_TYPES = {
+    "JOB_TYPE_MODULES": "tests.jobs.types",
+    "JOB_LEASE_SECONDS": "3",
+    "JOB_CONCURRENCY": "2",
+}
 LOTS = ("--per-minute", "1000000", "--per-hour", "1000000", "--per-day", "1000000")
 GRANTED = ("jobs:run", "jobs:read", "customers:read", "customers:write")
 OVER = {"succeeded", "dead", "cancelled"}

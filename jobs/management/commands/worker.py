@@ -4,6 +4,7 @@ import signal
 import threading
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandParser
 
 from apikeys.command_line import LineCommand, console
@@ -23,7 +24,9 @@ class Command(LineCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the arguments."""
-        parser.add_argument("--concurrency", type=int, default=2, help="jobs at once (default 2)")
+        parser.add_argument(
+            "--concurrency", type=int, default=settings.JOB_CONCURRENCY, help="jobs at once"
+        )
         parser.add_argument(
             "--queue", action="append", default=[], metavar="NAME", help="only jobs of this queue"
         )
