@@ -10,7 +10,7 @@ from tests.servers import Postgres, Redis, running
 
 pytestmark = pytest.mark.crash
 
-REQUESTS = 800
+REQUESTS = 500
 
 
 @pytest.mark.parametrize("seed", [1])

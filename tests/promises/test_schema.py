@@ -12,7 +12,7 @@ from tests.servers import running
 
 pytestmark = pytest.mark.crash
 
-EXAMPLES = "6"
+EXAMPLES = "3"
 SEED = "1"
 CHECKS = (
     "not_a_server_error",
