@@ -49,7 +49,6 @@ class Runner:
     def run(self) -> None:
         """Work."""
         while not self._stopping.is_set():
-            close_old_connections()
             try:
                 job = dispatch.claim(self._name, self._queues)
             except (DatabaseError, InterfaceError) as error:
@@ -58,6 +57,7 @@ class Runner:
                 self._stopping.wait(1.0)
                 continue
             if job is None:
+                close_old_connections()
                 self._stopping.wait(IDLE_SECONDS)
             else:
                 self._run(job, job_types()[job.type])
