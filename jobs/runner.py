@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from apikeys.audit import Actor
 from apikeys.models import Door
@@ -57,7 +57,6 @@ class Runner:
                 self._stopping.wait(1.0)
                 continue
             if job is None:
-                close_old_connections()
                 self._stopping.wait(IDLE_SECONDS)
             else:
                 self._run(job, job_types()[job.type])
