@@ -92,6 +92,7 @@ JOB_MEMORY_BYTES = variables.number("JOB_MEMORY_BYTES", 1_073_741_824, least=67_
 # Without a sign of life for so long, a job is tried again elsewhere.
 JOB_LEASE_SECONDS = variables.number("JOB_LEASE_SECONDS", 15, least=3, most=3600)
 JOB_TYPE_MODULES = variables.words("JOB_TYPE_MODULES")
+JOB_RETENTION_DAYS = variables.number("JOB_RETENTION_DAYS", 90, least=1, most=36_500)
 EXPIRY_NOTICE_RECIPIENTS = variables.words("EXPIRY_NOTICE_RECIPIENTS")
 
 # --- E-mail: to the terminal, unless a server is named ---------------------------------------

@@ -1,7 +1,8 @@
 """Jobs in the admin: watched while they run, cancelled, tried again."""
 
 import json
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django import forms
@@ -38,9 +39,16 @@ STATUS_COLOURS = {
     JobStatus.DEAD.label: "danger",
     JobStatus.CANCELLED.label: "warning",
 }
-FILTERS = {"status__exact", "environment__exact", "key__id__exact", "type"}
+FILTERS = {
+    "status__exact",
+    "environment__exact",
+    "key__id__exact",
+    "customers__id__exact",
+    "type",
+}
 RETRIED = (JobStatus.DEAD, JobStatus.CANCELLED, JobStatus.FAILED)
 MOST_WATCHED = 100
+SHOWN_CUSTOMERS = 5
 
 
 class TypeFilter(DropdownFilter):
@@ -77,8 +85,9 @@ class CancelDialog(JobDialog):
 
     def act(self) -> Job:
         """Cancel the job."""
-        name = actor_of(self.request).name
-        return dispatch.cancel(self.job, reason=f"Cancelled by {name} in the admin.")
+        actor = actor_of(self.request)
+        reason = f"Cancelled by {actor.name} in the admin."
+        return dispatch.cancel(self.job, actor=actor, reason=reason)
 
 
 class RetryDialog(JobDialog):
@@ -92,7 +101,7 @@ class RetryDialog(JobDialog):
 
     def act(self) -> Job:
         """Queue the job again."""
-        return dispatch.retry(self.job)
+        return dispatch.retry(self.job, actor=actor_of(self.request))
 
 
 @admin.register(Job)
@@ -109,6 +118,7 @@ class JobAdmin(ModelAdmin):
         TypeFilter,
         ("environment", ChoicesDropdownFilter),
         ("key", AutocompleteSelectFilter),
+        ("customers", AutocompleteSelectFilter),
     )
     list_filter_submit = True
     list_per_page = 50
@@ -197,10 +207,13 @@ class JobAdmin(ModelAdmin):
         job = self.get_object(request, object_id)
         context: dict[str, Any] = {"job": job}
         if job is not None:
+            customers = job.customers.order_by("name")
             context |= {
+                "customers": customers[:SHOWN_CUSTOMERS],
+                "more_customers": max(0, customers.count() - SHOWN_CUSTOMERS),
                 "title": job.type,
                 "status_colour": STATUS_COLOURS[job.get_status_display()],
-                "attempts": job.attempts.all(),
+                "timeline": _timeline(job),
                 "params": _pretty(job.params),
                 "result": _pretty(job.result) if job.result is not None else "",
                 "is_watched": job.status not in ENDED,
@@ -295,6 +308,34 @@ class JobAdmin(ModelAdmin):
         if job.started_at is None or job.finished_at is None:
             return ""
         return f"{(job.finished_at - job.started_at).total_seconds():,.1f} s"
+
+
+class Moment(NamedTuple):
+    """One entry of a job's timeline."""
+
+    at: datetime
+    title: str
+    until: datetime | None = None
+    by: str = ""
+    error: str = ""
+    colour: str = ""
+
+
+def _timeline(job: Job) -> list[Moment]:
+    """Return what happened to a job, oldest first."""
+    moments = [Moment(job.queued_at, "Queued")]
+    moments += [
+        Moment(a.started_at, f"Attempt {a.number}", a.finished_at, f"on {a.worker}", a.error,
+               "revoked" if a.error else "created")
+        for a in job.attempts.all()
+    ]  # fmt: skip
+    for event in job.events.all():
+        whence = f" from {event.address}" if event.address else ""
+        by = f"by {event.actor_name}, {event.get_door_display().lower()}{whence}"
+        moments.append(Moment(event.created_at, event.get_act_display(), by=by))
+    if job.finished_at is not None:
+        moments.append(Moment(job.finished_at, f"Ended: {job.get_status_display().lower()}"))
+    return sorted(moments, key=lambda moment: moment.at)
 
 
 def _state(job: Job) -> dict[str, Any]:

@@ -35,8 +35,8 @@ class JobsView(_JobView):
     @endpoint(Permission.JOBS_READ, "List jobs", query=JobQuery, answer=JobSerializer, is_list=True)
     def get(self, request: Request, environment: str) -> Response:
         """Answer a page of the jobs that this key asked for, newest first."""
-        lookups = {n: v for n, v in self.query.items() if n not in {"limit", "cursor"}}
-        return self.page(Job.objects.visible_to(self.key).filter(**lookups), JobSerializer)
+        rows = Job.objects.visible_to(self.key).filter(**JobQuery.filters(self.query))
+        return self.page(rows, JobSerializer)
 
     @endpoint(
         Permission.JOBS_RUN, "Run a job", body=JobInput, answer=JobDetailSerializer, status=202
@@ -50,9 +50,17 @@ class JobsView(_JobView):
         for permission in kind.permissions:
             if not self.key.may(permission):
                 raise denial(environment, permission)
-        trace = trace_of(request)
-        job = dispatch.submit(self.key, kind, self.body["params"], request_id=trace.request_id)
+        trace, customers = trace_of(request), self.body["customers"]
+        job = dispatch.submit(
+            self.key,
+            kind,
+            self.body["params"],
+            customers=customers,
+            request_id=trace.request_id,
+        )
         trace.job = str(job.pk)
+        if len(customers) == 1:
+            self.concerns(customers[0])
         data = JobDetailSerializer(job).data
         return Response(data, status=202, headers={"Location": f"{request.path}/{job.pk}"})
 
@@ -80,7 +88,9 @@ class CancelView(_JobView):
         """Cancel a job: one that waits never runs, one that runs stops within 5 seconds."""
         try:
             job = dispatch.cancel(
-                self.job(job_id), reason="Cancelled by the key that asked for it."
+                self.job(job_id),
+                actor=self.actor,
+                reason="Cancelled by the key that asked for it.",
             )
         except dispatch.Conflict as conflict:
             raise Problem("conflict", str(conflict)) from None

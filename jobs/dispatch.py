@@ -7,18 +7,28 @@ the job is tried again.
 
 import secrets
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from apikeys.audit import Actor
 from apikeys.models import ApiKey
 from apikeys.permissions import Permission
 from apikeys.rules import Refused
-from jobs.models import Job, JobAttempt, JobFilePart, JobStatus
+from jobs.models import (
+    Job,
+    JobAct,
+    JobAttempt,
+    JobCustomer,
+    JobEvent,
+    JobFilePart,
+    JobStatus,
+)
 from jobs.models.jobs import ENDED, WAITING
 from jobs.registry import MOST_FILE_BYTES, JobFailed, JobType, Step, job_types
 from logs import redaction
@@ -29,6 +39,8 @@ FIRST_DELAY = 2.0
 LONGEST_DELAY = 3600.0
 LONGEST_ERROR = 1000
 LOST = "The worker was lost: it was killed, ran out of memory or took too long."
+STOPPED = "Cancelled while it was running."
+PRUNED_AT_ONCE = 100
 
 
 class Conflict(Refused):
@@ -43,21 +55,43 @@ class CancelRequested(Exception):
     """Somebody wants the job to stop; nothing of the step may stay."""
 
 
+class Withdrawn(Exception):
+    """The key may no longer have the job done; the message says why."""
+
+
 def submit(
-    key: ApiKey, kind: JobType, params: dict[str, Any], *, request_id: str | None = None
+    key: ApiKey,
+    kind: JobType,
+    params: dict[str, Any],
+    *,
+    customers: Iterable[UUID] = (),
+    request_id: str | None = None,
 ) -> Job:
-    """Queue a job for ``key``; ``params`` as they were checked, in JSON's types."""
-    return Job.objects.create(
-        environment=key.environment,
-        key_id=key.pk,
-        type=kind.name,
-        queue=kind.queue,
-        params=params,
-        most_attempts=kind.attempts,
-        file_name=kind.file_name,
-        file_type=kind.file_type,
-        request_id=request_id,
-    )
+    """Queue a job for ``key``; ``params`` as they were checked, in JSON's types.
+
+    ``customers`` are those that the parameters name and the key sees. If they name none, the
+    job is about those that the key is scoped to.
+    """
+    with transaction.atomic():
+        job = Job.objects.create(
+            environment=key.environment,
+            key_id=key.pk,
+            type=kind.name,
+            queue=kind.queue,
+            params=params,
+            most_attempts=kind.attempts,
+            file_name=kind.file_name,
+            file_type=kind.file_type,
+            request_id=request_id,
+        )
+        about = list(customers)
+        if not about and key.is_scoped:
+            about = list(key.scope.values_list("customer_id", flat=True))
+        JobCustomer.objects.bulk_create(
+            JobCustomer(job=job, customer_id=customer, environment=job.environment)
+            for customer in about
+        )
+    return job
 
 
 def claim(worker: str, queues: Collection[str] = ()) -> Job | None:
@@ -76,7 +110,7 @@ def claim(worker: str, queues: Collection[str] = ()) -> Job | None:
         # Locked, so that of a revoke and this start one comes first.
         key = ApiKey.objects.select_for_update().get(pk=job.key_id)
         if reason := refusal(key, job.type):
-            _end(job, JobStatus.CANCELLED, reason=reason)
+            _end(job, JobStatus.CANCELLED, reason=f"{reason} before the job started.")
             return None
         job.status = JobStatus.RUNNING
         job.lease, job.lease_until = uuid.uuid4(), _lease_end(now)
@@ -90,18 +124,25 @@ def claim(worker: str, queues: Collection[str] = ()) -> Job | None:
 
 
 def refusal(key: ApiKey, type_name: str) -> str:
-    """Return why ``key`` may not have the job done now; blank if it may."""
+    """Return the beginning of why ``key`` may not have the job done now; blank if it may."""
     kind = job_types().get(type_name)
     if kind is None:
-        return "There is no such job type any more."
+        return "The job type was removed"
     if key.is_revoked:
-        return "The key was revoked before the job started."
+        return "The key was revoked"
     if key.is_expired():
-        return "The key expired before the job started."
+        return "The key expired"
     for permission in (Permission.JOBS_RUN, *kind.permissions):
         if not key.may(permission):
-            return f"The key lost {permission.label} before the job started."
+            return f"The key lost {permission.label}"
     return ""
+
+
+def require_key(job: Job) -> None:
+    """Read the job's key anew; raise ``Withdrawn`` if it may not go on with the job."""
+    job.key.refresh_from_db()
+    if reason := refusal(job.key, job.type):
+        raise Withdrawn(f"{reason} while the job ran.")
 
 
 def checkpoint(job: Job, step: Step) -> None:
@@ -144,13 +185,13 @@ def fail(job: Job, error: str, *, is_final: bool = False) -> None:
             _fail(found, error, is_final=is_final)
 
 
-def stop(job: Job) -> None:
-    """End a running job that somebody cancelled."""
+def stop(job: Job, reason: str = STOPPED) -> None:
+    """End a running job that somebody cancelled, or whose key may no longer have it done."""
     with transaction.atomic():
         found = _leased(job)
         if found is not None:
-            _end_attempt(found, timezone.now(), "Cancelled.")
-            _end(found, JobStatus.CANCELLED, reason="Cancelled while it was running.")
+            _end_attempt(found, timezone.now(), reason)
+            _end(found, JobStatus.CANCELLED, reason=reason)
 
 
 def release(job: Job) -> None:
@@ -185,15 +226,15 @@ def recover(now: datetime) -> int:
             if job is None:
                 continue
             if job.cancel_requested_at is not None:
-                _end_attempt(job, now, "Cancelled.")
-                _end(job, JobStatus.CANCELLED, reason="Cancelled while it was running.")
+                _end_attempt(job, now, STOPPED)
+                _end(job, JobStatus.CANCELLED, reason=STOPPED)
             else:
                 _fail(job, LOST)
             count += 1
     return count
 
 
-def cancel(job: Job, *, reason: str) -> Job:
+def cancel(job: Job, *, actor: Actor, reason: str) -> Job:
     """Cancel a waiting job at once; ask a running one to stop."""
     with transaction.atomic():
         found = Job.objects.select_for_update().get(pk=job.pk)
@@ -204,10 +245,11 @@ def cancel(job: Job, *, reason: str) -> Job:
         elif found.cancel_requested_at is None:
             found.cancel_requested_at = timezone.now()
             found.save(update_fields=["cancel_requested_at"])
+        _record(found, JobAct.CANCELLED, actor)
     return found
 
 
-def retry(job: Job) -> Job:
+def retry(job: Job, *, actor: Actor) -> Job:
     """Queue a dead or cancelled job again, with as many attempts as its type has."""
     with transaction.atomic():
         found = Job.objects.select_for_update().get(pk=job.pk)
@@ -218,7 +260,29 @@ def retry(job: Job) -> Job:
         found.most_attempts = found.attempt + (kind.attempts if kind else 1)
         found.finished_at = None
         found.save()
+        _record(found, JobAct.RETRIED, actor)
     return found
+
+
+def prune(now: datetime) -> int:
+    """Delete jobs that ended over ``JOB_RETENTION_DAYS`` ago, with their files; return how many."""
+    instant = now - timedelta(days=settings.JOB_RETENTION_DAYS)
+    total = 0
+    while True:
+        with transaction.atomic():
+            # Locked, so that none is queued anew while it goes.
+            ended = Job.objects.ended_before(instant).select_for_update(skip_locked=True)
+            ids = list(ended.values_list("pk", flat=True)[:PRUNED_AT_ONCE])
+            Job.objects.filter(pk__in=ids).delete()
+        total += len(ids)
+        if len(ids) < PRUNED_AT_ONCE:
+            return total
+
+
+def _record(job: Job, act: JobAct, actor: Actor) -> None:
+    JobEvent.objects.create(
+        job=job, act=act, door=actor.door, actor_name=actor.name, address=actor.address
+    )
 
 
 def _lease_end(now: datetime) -> datetime:

@@ -23,7 +23,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from apikeys.audit import Actor
 from apikeys.models import Door
 from jobs import dispatch
-from jobs.dispatch import CancelRequested, LeaseLost
+from jobs.dispatch import CancelRequested, LeaseLost, Withdrawn
 from jobs.models import Job
 from jobs.processes import end_with_parent
 from jobs.registry import JobFailed, JobType, Work, job_types
@@ -69,6 +69,9 @@ class Runner:
                 logger.warning("job %s belongs to another runner now", job.pk)
             except CancelRequested:
                 _surely(lambda: dispatch.stop(job))
+            except Withdrawn as withdrawn:
+                reason = str(withdrawn)
+                _surely(lambda: dispatch.stop(job, reason))
             except JobFailed as error:
                 message = str(error)
                 _surely(lambda: dispatch.fail(job, message, is_final=True))
@@ -80,12 +83,17 @@ class Runner:
     def _steps(self, job: Job, kind: JobType) -> None:
         actor = Actor(door=Door.API, name=f"key {job.key_id}, job {job.pk}")
         steps = kind.run(Work(job.key, actor, job.params, job.state, job.done))
+        # It was claimed a moment ago, with its key looked at.
+        is_first = True
         while True:
             if self._stopping.is_set():
                 _surely(lambda: dispatch.release(job))
                 return
             began = time.monotonic()
             with transaction.atomic():
+                if not is_first:
+                    dispatch.require_key(job)
+                is_first = False
                 try:
                     step = next(steps)
                 except StopIteration as ended:

@@ -1,14 +1,19 @@
 """What the jobs endpoints take and answer."""
 
 from typing import Any
+from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apikeys.guard.problems import FieldErrors, flatten
 from apikeys.guard.serializers import ObjectField, PageQuery, StrictSerializer, TextField
+from apikeys.models import ApiKey
+from customers.models import Customer
 from jobs.models import Job, JobAttempt, JobStatus
 from jobs.registry import JobType, job_types
+
+MOST_ERRORS = 100
 
 
 class AttemptSerializer(serializers.ModelSerializer[JobAttempt]):
@@ -76,7 +81,12 @@ class JobInput(StrictSerializer):
         if kind is None:
             known = ", ".join(sorted(job_types()))
             raise FieldErrors([("type", f"There is no such job type. Use one of {known}.")])
-        return {"kind": kind, "params": check_params(kind, attrs.get("params", {}))}
+        params = check_params(kind, attrs.get("params", {}))
+        return {
+            "kind": kind,
+            "params": params,
+            "customers": check_customers(self.context["key"], params),
+        }
 
 
 def check_params(kind: JobType, params: dict[str, Any]) -> dict[str, Any]:
@@ -86,6 +96,22 @@ def check_params(kind: JobType, params: dict[str, Any]) -> dict[str, Any]:
         raise FieldErrors(flatten(serializer.errors, "params"))
     checked: dict[str, Any] = _plain(serializer.validated_data)
     return checked
+
+
+def check_customers(key: ApiKey, params: dict[str, Any]) -> list[UUID]:
+    """Return the customers that checked parameters name, or raise the 400 for one not seen.
+
+    A parameter called ``customer`` names one, ``customers`` a list of them.
+    """
+    named = {"params.customer": params["customer"]} if params.get("customer") else {}
+    for number, text in enumerate(params.get("customers", ())):
+        named[f"params.customers[{number}]"] = text
+    wanted = {UUID(text) for text in named.values()}
+    seen = set(Customer.objects.visible_to(key).filter(pk__in=wanted).values_list("pk", flat=True))
+    if unseen := [field for field, text in named.items() if UUID(text) not in seen]:
+        shown = unseen[:MOST_ERRORS]
+        raise FieldErrors([(f, "There is no such customer. Check its id.") for f in shown])
+    return sorted(seen)
 
 
 def _plain(value: Any) -> Any:
@@ -104,3 +130,8 @@ class JobQuery(PageQuery):
 
     type = TextField(required=False)
     status = serializers.ChoiceField(JobStatus.choices, required=False)
+    customer = serializers.UUIDField(
+        required=False, help_text="Jobs that name the customer, or whose key was scoped to it."
+    )
+
+    LOOKUPS = {"customer": "customers"}

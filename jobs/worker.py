@@ -62,6 +62,7 @@ class WorkerLoop:
             Duty("sweep of the rate-limit counters", 30, lambda now: counters().sweep()),
             Duty("pruning of idempotency keys", 600, idempotency.prune),
             Duty("pruning of request logs", 300, retention.prune_expired),
+            Duty("pruning of jobs", 600, dispatch.prune),
             Duty("pruning of workers", 3600, _prune_workers),
         ]
 

@@ -1,6 +1,7 @@
 """Strict reading of bodies and query strings: what is not known is refused, not ignored."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from django.http import QueryDict
 from drf_spectacular.types import OpenApiTypes
@@ -79,6 +80,18 @@ class PageQuery(StrictSerializer):
     cursor = serializers.CharField(
         required=False, help_text="`next_cursor` of the page before this one."
     )
+
+    # A parameter's lookup, where it is not the field of the same name.
+    LOOKUPS: ClassVar[Mapping[str, str]] = {}
+
+    @classmethod
+    def filters(cls, query: dict[str, Any]) -> dict[str, Any]:
+        """Return the lookups that a validated query asks for."""
+        return {
+            cls.LOOKUPS.get(name, name): value
+            for name, value in query.items()
+            if name not in {"limit", "cursor"}
+        }
 
 
 def read_query(query: QueryDict, serializer_class: type[StrictSerializer]) -> dict[str, Any]:

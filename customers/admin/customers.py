@@ -17,6 +17,7 @@ TABS = (
     ("keys", "Scoped keys"),
     ("telemetry", "Telemetry"),
     ("requests", "Requests"),
+    ("jobs", "Jobs"),
 )
 STATUS_COLOURS = {
     CustomerStatus.ACTIVE.label: "success",

@@ -1,7 +1,5 @@
 """What the customers endpoints take and answer."""
 
-from typing import Any
-
 from rest_framework import serializers
 
 from apikeys.guard.serializers import ObjectField, PageQuery, StrictSerializer, TextField
@@ -51,12 +49,3 @@ class CustomerQuery(PageQuery):
     created_before = serializers.DateTimeField(required=False)
 
     LOOKUPS = {"created_after": "created_at__gt", "created_before": "created_at__lt"}
-
-    @classmethod
-    def filters(cls, query: dict[str, Any]) -> dict[str, Any]:
-        """Return the lookups that a validated query asks for."""
-        return {
-            cls.LOOKUPS.get(name, name): value
-            for name, value in query.items()
-            if name not in {"limit", "cursor"}
-        }

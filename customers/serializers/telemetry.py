@@ -104,15 +104,6 @@ class TelemetryQuery(PageQuery):
 
     LOOKUPS = {"occurred_after": "occurred_at__gte", "occurred_before": "occurred_at__lt"}
 
-    @classmethod
-    def filters(cls, query: dict[str, Any]) -> dict[str, Any]:
-        """Return the lookups that a validated query asks for."""
-        return {
-            cls.LOOKUPS.get(name, name): value
-            for name, value in query.items()
-            if name not in {"limit", "cursor"}
-        }
-
 
 class SummaryQuery(StrictSerializer):
     """What is added up; the last 24 hours if no time is given."""

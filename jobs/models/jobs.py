@@ -11,8 +11,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from apikeys.constraints import SameEnvironment
 from apikeys.environments import Environment
 from apikeys.identifiers import new_id
+from apikeys.models import Door
 
 if TYPE_CHECKING:
     from apikeys.models import ApiKey
@@ -48,6 +50,10 @@ class JobQuerySet(models.QuerySet["Job"]):
         """Jobs whose runner has not renewed its lease."""
         return self.filter(status=JobStatus.RUNNING, lease_until__lt=now)
 
+    def ended_before(self, instant: datetime) -> Self:
+        """Jobs that came to their end before ``instant``."""
+        return self.filter(status__in=ENDED, finished_at__lt=instant)
+
 
 class Job(models.Model):
     """One thing to do in the background, on behalf of a key."""
@@ -56,6 +62,9 @@ class Job(models.Model):
     environment = models.CharField(max_length=11, choices=Environment)
     key: "models.ForeignKey[Any, Any]" = models.ForeignKey(
         "apikeys.ApiKey", on_delete=models.PROTECT, related_name="jobs", db_index=False
+    )
+    customers: "models.ManyToManyField[Any, JobCustomer]" = models.ManyToManyField(
+        "customers.Customer", through="JobCustomer", related_name="jobs"
     )
     type = models.CharField(max_length=50)
     queue = models.CharField(max_length=30, default="default")
@@ -90,6 +99,7 @@ class Job(models.Model):
         default_permissions = ("change", "view")
         ordering = ["-id"]
         constraints = [
+            models.UniqueConstraint(fields=["id", "environment"], name="job_id_environment"),
             models.CheckConstraint(condition=Q(status__in=JobStatus.values), name="job_status"),
             models.CheckConstraint(
                 condition=Q(status="running", lease__isnull=False)
@@ -100,6 +110,7 @@ class Job(models.Model):
         indexes = [
             models.Index(fields=["key", "-id"], name="job_by_key"),
             models.Index(fields=["status", "run_at"], name="job_by_status"),
+            models.Index(fields=["finished_at"], name="job_by_end"),
         ]
 
     def __str__(self) -> str:
@@ -111,6 +122,55 @@ class Job(models.Model):
         if self.status == JobStatus.SUCCEEDED:
             return 100
         return min(100, self.done * 100 // self.total) if self.total else None
+
+
+class JobCustomer(models.Model):
+    """A customer that a job is about: named by its parameters, or else in its key's scope."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="+", db_index=False)
+    customer = models.ForeignKey(
+        "customers.Customer", on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    environment = models.CharField(max_length=11, choices=Environment)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["customer", "job"], name="jobcustomer_once"),
+            SameEnvironment(field="job", name="jobcustomer_job_environment"),
+            SameEnvironment(field="customer", name="jobcustomer_customer_environment"),
+        ]
+        indexes = [models.Index(fields=["job"], name="jobcustomer_by_job")]
+
+    def __str__(self) -> str:
+        return f"{self.job_id} is about {self.customer_id}"
+
+
+class JobAct(models.TextChoices):
+    """What somebody did to a job, besides asking for it."""
+
+    CANCELLED = "cancelled", "Cancelled"
+    RETRIED = "retried", "Tried again"
+
+
+class JobEvent(models.Model):
+    """Who cancelled a job or had it tried again, when and from where; written with the act."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events", db_index=False)
+    act = models.CharField(max_length=9, choices=JobAct)
+    door = models.CharField(max_length=7, choices=Door)
+    actor_name = models.CharField("by", max_length=150)
+    address = models.GenericIPAddressField("from", null=True)
+    created_at = models.DateTimeField("when", default=timezone.now)
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["id"]
+        indexes = [models.Index(fields=["job", "id"], name="jobevent_by_job")]
+
+    def __str__(self) -> str:
+        return f"{self.get_act_display()} by {self.actor_name}"
 
 
 class JobAttempt(models.Model):

@@ -8,7 +8,15 @@ from django.test import Client
 from django.urls import reverse
 
 from customers.models import Customer
-from tests.factories import make_customer, make_staff
+from tests.factories import (
+    issue,
+    make_customer,
+    make_event,
+    make_job,
+    make_license,
+    make_request,
+    make_staff,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -52,6 +60,32 @@ def test_two_customers_without_a_reference_do_not_collide(staff: Client) -> None
         save(staff, reverse("admin:customers_customer_add"), external_reference="")
 
     assert Customer.objects.count() == 2
+
+
+def test_the_page_shows_what_belongs_to_the_customer(staff: Client) -> None:
+    customer = make_customer()
+    key = issue(customers=[customer.pk], name="Partner Portal").key
+    license_ = make_license(customer, product="Pro")
+    event, seen = make_event(customer, type="app.started"), make_request(customer=customer)
+    job = make_job(key, type="telemetry.purge")
+    job.customers.add(customer, through_defaults={"environment": "production"})
+    make_job(key, type="customers.import")
+
+    page = staff.get(reverse("admin:customers_customer_change", args=(customer.pk,)))
+
+    shown = page.content.decode()
+    for thing, name in (
+        (license_, "Pro"),
+        (key, "Partner Portal"),
+        (event, "app.started"),
+        (seen, seen.path),
+        (job, "telemetry.purge"),
+    ):
+        opts = thing._meta
+        link = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=(thing.pk,))
+        assert link in shown
+        assert name in shown
+    assert "customers.import" not in shown
 
 
 def test_customers_are_found_by_name_reference_and_mail(staff: Client) -> None:

@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 
 from jobs.models import Job
-from tests.factories import issue, make_job, make_staff
+from tests.factories import issue, make_customer, make_job, make_staff
 
 pytestmark = pytest.mark.django_db
 
@@ -33,6 +33,8 @@ def test_each_filter_narrows_the_list() -> None:
     staff = client_of("Auditor")
     key = issue(environment="staging").key
     wanted = make_job(key, type="telemetry.purge", status="dead")
+    customer = make_customer(environment="staging")
+    wanted.customers.add(customer, through_defaults={"environment": "staging"})
     make_job(issue().key)
 
     for query in (
@@ -40,6 +42,7 @@ def test_each_filter_narrows_the_list() -> None:
         "type=telemetry.purge",
         "environment__exact=staging",
         f"key__id__exact={key.pk}",
+        f"customers__id__exact={customer.pk}",
         f"q={wanted.pk}",
     ):
         rows = staff.get(f"{LIST}?{query}").context["cl"].result_list
@@ -73,6 +76,13 @@ def test_a_job_is_cancelled_and_tried_again_by_dialogs_only() -> None:
     assert dialog(staff, "retry", job).headers["HX-Redirect"]
     job.refresh_from_db()
     assert job.status == "queued"
+    page = staff.get(page_of(job)).content.decode()
+    for act in ("Cancelled", "Tried again"):
+        assert f"<strong>{act}</strong> by staff" in page
+    assert [(event.act, event.door, event.address) for event in job.events.all()] == [
+        ("cancelled", "admin", "127.0.0.1"),
+        ("retried", "admin", "127.0.0.1"),
+    ]
 
 
 def test_who_may_only_look_changes_nothing() -> None:

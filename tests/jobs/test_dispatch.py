@@ -11,12 +11,14 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from apikeys import lifecycle
+from apikeys.models import ApiKey
 from apikeys.permissions import Permission
+from customers.models import Customer
 from jobs import dispatch
-from jobs.dispatch import CancelRequested, LeaseLost
-from jobs.models import Job, JobAttempt
-from jobs.registry import Step
-from tests.factories import ACTOR, expire, issue, make_job
+from jobs.dispatch import CancelRequested, LeaseLost, Withdrawn
+from jobs.models import Job, JobAttempt, JobFilePart
+from jobs.registry import Step, job_types
+from tests.factories import ACTOR, expire, issue, make_customer, make_job
 
 pytestmark = pytest.mark.django_db
 
@@ -28,6 +30,17 @@ def claimed(**fields: Any) -> Job:
     job = dispatch.claim("a worker")
     assert job is not None
     return job
+
+
+def withdraw(key: ApiKey, loss: str) -> None:
+    """Take a key what it needs for a job."""
+    if loss == "revoked":
+        lifecycle.revoke(key, actor=ACTOR)
+    elif loss == "expired":
+        expire(key)
+    else:
+        permissions = [permission for permission in RUN if permission != loss]
+        lifecycle.update(key, actor=ACTOR, permissions=permissions)
 
 
 def stored(job: Job) -> Job:
@@ -51,18 +64,64 @@ def test_a_job_is_claimed_once_oldest_first_when_its_time_has_come() -> None:
 def test_a_job_whose_key_may_no_longer_is_cancelled_with_the_reason(loss: str) -> None:
     key = issue(permissions=RUN).key
     job = make_job(key)
-    if loss == "revoked":
-        lifecycle.revoke(key, actor=ACTOR)
-    elif loss == "expired":
-        expire(key)
-    else:
-        permissions = [permission for permission in RUN if permission != loss]
-        lifecycle.update(key, actor=ACTOR, permissions=permissions)
+    withdraw(key, loss)
 
     assert dispatch.claim("a worker") is None
 
     assert stored(job).status == "cancelled"
     assert "before the job started" in stored(job).reason
+
+
+@pytest.mark.parametrize("loss", ["revoked", "expired", "jobs:run", "customers:read"])
+def test_a_job_whose_key_may_no_longer_ends_before_its_next_step(loss: str) -> None:
+    job = claimed()
+    dispatch.require_key(job)
+    withdraw(job.key, loss)
+
+    with pytest.raises(Withdrawn, match="while the job ran"):
+        dispatch.require_key(job)
+
+
+def test_a_running_job_reaches_no_further_than_its_key_does_now() -> None:
+    mine, other = make_customer(), make_customer()
+    job = claimed()
+    lifecycle.update(job.key, actor=ACTOR, customers=[mine.pk])
+
+    dispatch.require_key(job)
+
+    assert set(Customer.objects.visible_to(job.key)) == {mine}
+    assert other.pk
+
+
+def test_a_job_is_about_the_customers_it_names_or_else_its_keys() -> None:
+    mine, named = make_customer(), make_customer()
+    scoped = issue(permissions=RUN, customers=[mine.pk, named.pk]).key
+    kind = job_types()["customers.export"]
+
+    jobs = [
+        dispatch.submit(scoped, kind, {}, customers=[named.pk]),
+        dispatch.submit(scoped, kind, {}),
+        dispatch.submit(issue(permissions=RUN).key, kind, {}),
+    ]
+
+    assert [set(job.customers.all()) for job in jobs] == [{named}, {mine, named}, set()]
+
+
+def test_old_jobs_go_with_their_files_and_what_has_not_ended_stays() -> None:
+    now = timezone.now()
+    ages = {"old": 91, "young": 89}
+    key = issue(permissions=RUN).key
+    ended = {
+        name: make_job(key, status="dead", finished_at=now - timedelta(days=age))
+        for name, age in ages.items()
+    }
+    ended["old"].parts.create(number=0, content="x")
+    waiting = make_job(key, queued_at=now - timedelta(days=400))
+
+    assert dispatch.prune(now) == 1
+
+    assert set(Job.objects.all()) == {ended["young"], waiting}
+    assert not JobFilePart.objects.exists()
 
 
 def test_success_is_committed_with_its_progress() -> None:
@@ -158,17 +217,17 @@ def test_a_released_job_goes_on_where_it_was_and_uses_up_no_attempt() -> None:
 def test_a_waiting_job_that_is_cancelled_never_runs() -> None:
     job = make_job(issue(permissions=RUN).key)
 
-    dispatch.cancel(job, reason="Not needed.")
+    dispatch.cancel(job, actor=ACTOR, reason="Not needed.")
 
     assert dispatch.claim("a worker") is None
     assert (stored(job).status, stored(job).reason) == ("cancelled", "Not needed.")
     with pytest.raises(dispatch.Conflict):
-        dispatch.cancel(job, reason="Again.")
+        dispatch.cancel(job, actor=ACTOR, reason="Again.")
 
 
 def test_a_running_job_that_is_cancelled_writes_nothing_more() -> None:
     job = claimed()
-    dispatch.cancel(job, reason="Not needed.")
+    dispatch.cancel(job, actor=ACTOR, reason="Not needed.")
 
     writes: list[Callable[[], object]] = [
         lambda: dispatch.checkpoint(job, Step(1)),
@@ -196,12 +255,12 @@ def test_what_has_ended_badly_can_be_tried_again(status: str, is_tried: bool) ->
     job = make_job(issue(permissions=RUN).key, status=status, attempt=3)
 
     if is_tried:
-        dispatch.retry(job)
+        dispatch.retry(job, actor=ACTOR)
         assert stored(job).status == "queued"
         assert stored(job).most_attempts > 3
     else:
         with pytest.raises(dispatch.Conflict):
-            dispatch.retry(job)
+            dispatch.retry(job, actor=ACTOR)
 
 
 def race(*works: Any) -> list[Any]:
@@ -236,7 +295,8 @@ def test_a_cancel_races_a_pick_up_to_a_possible_state() -> None:
     for _ in range(ROUNDS):
         job = make_job(key)
         taken, _ = race(
-            lambda: dispatch.claim("one"), lambda job=job: dispatch.cancel(job, reason="Race.")
+            lambda: dispatch.claim("one"),
+            lambda job=job: dispatch.cancel(job, actor=ACTOR, reason="Race."),
         )
         found = stored(job)
         if taken is None:

@@ -148,6 +148,27 @@ def test_a_key_needs_the_types_own_permission() -> None:
     assert (refused.status_code, refused.json()["required_permission"]) == (403, "customers:read")
 
 
+def test_a_job_names_only_customers_that_its_key_sees() -> None:
+    mine, other = make_customer(), make_customer()
+    caller = Caller(issue(permissions=list(Permission), customers=[mine.pk]))
+
+    def ask(kind: str, **params: Any) -> Any:
+        return caller.post("jobs", {"type": kind, "params": params})
+
+    made = ask("telemetry.export", customer=str(mine.pk))
+    one = ask("telemetry.export", customer=str(other.pk))
+    many = ask("licenses.bulk_issue", product="P", customers=[str(mine.pk), str(other.pk)])
+    found = [
+        [row["id"] for row in caller.get(f"jobs?customer={customer.pk}").json()["data"]]
+        for customer in (mine, other)
+    ]
+
+    assert made.status_code == 202
+    assert [e["field"] for e in one.json()["errors"]] == ["params.customer"]
+    assert [e["field"] for e in many.json()["errors"]] == ["params.customers[1]"]
+    assert found == [[made.json()["id"]], []]
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
