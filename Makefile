@@ -18,7 +18,7 @@ run: $(VENV)/.installed
 	@exec $(PY) manage.py serve
 
 test: $(VENV)/.installed-dev
-	@$(PY) -m pytest -n 2 -m "not crash"
+	@$(PY) -m pytest -n 2 --dist worksteal -m "not crash"
 
 # One after the other: what is promised in seconds is promised of a machine that is not busy.
 test-crash: $(VENV)/.installed-dev

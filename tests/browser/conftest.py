@@ -1,6 +1,7 @@
 """A product with its demo data, and people who look at it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -27,13 +28,24 @@ def browser(chromium: str) -> Iterator[Browser]:
         started.close()
 
 
+@pytest.fixture(scope="session")
+def session(browser: Browser, product: Latchkey) -> Any:
+    """What a browser keeps of somebody who has logged in."""
+    for look in LOOKS:
+        person = Visitor(browser, product, *look)
+        person.log_in()
+        kept = person.context.storage_state()
+        person.context.close()
+        assert person.troubles == []
+    return kept
+
+
 @pytest.fixture(params=LOOKS, ids=lambda look: f"{look[0]}-{look[1]}")
 def visitor(
-    request: pytest.FixtureRequest, browser: Browser, product: Latchkey
+    request: pytest.FixtureRequest, browser: Browser, product: Latchkey, session: Any
 ) -> Iterator[Visitor]:
     """Somebody logged in, at each screen in turn."""
-    person = Visitor(browser, product, *request.param)
-    person.log_in()
+    person = Visitor(browser, product, *request.param, session=session)
     yield person
     person.context.close()
     assert person.troubles == []

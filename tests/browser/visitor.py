@@ -7,6 +7,7 @@ Pictures of every page, wide and narrow, light and dark, are left in ``test-resu
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser, Page
 
@@ -27,11 +28,14 @@ CREDENTIAL = re.compile(r"^lk_prod_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}$")
 class Visitor:
     """A person at a screen; any error on a page or request elsewhere fails the test."""
 
-    def __init__(self, browser: Browser, product: Latchkey, scheme: str, width: int) -> None:
+    def __init__(
+        self, browser: Browser, product: Latchkey, scheme: str, width: int, *, session: Any = None
+    ) -> None:
         height = 900 if width > 800 else 844
         context = browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme=scheme,
+            storage_state=session,
         )
         self.context, self.product, self.look = context, product, f"{scheme}-{width}"
         self.is_narrow = width < 800
