@@ -15,7 +15,8 @@ SECTIONS = {
     "guard": "The same view, in-process",
     "http": "The same view over HTTP (wrk)",
     "logs": "The request log: shipping, and pages over many rows",
-    "jobs": "Telemetry in batches, and trivial jobs",
+    "telemetry": "Telemetry: batches, and pages over many events",
+    "jobs": "Trivial jobs",
     "keys": "Authentication by number of keys stored",
     "memory": "Memory of a web process",
 }

@@ -1,11 +1,10 @@
-"""Jobs and telemetry: how fast they go through, and how soon a job starts."""
+"""Jobs: how fast they go through, and how soon one starts."""
 
 import os
 import statistics
 import subprocess
 import sys
 import time
-from typing import Any
 
 os.environ["JOB_TYPE_MODULES"] = "tests.jobs.types"
 
@@ -20,15 +19,12 @@ from apikeys.audit import Actor
 from apikeys.environments import Environment
 from apikeys.models import ApiKey, Door
 from apikeys.permissions import Permission
-from customers import ingestion
-from customers.models import Customer
 from jobs import dispatch
 from jobs.models import Job
 from jobs.registry import job_types
 from tests.servers import wait_until
 
 JOBS = int(os.environ.get("BENCH_JOBS", "600"))
-BATCHES = 20
 STARTS = 20
 IDLE_SECONDS = 10
 
@@ -87,29 +83,8 @@ def processor_seconds(pid: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def measure_telemetry(key: ApiKey) -> None:
-    """Print events per second, in batches of a thousand, from parsed JSON to the commit."""
-    customers = [Customer.objects.create(environment="production", name=str(n)) for n in range(5)]
-    took = []
-    for batch in range(BATCHES):
-        events: list[Any] = [
-            {
-                "customer": str(customers[number % 5].pk),
-                "type": f"app.event{number % 7}",
-                "event_id": f"{batch}-{number}",
-                "occurred_at": "2026-11-01T10:00:00Z",
-                "properties": {"version": "1.2.3", "seconds": number},
-            }
-            for number in range(ingestion.MOST_EVENTS)
-        ]
-        began = time.perf_counter()
-        ingestion.accept(key, ingestion.read(events, is_batch=True), is_batch=True)
-        took.append(time.perf_counter() - began)
-    print(f"telemetry    {ingestion.MOST_EVENTS / statistics.median(took):7.0f} events/s")
-
-
 def main() -> None:
-    """Measure all."""
+    """Measure them."""
     call_command("migrate", verbosity=0)
     key = lifecycle.create(
         environment=Environment.PRODUCTION,
@@ -117,7 +92,6 @@ def main() -> None:
         name="Bench",
         permissions=list(Permission),
     ).key
-    measure_telemetry(key)
     measure_jobs(key)
 
 

@@ -1,7 +1,6 @@
 """The request log: how fast it is shipped, and how fast its pages answer over many rows."""
 
 import os
-import statistics
 import sys
 import time
 from datetime import timedelta
@@ -26,6 +25,7 @@ from apikeys.audit import Actor
 from apikeys.environments import Environment
 from apikeys.identifiers import new_id
 from apikeys.models import ApiKey, Door
+from benchmarks.pages import print_medians
 from customers.models import Customer
 from logs import retention
 from logs.models import HourlyUsage, RequestLog
@@ -34,7 +34,6 @@ from logs.spool import Spool
 
 SHIPPED = int(os.environ.get("BENCH_SHIPPED", "100000"))
 ROWS = int(os.environ.get("BENCH_LOG_ROWS", "5000000"))
-ROUNDS = 5
 DAYS = 30
 KEYS = 200
 
@@ -192,15 +191,7 @@ def measure_pages() -> None:
         "search for nothing": f"{base}?q=nothing-like-this",
         "one request": f"{base}{deep.pk}/change/",
     }
-    for name, path in pages.items():
-        took = []
-        for _ in range(ROUNDS):
-            began = time.perf_counter()
-            response = client.get(path)
-            took.append((time.perf_counter() - began) * 1000)
-            if response.status_code != 200:
-                raise SystemExit(f"{path} answered {response.status_code}")
-        print(f"{name:26} {statistics.median(took):7.0f} ms  (first {took[0]:.0f})")
+    print_medians(client, pages)
     began = time.perf_counter()
     oldest = timezone.now() - timedelta(days=DAYS - 1)
     deleted = 0

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apikeys.audit import Actor
@@ -104,7 +105,7 @@ def claim(worker: str, queues: Collection[str] = ()) -> Job | None:
     if not waiting.exists():
         return None
     with transaction.atomic():
-        job = waiting.order_by("run_at", "pk").select_for_update(skip_locked=True).first()
+        job = _lock_first(waiting)
         if job is None:
             return None
         # Locked, so that of a revoke and this start one comes first.
@@ -121,6 +122,19 @@ def claim(worker: str, queues: Collection[str] = ()) -> Job | None:
         JobAttempt.objects.create(job=job, number=job.attempt, worker=worker, started_at=now)
         job.key = key
         return job
+
+
+def _lock_first(waiting: "QuerySet[Job]") -> Job | None:
+    """Return the job that is due first, locked; those that are tried again before the others.
+
+    One status at a time: each is the beginning of an index, however many wait.
+    """
+    for status in (JobStatus.FAILED, JobStatus.QUEUED):
+        rows = waiting.filter(status=status).order_by("run_at", "pk")
+        job = rows.select_for_update(skip_locked=True).first()
+        if job is not None:
+            return job
+    return None
 
 
 def refusal(key: ApiKey, type_name: str) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count
-from django.db.models.functions import TruncHour
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -19,6 +18,7 @@ from unfold.decorators import display
 from apikeys import charts
 from apikeys.admin.columns import ENVIRONMENT_COLOURS
 from apikeys.admin.paging import KeysetChangeList
+from customers.hours import Hour
 from customers.models import TelemetryEvent
 
 HOURS = 24
@@ -120,7 +120,7 @@ def _chart(now: datetime) -> str:
     rows = (
         TelemetryEvent.objects.filter(occurred_at__gte=began, occurred_at__lt=end)
         .order_by()
-        .annotate(hour=TruncHour("occurred_at"))
+        .annotate(hour=Hour("occurred_at"))
         .values_list("hour", "type")
         .annotate(count=Count("pk"))
     )

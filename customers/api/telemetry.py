@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Count
-from django.db.models.functions import TruncHour
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,6 +13,7 @@ from apikeys.guard.problems import FieldErrors, not_found
 from apikeys.guard.views import GuardedView, endpoint
 from apikeys.permissions import Permission
 from customers import ingestion
+from customers.hours import Hour
 from customers.models import TelemetryEvent
 from customers.serializers.telemetry import (
     BatchSerializer,
@@ -105,7 +105,7 @@ class SummaryView(GuardedView):
             TelemetryEvent.objects.visible_to(self.key)
             .filter(occurred_at__gte=since, occurred_at__lt=until, **query)
             .order_by()
-            .annotate(hour=TruncHour("occurred_at"))
+            .annotate(hour=Hour("occurred_at"))
             .values("hour", "type")
             .annotate(count=Count("pk"))
             .order_by("-hour", "type")

@@ -41,7 +41,8 @@ class TelemetryEvent(models.Model):
         default_permissions = ("view",)
         ordering = ["-id"]
         constraints = [
-            models.UniqueConstraint(fields=["customer", "event_id"], name="telemetry_event_once"),
+            # The name first: an event is looked for by it alone, too.
+            models.UniqueConstraint(fields=["event_id", "customer"], name="telemetry_event_id"),
             SameEnvironment(field="customer", name="telemetry_customer_environment"),
             SameEnvironment(field="license", name="telemetry_license_environment"),
         ]

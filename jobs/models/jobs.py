@@ -109,7 +109,7 @@ class Job(models.Model):
         ]
         indexes = [
             models.Index(fields=["key", "-id"], name="job_by_key"),
-            models.Index(fields=["status", "run_at"], name="job_by_status"),
+            models.Index(fields=["status", "run_at", "id"], name="job_by_turn"),
             models.Index(fields=["finished_at"], name="job_by_end"),
         ]
 

@@ -70,7 +70,7 @@ class RequestLogAdmin(ModelAdmin):
     list_select_related = ("key", "customer")
     list_before_template = "latchkey/requests_export.html"
     search_fields = ("pk",)
-    search_help_text = "Request id, address, or a part of the path"
+    search_help_text = "Request id, job id, address, or a part of the path"
     show_full_result_count = False
     sortable_by: Sequence[str] = ()
     ordering = ("-pk",)
@@ -101,9 +101,12 @@ class RequestLogAdmin(ModelAdmin):
         if not term:
             return queryset, False
         try:
-            return queryset.filter(pk=UUID(term)), False
+            wanted = UUID(term)
         except ValueError:
             pass
+        else:
+            found = queryset.filter(pk=wanted)
+            return (found if found.exists() else queryset.filter(job_id=wanted)), False
         try:
             return queryset.filter(address=str(ipaddress.ip_address(term))), False
         except ValueError:

@@ -99,6 +99,11 @@ class RequestLog(models.Model):
                 name="request_by_customer",
                 condition=Q(customer__isnull=False),
             ),
+            models.Index(
+                fields=["job_id", "-id"],
+                name="request_by_job",
+                condition=Q(job_id__isnull=False),
+            ),
             models.Index(fields=["status_class", "-id"], name="request_by_status"),
             # Whole: SQLite cannot tell that a code that is asked for is not the blank one.
             models.Index(fields=["code", "-id"], name="request_by_code"),

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from apikeys.identifiers import first_id_at
+from apikeys.identifiers import first_id_at, new_id
 from tests.factories import issue, make_customer, make_request, make_staff
 
 pytestmark = pytest.mark.django_db
@@ -53,9 +53,10 @@ def test_each_filter_narrows_the_list(staff: Client) -> None:
 
 def test_a_search_goes_by_what_the_term_looks_like(staff: Client) -> None:
     make_request()
-    one = make_request(address="2001:db8::9", path="/api/production/v1/somewhere/else")
+    job = new_id()
+    one = make_request(address="2001:db8::9", path="/api/production/v1/somewhere/else", job_id=job)
 
-    for term in (str(one.pk), "2001:db8:0::9", "somewhere"):
+    for term in (str(one.pk), str(job), "2001:db8:0::9", "somewhere"):
         assert listed(staff, f"q={term}") == [str(one.pk)], term
     assert listed(staff, "q=nowhere") == []
 
