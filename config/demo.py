@@ -12,6 +12,8 @@ from apikeys.models import ApiKey, Door, Event, SecretVersion
 from apikeys.permissions import Permission
 from customers import licensing
 from customers.models import Customer, CustomerStatus, TelemetryEvent
+from jobs import dispatch
+from jobs.registry import job_types
 
 SETUP = Actor(door=Door.SYSTEM, name="demo data")
 
@@ -79,6 +81,12 @@ KEYS = [
     DemoKey("Hackathon", Environment.DEVELOPMENT, tuple(P), age=12),
 ]  # fmt: skip
 
+JOBS = {
+    "Nightly Reports": "telemetry.export",
+    "Contract Tests": "customers.export",
+    "Hackathon": "telemetry.export",
+}
+
 
 def load() -> bool:
     """Load the data into an empty installation; return whether it was."""
@@ -90,6 +98,9 @@ def load() -> bool:
         _load_key(demo, now)
     for customer in Customer.objects.order_by("created_at"):
         _load_licenses(customer, now)
+    for name, kind in JOBS.items():
+        # Done by the worker as soon as there is one.
+        dispatch.submit(ApiKey.objects.get(name=name), job_types()[kind], {})
     return True
 
 

@@ -136,11 +136,51 @@ def test_the_other_pages_open_and_fit(visitor: Visitor, path: str, name: str) ->
     visitor.picture(name)
 
 
-def test_the_api_documentation_works_without_a_network(browser: Browser, product: Latchkey) -> None:
-    visitor = Visitor(browser, product, "light", 1280)
-    visitor.page.goto(f"{product.url}/api/docs")
+def test_a_customers_page_has_all_that_is_its_own(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.open("customers/customer/?q=Fabrikam Robotics&environment__exact=production")
+    page.click("#result_list tbody tr th a")
+    shown = {
+        "Licenses": "Platform Pro",
+        "Scoped keys": "Fabrikam Partner Portal",
+        "Telemetry": "All telemetry",
+        "Requests": "All requests",
+        "Jobs": "All jobs",
+    }
+    for tab, text in shown.items():
+        page.click(f"[role=tab]:text-is('{tab}')")
+        expect(
+            page.locator(f"[role=tabpanel] >> text={text} >> visible=true").first
+        ).to_be_visible()
+        visitor.picture(f"customer-{tab.lower().replace(' ', '-')}")
 
-    expect(visitor.page.locator("body")).to_contain_text("List customers")
+    page.click("[role=tab]:text-is('Licenses')")
+    page.click("[role=tabpanel] >> text=Platform Pro")
+    expect(page.locator("text=Machines")).to_be_visible()
+    visitor.picture("license")
+
+
+def test_the_documentation_lets_a_person_try_a_key_without_a_network(
+    browser: Browser, product: Latchkey
+) -> None:
+    made = product.create_key(environment="staging")
+    visitor = Visitor(browser, product, "light", 1280)
+    page = visitor.page
+    page.goto(f"{product.url}/api/docs")
+    expect(page.locator("body")).to_contain_text("List customers")
     visitor.picture("docs")
+
+    page.click("button.authorize")
+    page.locator(".auth-container input").first.fill(made["key"])
+    page.locator(".auth-container button.authorize").first.click()
+    page.click(".btn-done >> nth=0")
+    operation = page.locator(".opblock").filter(has=page.locator("[data-path$='/v1/key']"))
+    operation.locator(".opblock-summary").click()
+    operation.locator("text=Try it out").click()
+    operation.locator("select").first.select_option("staging")
+    operation.locator("button.execute").click()
+
+    expect(operation.locator(".live-responses-table")).to_contain_text(made["id"])
+    visitor.picture("docs-tried")
     visitor.context.close()
     assert visitor.troubles == []

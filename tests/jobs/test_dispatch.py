@@ -277,7 +277,7 @@ def race(*works: Any) -> list[Any]:
         return list(pool.map(run, works))
 
 
-ROUNDS = 15
+ROUNDS = 200
 
 
 @pytest.mark.django_db(transaction=True)
