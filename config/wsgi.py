@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import importlib
 import os
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -18,6 +19,9 @@ from psycopg_pool import PoolTimeout
 from apikeys.addresses import is_trusted
 
 _django = get_wsgi_application()
+
+# Every view with all it loads, so that no first caller waits for that.
+importlib.import_module(settings.ROOT_URLCONF)
 
 # Connections are made before the first request needs one; a server that is down is found out
 # by the requests themselves.
