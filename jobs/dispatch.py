@@ -1,11 +1,8 @@
-"""The life of a job: every change to one is made here, locked and checked.
+"""What is done to a job from outside: asked for, claimed, cancelled, tried again, pruned.
 
-A runner claims a job and holds its lease; whatever it writes is conditional on that lease, and
-is committed together with the effects it stands for. A lease that is not renewed lapses, and
-the job is tried again.
+Each locks the row and checks it first. What its runner does is ``jobs.leases``.
 """
 
-import secrets
 import uuid
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
@@ -19,45 +16,24 @@ from django.utils import timezone
 
 from apikeys.audit import Actor
 from apikeys.models import ApiKey
-from apikeys.permissions import Permission
 from apikeys.rules import Refused
+from jobs import leases
 from jobs.models import (
     Job,
     JobAct,
     JobAttempt,
     JobCustomer,
     JobEvent,
-    JobFilePart,
     JobStatus,
 )
 from jobs.models.jobs import ENDED, WAITING
-from jobs.registry import MOST_FILE_BYTES, JobFailed, JobType, Step, job_types
-from logs import redaction
+from jobs.registry import JobType, job_types
 
-_chance = secrets.SystemRandom()
-
-FIRST_DELAY = 2.0
-LONGEST_DELAY = 3600.0
-LONGEST_ERROR = 1000
-LOST = "The worker was lost: it was killed, ran out of memory or took too long."
-STOPPED = "Cancelled while it was running."
 PRUNED_AT_ONCE = 100
 
 
 class Conflict(Refused):
     """The job is not where it would have to be. Two sentences: what is wrong, what to do."""
-
-
-class LeaseLost(Exception):
-    """The job belongs to another runner, or to none; nothing of the step may stay."""
-
-
-class CancelRequested(Exception):
-    """Somebody wants the job to stop; nothing of the step may stay."""
-
-
-class Withdrawn(Exception):
-    """The key may no longer have the job done; the message says why."""
 
 
 def submit(
@@ -110,11 +86,11 @@ def claim(worker: str, queues: Collection[str] = ()) -> Job | None:
             return None
         # Locked, so that of a revoke and this start one comes first.
         key = ApiKey.objects.select_for_update().get(pk=job.key_id)
-        if reason := refusal(key, job.type):
-            _end(job, JobStatus.CANCELLED, reason=f"{reason} before the job started.")
+        if reason := leases.refusal(key, job.type):
+            leases.end(job, JobStatus.CANCELLED, reason=f"{reason} before the job started.")
             return None
         job.status = JobStatus.RUNNING
-        job.lease, job.lease_until = uuid.uuid4(), _lease_end(now)
+        job.lease, job.lease_until = uuid.uuid4(), leases.until(now)
         job.worker, job.attempt = worker, job.attempt + 1
         job.started_at, job.finished_at = job.started_at or now, None
         job.cancel_requested_at = None
@@ -137,117 +113,6 @@ def _lock_first(waiting: "QuerySet[Job]") -> Job | None:
     return None
 
 
-def refusal(key: ApiKey, type_name: str) -> str:
-    """Return the beginning of why ``key`` may not have the job done now; blank if it may."""
-    kind = job_types().get(type_name)
-    if kind is None:
-        return "The job type was removed"
-    if key.is_revoked:
-        return "The key was revoked"
-    if key.is_expired():
-        return "The key expired"
-    for permission in (Permission.JOBS_RUN, *kind.permissions):
-        if not key.may(permission):
-            return f"The key lost {permission.label}"
-    return ""
-
-
-def require_key(job: Job) -> None:
-    """Read the job's key anew; raise ``Withdrawn`` if it may not go on with the job."""
-    job.key.refresh_from_db()
-    if reason := refusal(job.key, job.type):
-        raise Withdrawn(f"{reason} while the job ran.")
-
-
-def checkpoint(job: Job, step: Step) -> None:
-    """Commit progress with the step's effects; within the step's transaction."""
-    now = timezone.now()
-    job.done, job.total = step.done, step.total if step.total is not None else job.total
-    job.message, job.state = redaction.line(step.message)[:300], dict(step.state)
-    if step.part:
-        job.file_bytes += len(step.part.encode())
-        if job.file_bytes > MOST_FILE_BYTES:
-            raise JobFailed(
-                f"The result is larger than {MOST_FILE_BYTES:,} bytes. Ask for a part of it."
-            )
-        number = JobFilePart.objects.filter(job=job).count()
-        JobFilePart.objects.create(job=job, number=number, content=step.part)
-    _write(
-        job,
-        done=job.done,
-        total=job.total,
-        message=job.message,
-        state=job.state,
-        file_bytes=job.file_bytes,
-        lease_until=_lease_end(now),
-    )
-
-
-def complete(job: Job, result: Any) -> None:
-    """Commit success with the last effects; within the last step's transaction."""
-    now = timezone.now()
-    _write(job, status=JobStatus.SUCCEEDED, result=result, lease=None, lease_until=None,
-           finished_at=now, message="")  # fmt: skip
-    _end_attempt(job, now, "")
-
-
-def fail(job: Job, error: str, *, is_final: bool = False) -> None:
-    """Record a failed attempt: try again later, or give up."""
-    with transaction.atomic():
-        found = _leased(job)
-        if found is not None:
-            _fail(found, error, is_final=is_final)
-
-
-def stop(job: Job, reason: str = STOPPED) -> None:
-    """End a running job that somebody cancelled, or whose key may no longer have it done."""
-    with transaction.atomic():
-        found = _leased(job)
-        if found is not None:
-            _end_attempt(found, timezone.now(), reason)
-            _end(found, JobStatus.CANCELLED, reason=reason)
-
-
-def release(job: Job) -> None:
-    """Give a job back that the runner has no time to finish; it goes on where it was."""
-    with transaction.atomic():
-        found = _leased(job)
-        if found is not None:
-            _end_attempt(found, timezone.now(), "The worker was told to stop.")
-            found.status, found.run_at = JobStatus.QUEUED, timezone.now()
-            found.lease = found.lease_until = None
-            found.attempt -= 1
-            found.save()
-
-
-def renew(job: Job) -> datetime | None:
-    """Hold the lease for longer; return when somebody asked to cancel, if so.
-
-    Raises ``LeaseLost``.
-    """
-    mine = Job.objects.filter(pk=job.pk, lease=job.lease, status=JobStatus.RUNNING)
-    if not mine.update(lease_until=_lease_end(timezone.now())):
-        raise LeaseLost
-    return mine.values_list("cancel_requested_at", flat=True).first()
-
-
-def recover(now: datetime) -> int:
-    """Try jobs again whose lease has lapsed; return how many."""
-    count = 0
-    for pk in list(Job.objects.lost(now).values_list("pk", flat=True)):
-        with transaction.atomic():
-            job = Job.objects.lost(now).select_for_update(skip_locked=True).filter(pk=pk).first()
-            if job is None:
-                continue
-            if job.cancel_requested_at is not None:
-                _end_attempt(job, now, STOPPED)
-                _end(job, JobStatus.CANCELLED, reason=STOPPED)
-            else:
-                _fail(job, LOST)
-            count += 1
-    return count
-
-
 def cancel(job: Job, *, actor: Actor, reason: str) -> Job:
     """Cancel a waiting job at once; ask a running one to stop."""
     with transaction.atomic():
@@ -255,7 +120,7 @@ def cancel(job: Job, *, actor: Actor, reason: str) -> Job:
         if found.status in ENDED:
             raise Conflict(f"The job has {found.status} already. There is nothing to cancel.")
         if found.status in WAITING:
-            _end(found, JobStatus.CANCELLED, reason=reason)
+            leases.end(found, JobStatus.CANCELLED, reason=reason)
         elif found.cancel_requested_at is None:
             found.cancel_requested_at = timezone.now()
             found.save(update_fields=["cancel_requested_at"])
@@ -296,47 +161,4 @@ def prune(now: datetime) -> int:
 def _record(job: Job, act: JobAct, actor: Actor) -> None:
     JobEvent.objects.create(
         job=job, act=act, door=actor.door, actor_name=actor.name, address=actor.address
-    )
-
-
-def _lease_end(now: datetime) -> datetime:
-    return now + timedelta(seconds=settings.JOB_LEASE_SECONDS)
-
-
-def _write(job: Job, **values: Any) -> None:
-    """Update a job that is still this runner's and that nobody wants cancelled."""
-    mine = Job.objects.filter(pk=job.pk, lease=job.lease, status=JobStatus.RUNNING)
-    if mine.filter(cancel_requested_at=None).update(**values):
-        return
-    raise CancelRequested if mine.exists() else LeaseLost
-
-
-def _leased(job: Job) -> Job | None:
-    mine = Job.objects.filter(pk=job.pk, lease=job.lease, status=JobStatus.RUNNING)
-    return mine.select_for_update().first()
-
-
-def _fail(job: Job, error: str, *, is_final: bool = False) -> None:
-    now = timezone.now()
-    _end_attempt(job, now, error)
-    if is_final or job.attempt >= job.most_attempts:
-        _end(job, JobStatus.DEAD, reason=redaction.line(error)[:500])
-        return
-    delay = min(FIRST_DELAY * 2 ** (job.attempt - 1), LONGEST_DELAY)
-    # Spread, so that what failed together is not tried together.
-    delay *= _chance.uniform(0.5, 1.0)
-    job.status, job.run_at = JobStatus.FAILED, now + timedelta(seconds=delay)
-    job.lease = job.lease_until = None
-    job.save()
-
-
-def _end(job: Job, status: JobStatus, *, reason: str) -> None:
-    job.status, job.reason, job.finished_at = status, reason, timezone.now()
-    job.lease = job.lease_until = None
-    job.save()
-
-
-def _end_attempt(job: Job, now: datetime, error: str) -> None:
-    JobAttempt.objects.filter(job=job, number=job.attempt, finished_at=None).update(
-        finished_at=now, error=redaction.line(error)[:LONGEST_ERROR]
     )

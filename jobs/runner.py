@@ -22,8 +22,8 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from apikeys.audit import Actor
 from apikeys.models import Door
-from jobs import dispatch
-from jobs.dispatch import CancelRequested, LeaseLost, Withdrawn
+from jobs import dispatch, leases
+from jobs.leases import CancelRequested, LeaseLost, Withdrawn
 from jobs.models import Job
 from jobs.processes import end_with_parent
 from jobs.registry import JobFailed, JobType, Work, job_types
@@ -68,17 +68,17 @@ class Runner:
             except LeaseLost:
                 logger.warning("job %s belongs to another runner now", job.pk)
             except CancelRequested:
-                _surely(lambda: dispatch.stop(job))
+                _surely(lambda: leases.stop(job))
             except Withdrawn as withdrawn:
                 reason = str(withdrawn)
-                _surely(lambda: dispatch.stop(job, reason))
+                _surely(lambda: leases.stop(job, reason))
             except JobFailed as error:
                 message = str(error)
-                _surely(lambda: dispatch.fail(job, message, is_final=True))
+                _surely(lambda: leases.fail(job, message, is_final=True))
             except (Exception, MemoryError) as error:
                 logger.exception("job %s (%s) failed", job.pk, job.type)
                 message = f"{type(error).__name__}: {error}"
-                _surely(lambda: dispatch.fail(job, message))
+                _surely(lambda: leases.fail(job, message))
 
     def _steps(self, job: Job, kind: JobType) -> None:
         actor = Actor(door=Door.API, name=f"key {job.key_id}, job {job.pk}")
@@ -87,19 +87,19 @@ class Runner:
         is_first = True
         while True:
             if self._stopping.is_set():
-                _surely(lambda: dispatch.release(job))
+                _surely(lambda: leases.release(job))
                 return
             began = time.monotonic()
             with transaction.atomic():
                 if not is_first:
-                    dispatch.require_key(job)
+                    leases.require_key(job)
                 is_first = False
                 try:
                     step = next(steps)
                 except StopIteration as ended:
-                    dispatch.complete(job, ended.value)
+                    leases.complete(job, ended.value)
                     return
-                dispatch.checkpoint(job, step)
+                leases.checkpoint(job, step)
             if connection.vendor == "sqlite":
                 # A step holds the one write lock; others get as long between two of them.
                 time.sleep(min(time.monotonic() - began, LONGEST_PAUSE))
@@ -134,7 +134,7 @@ class Heartbeat:
             if now > self._ends_at:
                 self._end(self._fail_for_time)
             try:
-                asked_at = dispatch.renew(self._job)
+                asked_at = leases.renew(self._job)
             except LeaseLost:
                 asked_at = None
             except (DatabaseError, InterfaceError):
@@ -143,15 +143,15 @@ class Heartbeat:
             if asked_at is not None:
                 unheeded_since = unheeded_since or now
                 if now - unheeded_since > HEED_SECONDS:
-                    self._end(lambda: dispatch.stop(self._job))
+                    self._end(lambda: leases.stop(self._job))
             if self._stopping.is_set():
                 stopping_since = stopping_since or now
                 if now - stopping_since > STOP_SECONDS:
-                    self._end(lambda: dispatch.release(self._job))
+                    self._end(lambda: leases.release(self._job))
         connection.close()
 
     def _fail_for_time(self) -> None:
-        dispatch.fail(self._job, f"The job took longer than {self._time_limit:.0f} s.")
+        leases.fail(self._job, f"The job took longer than {self._time_limit:.0f} s.")
 
     def _end(self, say: Callable[[], object]) -> None:
         """End the process; what the step has done is rolled back, and the lease lapses."""

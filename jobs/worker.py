@@ -23,7 +23,7 @@ from django.utils import timezone
 from apikeys.guard import idempotency
 from apikeys.limiter import counters
 from apikeys.limiter.store import CountersUnavailable
-from jobs import dispatch, notices
+from jobs import dispatch, leases, notices
 from jobs.models import Job, Worker
 from jobs.models.jobs import ENDED
 from jobs.processes import Child
@@ -57,7 +57,7 @@ class WorkerLoop:
         self._runners = [Child(f"runner {n + 1}", command) for n in range(concurrency)]
         self._duties = [
             Duty("heartbeat", 5, self._beat),
-            Duty("recovery of lost jobs", 2, dispatch.recover),
+            Duty("recovery of lost jobs", 2, leases.recover),
             Duty("announcing of expiries", 600, notices.announce),
             Duty("sweep of the rate-limit counters", 30, lambda now: counters().sweep()),
             Duty("pruning of idempotency keys", 600, idempotency.prune),

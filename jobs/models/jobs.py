@@ -1,7 +1,8 @@
 """Jobs: what a key asked for, how far it is, what came of it.
 
-Rows are written by ``jobs.dispatch`` alone. A running job belongs to whoever holds its lease;
-every write of a runner names that lease, so that a job that was taken from it stays untouched.
+Rows are written by ``jobs.dispatch`` and ``jobs.leases`` alone. A running job belongs to whoever
+holds its lease; every write of a runner names that lease, so that a job that was taken from it
+stays untouched.
 """
 
 from datetime import datetime

@@ -14,8 +14,8 @@ from apikeys import lifecycle
 from apikeys.models import ApiKey
 from apikeys.permissions import Permission
 from customers.models import Customer
-from jobs import dispatch
-from jobs.dispatch import CancelRequested, LeaseLost, Withdrawn
+from jobs import dispatch, leases
+from jobs.leases import CancelRequested, LeaseLost, Withdrawn
 from jobs.models import Job, JobAttempt, JobFilePart
 from jobs.registry import Step, job_types
 from tests.factories import ACTOR, expire, issue, make_customer, make_job
@@ -41,6 +41,12 @@ def withdraw(key: ApiKey, loss: str) -> None:
     else:
         permissions = [permission for permission in RUN if permission != loss]
         lifecycle.update(key, actor=ACTOR, permissions=permissions)
+
+
+def lose(job: Job) -> None:
+    """Let a job's lease lapse, and be noticed."""
+    Job.objects.filter(pk=job.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert leases.recover(timezone.now()) == 1
 
 
 def stored(job: Job) -> Job:
@@ -75,11 +81,11 @@ def test_a_job_whose_key_may_no_longer_is_cancelled_with_the_reason(loss: str) -
 @pytest.mark.parametrize("loss", ["revoked", "expired", "jobs:run", "customers:read"])
 def test_a_job_whose_key_may_no_longer_ends_before_its_next_step(loss: str) -> None:
     job = claimed()
-    dispatch.require_key(job)
+    leases.require_key(job)
     withdraw(job.key, loss)
 
     with pytest.raises(Withdrawn, match="while the job ran"):
-        dispatch.require_key(job)
+        leases.require_key(job)
 
 
 def test_a_running_job_reaches_no_further_than_its_key_does_now() -> None:
@@ -87,7 +93,7 @@ def test_a_running_job_reaches_no_further_than_its_key_does_now() -> None:
     job = claimed()
     lifecycle.update(job.key, actor=ACTOR, customers=[mine.pk])
 
-    dispatch.require_key(job)
+    leases.require_key(job)
 
     assert set(Customer.objects.visible_to(job.key)) == {mine}
     assert other.pk
@@ -127,9 +133,9 @@ def test_old_jobs_go_with_their_files_and_what_has_not_ended_stays() -> None:
 def test_success_is_committed_with_its_progress() -> None:
     job = claimed()
 
-    dispatch.checkpoint(job, Step(3, 4, "three of four", {"last": "x"}, "part 1\n"))
-    dispatch.checkpoint(job, Step(4, 4, part="part 2\n"))
-    dispatch.complete(job, {"done": 4})
+    leases.checkpoint(job, Step(3, 4, "three of four", {"last": "x"}, "part 1\n"))
+    leases.checkpoint(job, Step(4, 4, part="part 2\n"))
+    leases.complete(job, {"done": 4})
 
     found = stored(job)
     assert (found.status, found.result, found.percent, found.lease) == (
@@ -147,7 +153,7 @@ def test_a_failure_is_tried_again_later_and_later_until_it_is_given_up() -> None
     job = claimed(most_attempts=3)
     delays = []
     for _ in range(2):
-        dispatch.fail(job, "It broke.")
+        leases.fail(job, "It broke.")
         found = stored(job)
         assert found.status == "failed"
         delays.append((found.run_at - timezone.now()).total_seconds())
@@ -155,7 +161,7 @@ def test_a_failure_is_tried_again_later_and_later_until_it_is_given_up() -> None
         again = dispatch.claim("another")
         assert again is not None
         job = again
-    dispatch.fail(job, "It broke again.")
+    leases.fail(job, "It broke again.")
 
     found = stored(job)
     assert (found.status, found.reason, found.attempt) == ("dead", "It broke again.", 3)
@@ -168,7 +174,7 @@ def test_a_failure_is_tried_again_later_and_later_until_it_is_given_up() -> None
 def test_an_error_is_kept_without_secrets_on_one_line() -> None:
     job = claimed(most_attempts=1)
 
-    dispatch.fail(job, "lk_prod_AbCdEfGhIjK1_" + "Zx81kQ" * 6 + "\nsecond line\x00")
+    leases.fail(job, "lk_prod_AbCdEfGhIjK1_" + "Zx81kQ" * 6 + "\nsecond line\x00")
 
     error = stored(job).attempts.get().error
     assert error.isprintable()
@@ -177,37 +183,36 @@ def test_an_error_is_kept_without_secrets_on_one_line() -> None:
 
 def test_a_lost_job_is_tried_again_and_its_old_runner_can_write_nothing() -> None:
     job = claimed(most_attempts=2)
-    Job.objects.filter(pk=job.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
 
-    assert dispatch.recover(timezone.now()) == 1
+    lose(job)
 
     assert stored(job).status == "failed"
     writes: list[Callable[[], object]] = [
-        lambda: dispatch.checkpoint(job, Step(1)),
-        lambda: dispatch.complete(job, {}),
-        lambda: dispatch.renew(job),
+        lambda: leases.checkpoint(job, Step(1)),
+        lambda: leases.complete(job, {}),
+        lambda: leases.renew(job),
     ]
     for write in writes:
         with pytest.raises(LeaseLost), transaction.atomic():
             write()
-    dispatch.fail(job, "too late")
-    dispatch.release(job)
+    leases.fail(job, "too late")
+    leases.release(job)
     assert stored(job).status == "failed"
-    assert stored(job).attempts.get().error == dispatch.LOST
+    assert stored(job).attempts.get().error == leases.LOST
 
 
 def test_a_lease_that_is_renewed_is_not_lost() -> None:
     job = claimed()
-    dispatch.renew(job)
+    leases.renew(job)
 
-    assert dispatch.recover(timezone.now()) == 0
+    assert leases.recover(timezone.now()) == 0
 
 
 def test_a_released_job_goes_on_where_it_was_and_uses_up_no_attempt() -> None:
     job = claimed()
-    dispatch.checkpoint(job, Step(5, 9, state={"last": "five"}))
+    leases.checkpoint(job, Step(5, 9, state={"last": "five"}))
 
-    dispatch.release(job)
+    leases.release(job)
 
     again = dispatch.claim("another")
     assert again is not None
@@ -230,15 +235,33 @@ def test_a_running_job_that_is_cancelled_writes_nothing_more() -> None:
     dispatch.cancel(job, actor=ACTOR, reason="Not needed.")
 
     writes: list[Callable[[], object]] = [
-        lambda: dispatch.checkpoint(job, Step(1)),
-        lambda: dispatch.complete(job, {}),
+        lambda: leases.checkpoint(job, Step(1)),
+        lambda: leases.complete(job, {}),
     ]
     for write in writes:
         with pytest.raises(CancelRequested), transaction.atomic():
             write()
-    dispatch.stop(job)
+    leases.stop(job)
 
     assert stored(job).status == "cancelled"
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [leases.release, lambda job: leases.fail(job, "It broke."), lose],
+    ids=["the worker stops", "the attempt fails", "the runner is lost"],
+)
+def test_what_was_cancelled_while_it_ran_is_not_tried_again(
+    happens: Callable[[Job], object],
+) -> None:
+    job = claimed(most_attempts=5)
+    dispatch.cancel(job, actor=ACTOR, reason="Not needed.")
+
+    happens(job)
+
+    assert stored(job).status == "cancelled"
+    assert stored(job).attempts.get().finished_at is not None
+    assert dispatch.claim("another") is None
 
 
 @pytest.mark.parametrize(
@@ -303,7 +326,7 @@ def test_a_cancel_races_a_pick_up_to_a_possible_state() -> None:
             assert found.status == "cancelled"
         else:
             assert (found.status, bool(found.cancel_requested_at)) == ("running", True)
-            dispatch.stop(taken)
+            leases.stop(taken)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -317,4 +340,4 @@ def test_a_revoke_races_a_start_to_a_possible_state() -> None:
         found = stored(job)
         assert found.status == ("running" if taken else "cancelled")
         if taken:
-            dispatch.complete(taken, {})
+            leases.complete(taken, {})

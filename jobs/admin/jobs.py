@@ -1,11 +1,9 @@
 """Jobs in the admin: watched while they run, cancelled, tried again."""
 
 import json
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
-from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -19,13 +17,11 @@ from unfold.contrib.filters.admin import (
 )
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
-from unfold.forms import BaseDialogForm
 
-from apikeys.admin.acting import ActingForm
-from apikeys.admin.actors import actor_of
 from apikeys.admin.columns import ENVIRONMENT_COLOURS
 from apikeys.admin.paging import KeysetChangeList
-from jobs import dispatch
+from jobs.admin.dialogs import CancelDialog, JobDialog, RetryDialog
+from jobs.admin.timeline import timeline_of
 from jobs.models import Job, JobStatus
 from jobs.models.jobs import ENDED
 from jobs.registry import job_types
@@ -64,44 +60,6 @@ class TypeFilter(DropdownFilter):
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Return the jobs of the type chosen."""
         return queryset.filter(type=self.value()) if self.value() in job_types() else queryset
-
-
-class JobDialog(ActingForm, BaseDialogForm):
-    """A dialog about one job, which shows why it was refused."""
-
-    form_before_template = "latchkey/dialog_errors.html"
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.job = Job.objects.get(pk=self.object_id)
-
-    def get_before_template_context(self, request: Any, object_id: Any = None) -> dict[str, Any]:
-        """Return the errors that belong to no field."""
-        return {"errors": self.non_field_errors()}
-
-
-class CancelDialog(JobDialog):
-    """Cancels."""
-
-    def act(self) -> Job:
-        """Cancel the job."""
-        actor = actor_of(self.request)
-        reason = f"Cancelled by {actor.name} in the admin."
-        return dispatch.cancel(self.job, actor=actor, reason=reason)
-
-
-class RetryDialog(JobDialog):
-    """Tries again."""
-
-    attempt = forms.IntegerField(widget=forms.HiddenInput)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.initial["attempt"] = self.job.attempt
-
-    def act(self) -> Job:
-        """Queue the job again."""
-        return dispatch.retry(self.job, actor=actor_of(self.request))
 
 
 @admin.register(Job)
@@ -213,7 +171,7 @@ class JobAdmin(ModelAdmin):
                 "more_customers": max(0, customers.count() - SHOWN_CUSTOMERS),
                 "title": job.type,
                 "status_colour": STATUS_COLOURS[job.get_status_display()],
-                "timeline": _timeline(job),
+                "timeline": timeline_of(job),
                 "params": _pretty(job.params),
                 "result": _pretty(job.result) if job.result is not None else "",
                 "is_watched": job.status not in ENDED,
@@ -308,34 +266,6 @@ class JobAdmin(ModelAdmin):
         if job.started_at is None or job.finished_at is None:
             return ""
         return f"{(job.finished_at - job.started_at).total_seconds():,.1f} s"
-
-
-class Moment(NamedTuple):
-    """One entry of a job's timeline."""
-
-    at: datetime
-    title: str
-    until: datetime | None = None
-    by: str = ""
-    error: str = ""
-    colour: str = ""
-
-
-def _timeline(job: Job) -> list[Moment]:
-    """Return what happened to a job, oldest first."""
-    moments = [Moment(job.queued_at, "Queued")]
-    moments += [
-        Moment(a.started_at, f"Attempt {a.number}", a.finished_at, f"on {a.worker}", a.error,
-               "revoked" if a.error else "created")
-        for a in job.attempts.all()
-    ]  # fmt: skip
-    for event in job.events.all():
-        whence = f" from {event.address}" if event.address else ""
-        by = f"by {event.actor_name}, {event.get_door_display().lower()}{whence}"
-        moments.append(Moment(event.created_at, event.get_act_display(), by=by))
-    if job.finished_at is not None:
-        moments.append(Moment(job.finished_at, f"Ended: {job.get_status_display().lower()}"))
-    return sorted(moments, key=lambda moment: moment.at)
 
 
 def _state(job: Job) -> dict[str, Any]:

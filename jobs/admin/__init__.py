@@ -1,0 +1,5 @@
+"""Jobs in the admin."""
+
+from jobs.admin.jobs import JobAdmin
+
+__all__ = ["JobAdmin"]

@@ -1,0 +1,34 @@
+"""A job's life as its page tells it."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from jobs.models import Job
+
+
+class Moment(NamedTuple):
+    """One entry of a job's timeline."""
+
+    at: datetime
+    title: str
+    until: datetime | None = None
+    by: str = ""
+    error: str = ""
+    colour: str = ""
+
+
+def timeline_of(job: Job) -> list[Moment]:
+    """Return what happened to a job, oldest first."""
+    moments = [Moment(job.queued_at, "Queued")]
+    moments += [
+        Moment(a.started_at, f"Attempt {a.number}", a.finished_at, f"on {a.worker}", a.error,
+               "revoked" if a.error else "created")
+        for a in job.attempts.all()
+    ]  # fmt: skip
+    for event in job.events.all():
+        whence = f" from {event.address}" if event.address else ""
+        by = f"by {event.actor_name}, {event.get_door_display().lower()}{whence}"
+        moments.append(Moment(event.created_at, event.get_act_display(), by=by))
+    if job.finished_at is not None:
+        moments.append(Moment(job.finished_at, f"Ended: {job.get_status_display().lower()}"))
+    return sorted(moments, key=lambda moment: moment.at)

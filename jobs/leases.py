@@ -1,0 +1,203 @@
+"""What the holder of a job's lease may write, and what becomes of a lease that lapses.
+
+Whatever a runner writes is conditional on its lease, and is committed together with the effects
+it stands for. A lease that is not renewed lapses, and the job is tried again.
+"""
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from apikeys.models import ApiKey
+from apikeys.permissions import Permission
+from jobs.models import Job, JobAttempt, JobFilePart, JobStatus
+from jobs.registry import MOST_FILE_BYTES, JobFailed, Step, job_types
+from logs import redaction
+
+_chance = secrets.SystemRandom()
+
+FIRST_DELAY = 2.0
+LONGEST_DELAY = 3600.0
+LONGEST_ERROR = 1000
+LOST = "The worker was lost: it was killed, ran out of memory or took too long."
+STOPPED = "Cancelled while it was running."
+
+
+class LeaseLost(Exception):
+    """The job belongs to another runner, or to none; nothing of the step may stay."""
+
+
+class CancelRequested(Exception):
+    """Somebody wants the job to stop; nothing of the step may stay."""
+
+
+class Withdrawn(Exception):
+    """The key may no longer have the job done; the message says why."""
+
+
+def refusal(key: ApiKey, type_name: str) -> str:
+    """Return the beginning of why ``key`` may not have the job done now; blank if it may."""
+    kind = job_types().get(type_name)
+    if kind is None:
+        return "The job type was removed"
+    if key.is_revoked:
+        return "The key was revoked"
+    if key.is_expired():
+        return "The key expired"
+    for permission in (Permission.JOBS_RUN, *kind.permissions):
+        if not key.may(permission):
+            return f"The key lost {permission.label}"
+    return ""
+
+
+def require_key(job: Job) -> None:
+    """Read the job's key anew; raise ``Withdrawn`` if it may not go on with the job."""
+    job.key.refresh_from_db()
+    if reason := refusal(job.key, job.type):
+        raise Withdrawn(f"{reason} while the job ran.")
+
+
+def checkpoint(job: Job, step: Step) -> None:
+    """Commit progress with the step's effects; within the step's transaction."""
+    now = timezone.now()
+    job.done, job.total = step.done, step.total if step.total is not None else job.total
+    job.message, job.state = redaction.line(step.message)[:300], dict(step.state)
+    if step.part:
+        job.file_bytes += len(step.part.encode())
+        if job.file_bytes > MOST_FILE_BYTES:
+            raise JobFailed(
+                f"The result is larger than {MOST_FILE_BYTES:,} bytes. Ask for a part of it."
+            )
+        number = JobFilePart.objects.filter(job=job).count()
+        JobFilePart.objects.create(job=job, number=number, content=step.part)
+    _write(
+        job,
+        done=job.done,
+        total=job.total,
+        message=job.message,
+        state=job.state,
+        file_bytes=job.file_bytes,
+        lease_until=until(now),
+    )
+
+
+def complete(job: Job, result: Any) -> None:
+    """Commit success with the last effects; within the last step's transaction."""
+    now = timezone.now()
+    _write(job, status=JobStatus.SUCCEEDED, result=result, lease=None, lease_until=None,
+           finished_at=now, message="")  # fmt: skip
+    _end_attempt(job, now, "")
+
+
+def fail(job: Job, error: str, *, is_final: bool = False) -> None:
+    """Record a failed attempt: try again later, or give up."""
+    with transaction.atomic():
+        found = _leased(job)
+        if found is not None:
+            _fail(found, error, is_final=is_final)
+
+
+def stop(job: Job, reason: str = STOPPED) -> None:
+    """End a running job that somebody cancelled, or whose key may no longer have it done."""
+    with transaction.atomic():
+        found = _leased(job)
+        if found is not None:
+            _stop(found, reason)
+
+
+def release(job: Job) -> None:
+    """Give a job back that the runner has no time to finish; it goes on where it was."""
+    with transaction.atomic():
+        found = _leased(job)
+        if found is None:
+            return
+        if found.cancel_requested_at is not None:
+            _stop(found, STOPPED)
+            return
+        _end_attempt(found, timezone.now(), "The worker was told to stop.")
+        found.attempt -= 1
+        _give_back(found, JobStatus.QUEUED, timezone.now())
+
+
+def renew(job: Job) -> datetime | None:
+    """Hold the lease for longer; return when somebody asked to cancel, if so.
+
+    Raises ``LeaseLost``.
+    """
+    mine = Job.objects.filter(pk=job.pk, lease=job.lease, status=JobStatus.RUNNING)
+    if not mine.update(lease_until=until(timezone.now())):
+        raise LeaseLost
+    return mine.values_list("cancel_requested_at", flat=True).first()
+
+
+def recover(now: datetime) -> int:
+    """Try jobs again whose lease has lapsed; return how many."""
+    count = 0
+    for pk in list(Job.objects.lost(now).values_list("pk", flat=True)):
+        with transaction.atomic():
+            job = Job.objects.lost(now).select_for_update(skip_locked=True).filter(pk=pk).first()
+            if job is not None:
+                _fail(job, LOST)
+                count += 1
+    return count
+
+
+def until(now: datetime) -> datetime:
+    """Return when a lease that is taken or renewed now lapses."""
+    return now + timedelta(seconds=settings.JOB_LEASE_SECONDS)
+
+
+def end(job: Job, status: JobStatus, *, reason: str) -> None:
+    """End a job that is locked."""
+    job.status, job.reason, job.finished_at = status, reason, timezone.now()
+    job.lease = job.lease_until = None
+    job.save()
+
+
+def _write(job: Job, **values: Any) -> None:
+    """Update a job that is still this runner's and that nobody wants cancelled."""
+    mine = Job.objects.filter(pk=job.pk, lease=job.lease, status=JobStatus.RUNNING)
+    if mine.filter(cancel_requested_at=None).update(**values):
+        return
+    raise CancelRequested if mine.exists() else LeaseLost
+
+
+def _leased(job: Job) -> Job | None:
+    mine = Job.objects.filter(pk=job.pk, lease=job.lease, status=JobStatus.RUNNING)
+    return mine.select_for_update().first()
+
+
+def _fail(job: Job, error: str, *, is_final: bool = False) -> None:
+    now = timezone.now()
+    if job.cancel_requested_at is not None:
+        _stop(job, STOPPED)
+        return
+    _end_attempt(job, now, error)
+    if is_final or job.attempt >= job.most_attempts:
+        end(job, JobStatus.DEAD, reason=redaction.line(error)[:500])
+        return
+    delay = min(FIRST_DELAY * 2 ** (job.attempt - 1), LONGEST_DELAY)
+    # Spread, so that what failed together is not tried together.
+    delay *= _chance.uniform(0.5, 1.0)
+    _give_back(job, JobStatus.FAILED, now + timedelta(seconds=delay))
+
+
+def _stop(job: Job, reason: str) -> None:
+    _end_attempt(job, timezone.now(), reason)
+    end(job, JobStatus.CANCELLED, reason=reason)
+
+
+def _give_back(job: Job, status: JobStatus, run_at: datetime) -> None:
+    job.status, job.run_at = status, run_at
+    job.lease = job.lease_until = None
+    job.save()
+
+
+def _end_attempt(job: Job, now: datetime, error: str) -> None:
+    JobAttempt.objects.filter(job=job, number=job.attempt, finished_at=None).update(
+        finished_at=now, error=redaction.line(error)[:LONGEST_ERROR]
+    )
