@@ -1,6 +1,6 @@
 """``GET key``: what a caller may know of its own key."""
 
-from typing import cast
+from typing import ClassVar, cast
 
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -27,6 +27,22 @@ class WindowsSerializer(serializers.Serializer[dict[str, int]]):
 
 class KeySerializer(serializers.Serializer[dict[str, object]]):
     """The calling key, as ``apikeys.representation`` writes it."""
+
+    example: ClassVar = {
+        "id": "4kQ9zTfB2mXe",
+        "name": "Main Website Integration",
+        "environment": "production",
+        "status": "active",
+        "permissions": ["customers:read", "licenses:read"],
+        "customer_scope": "all",
+        "customers": [],
+        "limits": {"minute": 600, "hour": 20_000, "day": 200_000},
+        "remaining": {"minute": 599, "hour": 19_999, "day": 199_999},
+        "networks": ["203.0.113.0/24"],
+        "expires_at": "2027-01-31T00:00:00Z",
+        "last_used_at": "2026-11-24T08:00:00Z",
+        "created_at": "2026-01-31T12:00:00Z",
+    }
 
     id = serializers.CharField(help_text="The public key id.")
     name = serializers.CharField()

@@ -1,6 +1,6 @@
 """What the jobs endpoints take and answer."""
 
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_field
@@ -35,6 +35,27 @@ class ProgressSerializer(serializers.Serializer[Any]):
 class JobSerializer(serializers.ModelSerializer[Job]):
     """A job as it is answered."""
 
+    example: ClassVar = {
+        "id": "01936f5e-7b1c-7a54-9c1e-2f6a3d1b8c45",
+        "environment": "production",
+        "key": "4kQ9zTfB2mXe",
+        "type": "customers.export",
+        "status": "running",
+        "reason": "",
+        "params": {"status": "active"},
+        "progress": {"done": 200, "total": 1000, "message": "200 of 1000 customers"},
+        "attempt": 1,
+        "most_attempts": 3,
+        "result": None,
+        "has_file": False,
+        "request_id": "01936f5e-7b1c-7a54-9c1e-2f6a3d1b8c40",
+        "queued_at": "2026-11-24T08:00:00Z",
+        "run_at": "2026-11-24T08:00:00Z",
+        "started_at": "2026-11-24T08:00:01Z",
+        "finished_at": None,
+        "cancel_requested_at": None,
+    }
+
     key = serializers.CharField(source="key_id")
     status = serializers.ChoiceField(JobStatus.choices)
     progress = serializers.SerializerMethodField()
@@ -63,6 +84,18 @@ class JobSerializer(serializers.ModelSerializer[Job]):
 class JobDetailSerializer(JobSerializer):
     """A job with its attempts."""
 
+    example: ClassVar = {
+        **JobSerializer.example,
+        "attempts": [
+            {
+                "number": 1,
+                "started_at": "2026-11-24T08:00:01Z",
+                "finished_at": None,
+                "error": "",
+            }
+        ],
+    }
+
     attempts = AttemptSerializer(many=True)
 
     class Meta(JobSerializer.Meta):
@@ -71,6 +104,8 @@ class JobDetailSerializer(JobSerializer):
 
 class JobInput(StrictSerializer):
     """What is to be done."""
+
+    example: ClassVar = {"type": "customers.export", "params": {"status": "active"}}
 
     type = TextField(max_length=50, help_text="One of the types that the guide lists.")
     params = ObjectField(required=False, most_bytes=1_048_576)

@@ -1,6 +1,6 @@
 """What the logs endpoints take and answer."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -12,6 +12,28 @@ from logs.models import RequestLog
 
 class LogSerializer(serializers.ModelSerializer[RequestLog]):
     """A request as it is listed."""
+
+    example: ClassVar = {
+        "id": "01936f5e-7b1c-7a54-9c1e-2f6a3d1b8c40",
+        "at": "2026-11-24T08:00:00Z",
+        "environment": "production",
+        "key": "4kQ9zTfB2mXe",
+        "secret_version": 1,
+        "customer": None,
+        "job": None,
+        "permission": "customers:read",
+        "method": "GET",
+        "path": "/api/production/v1/customers",
+        "route": "customers",
+        "query": "limit=1",
+        "status": 200,
+        "code": None,
+        "duration_ms": 1.7,
+        "request_bytes": 0,
+        "response_bytes": 52,
+        "address": "198.51.100.7",
+        "user_agent": "python-httpx/0.28",
+    }
 
     key = serializers.CharField(source="key_id")
     customer = serializers.UUIDField(source="customer_id", allow_null=True)
@@ -39,6 +61,16 @@ class LogSerializer(serializers.ModelSerializer[RequestLog]):
 
 class LogDetailSerializer(LogSerializer):
     """A request with its headers and bodies, as far as they are kept."""
+
+    example: ClassVar = {
+        **LogSerializer.example,
+        "request_headers": {"Authorization": "Bearer lk_prod_4kQ9zTfB2mXe_***"},
+        "response_headers": {"Content-Type": "application/json"},
+        "request_body": "",
+        "response_body": '{"data":[],"has_more":false,"next_cursor":null}',
+        "is_request_body_cut": False,
+        "is_response_body_cut": False,
+    }
 
     request_headers = serializers.SerializerMethodField()
     response_headers = serializers.SerializerMethodField()

@@ -22,6 +22,7 @@ from apikeys.limiter.store import CountersUnavailable
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+TYPE = "urn:latchkey:problem:"
 RETRY_AFTER_SECONDS = 2
 
 # Code: status, title.
@@ -68,7 +69,7 @@ class Problem(exceptions.APIException):
     def body(self, request_id: str) -> dict[str, object]:
         """Return the members of RFC 9457 §3.1 and ours."""
         return {
-            "type": f"urn:latchkey:problem:{self.code}",
+            "type": f"{TYPE}{self.code}",
             "title": self.title,
             "status": self.status_code,
             "detail": str(self.detail),

@@ -1,11 +1,13 @@
 """The public schema: drawn from what each endpoint declares, so that it cannot say otherwise."""
 
+import itertools
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
+    OpenApiExample,
     OpenApiParameter,
     OpenApiResponse,
     PolymorphicProxySerializer,
@@ -70,6 +72,10 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 
     target_class = "apikeys.guard.authentication.ApiKeyAuthentication"
     name = ["bearer", "header"]  # type: ignore[assignment,unused-ignore]
+
+    def get_security_requirement(self, auto_schema: Any) -> Any:
+        """Return that either will do; both together are refused."""
+        return [{name: []} for name in self.name]
 
     def get_security_definition(self, auto_schema: Any) -> Any:
         """Return both schemes."""
@@ -147,6 +153,8 @@ class EndpointSchema(AutoSchema):
             ),
             *_answer_headers(),
         ]
+        if self.declared.status in (201, 202):
+            parameters.append(_answer_header("Location", "Where it is.", [self.declared.status]))
         if self.declared.query is not NoQuery:
             parameters.append(self.declared.query)
         if self.declared.is_tagged:
@@ -160,7 +168,29 @@ class EndpointSchema(AutoSchema):
                     description="Send a request again under the same value and it counts once.",
                 )
             )
+            text = "`true`, if the answer is the one to the first request."
+            good = [self.declared.status, *self.declared.also]
+            parameters.append(_answer_header("Idempotent-Replayed", text, good))
         return parameters
+
+    def get_examples(self) -> list[OpenApiExample]:
+        """Return the declared serializers' examples, and one of a problem for each status."""
+        if self.declared is None:
+            return []
+        examples = []
+        for form in (self.declared.body, self.declared.answer):
+            # Of several forms the last is the larger one.
+            example = getattr(form[-1] if isinstance(form, tuple) else form, "example", None)
+            if example is not None and form is self.declared.body:
+                examples.append(OpenApiExample("Request", example, request_only=True))
+            elif example is not None:
+                if self.declared.is_list:
+                    example = {"data": [example], "has_more": False, "next_cursor": None}
+                good = [str(status) for status in (self.declared.status, *self.declared.also)]
+                examples.append(
+                    OpenApiExample("Answer", example, response_only=True, status_codes=good)
+                )
+        return examples + [_problem_example(code) for code in self._problem_codes(self.declared)]
 
     def _answer(self, operation: Operation) -> Any:
         if operation.answer is None:
@@ -193,6 +223,51 @@ class EndpointSchema(AutoSchema):
         return codes
 
 
+def share(result: Any, **_: Any) -> Any:
+    """Put what many operations repeat in one place; drf-spectacular's post-processing hook."""
+    components = result["components"]
+    headers = components.setdefault("headers", {})
+    responses = components.setdefault("responses", {})
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                for name, header in answer.get("headers", {}).items():
+                    headers[name] = header
+                    answer["headers"][name] = {"$ref": f"#/components/headers/{name}"}
+                if problems.MEDIA_TYPE in answer.get("content", {}):
+                    shared = _shared(responses, f"Problem{status}", answer)
+                    operation["responses"][status] = {"$ref": f"#/components/responses/{shared}"}
+    return result
+
+
+def _shared(responses: dict[str, Any], name: str, answer: Any) -> str:
+    """Keep ``answer`` under ``name``, or under the next name that is free or has the same."""
+    for number in itertools.count(1):
+        chosen = name if number == 1 else f"{name}-{number}"
+        if responses.setdefault(chosen, answer) == answer:
+            return chosen
+    raise AssertionError
+
+
+def _problem_example(code: str) -> OpenApiExample:
+    status, title = problems.CODES[code]
+    value = {
+        "type": f"{problems.TYPE}{code}",
+        "title": title,
+        "status": status,
+        "detail": "What is wrong. What to do.",
+        "code": code,
+        "request_id": "01936f5e-7b1c-7a54-9c1e-2f6a3d1b8c40",
+    }
+    return OpenApiExample(
+        code,
+        value,
+        response_only=True,
+        status_codes=[str(status)],
+        media_type=problems.MEDIA_TYPE,
+    )
+
+
 def _tag_headers(*, is_change: bool) -> list[OpenApiParameter]:
     tag = OpenApiParameter(
         "ETag", str, OpenApiParameter.HEADER, description="Names this version.", response=True
@@ -207,12 +282,15 @@ def _tag_headers(*, is_change: bool) -> list[OpenApiParameter]:
 
 
 def _answer_headers() -> list[OpenApiParameter]:
-    described = {
-        "X-Request-ID": "The request's id; name it when you ask about a request.",
-        "RateLimit-Policy": "Each window's quota (q) and seconds (w).",
-        "RateLimit": "What remains (r), and the seconds until there is more (t).",
+    described: dict[str, tuple[str, list[int] | bool]] = {
+        "X-Request-ID": ("The request's id; name it when you ask about a request.", True),
+        "RateLimit-Policy": ("Each window's quota (q) and seconds (w).", True),
+        "RateLimit": ("What remains (r), and the seconds until there is more (t).", True),
+        "WWW-Authenticate": ("What to authenticate with (RFC 6750).", [401, 403]),
+        "Retry-After": ("How many seconds to wait.", [429, 503]),
     }
-    return [
-        OpenApiParameter(name, str, OpenApiParameter.HEADER, description=text, response=True)
-        for name, text in described.items()
-    ]
+    return [_answer_header(name, *rest) for name, rest in described.items()]
+
+
+def _answer_header(name: str, text: str, statuses: list[int] | bool) -> OpenApiParameter:
+    return OpenApiParameter(name, str, OpenApiParameter.HEADER, description=text, response=statuses)

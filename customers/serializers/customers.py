@@ -1,5 +1,7 @@
 """What the customers endpoints take and answer."""
 
+from typing import ClassVar
+
 from rest_framework import serializers
 
 from apikeys.guard.serializers import ObjectField, PageQuery, StrictSerializer, TextField
@@ -8,6 +10,18 @@ from customers.models import Customer, CustomerStatus
 
 class CustomerSerializer(serializers.ModelSerializer[Customer]):
     """A customer as it is answered."""
+
+    example: ClassVar = {
+        "id": "01936f5e-7b1c-7a54-9c1e-2f6a3d1b8c41",
+        "environment": "production",
+        "name": "Northwind Traders",
+        "email": "ops@northwind.example",
+        "external_reference": "CRM-1001",
+        "status": "active",
+        "metadata": {"plan": "enterprise"},
+        "created_at": "2026-11-24T08:00:00Z",
+        "updated_at": "2026-11-24T08:00:00Z",
+    }
 
     metadata = ObjectField()
 
@@ -28,6 +42,13 @@ class CustomerSerializer(serializers.ModelSerializer[Customer]):
 
 class CustomerInput(StrictSerializer):
     """A customer as it is sent; a PATCH sends what is to change."""
+
+    example: ClassVar = {
+        "name": "Northwind Traders",
+        "email": "ops@northwind.example",
+        "external_reference": "CRM-1001",
+        "metadata": {"plan": "enterprise"},
+    }
 
     name = TextField(max_length=200)
     email = serializers.EmailField(required=False, allow_blank=True, max_length=254)

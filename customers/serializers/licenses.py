@@ -1,7 +1,7 @@
 """What the licenses endpoints take and answer."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
@@ -26,6 +26,20 @@ CODES = (
 
 class LicenseSerializer(serializers.ModelSerializer[License]):
     """A license as it is answered; its key is masked unless the context says otherwise."""
+
+    example: ClassVar = {
+        "id": "01936f5e-7b1c-7a54-9c1e-2f6a3d1b8c42",
+        "environment": "production",
+        "customer": "01936f5e-7b1c-7a54-9c1e-2f6a3d1b8c41",
+        "license_key": "7K3QX-*****-*****-*****-90CDA",
+        "product": "Platform Pro",
+        "status": "active",
+        "seats": 5,
+        "expires_at": None,
+        "metadata": {},
+        "created_at": "2026-11-24T08:00:00Z",
+        "updated_at": "2026-11-24T08:00:00Z",
+    }
 
     customer = serializers.UUIDField(source="customer_id")
     license_key = serializers.SerializerMethodField(
@@ -61,6 +75,8 @@ def future(instant: datetime) -> None:
 class LicenseChanges(StrictSerializer):
     """What may be changed of a license."""
 
+    example: ClassVar[dict[str, Any]] = {"seats": 10}
+
     product = TextField(max_length=100, required=False)
     seats = serializers.IntegerField(min_value=1, max_value=MOST_SEATS, required=False)
     expires_at = serializers.DateTimeField(
@@ -72,12 +88,20 @@ class LicenseChanges(StrictSerializer):
 class LicenseInput(LicenseChanges):
     """A license as it is issued."""
 
+    example: ClassVar = {
+        "customer": "01936f5e-7b1c-7a54-9c1e-2f6a3d1b8c41",
+        "product": "Platform Pro",
+        "seats": 5,
+    }
+
     customer = serializers.UUIDField()
     product = TextField(max_length=100)
 
 
 class RenewInput(StrictSerializer):
     """Until when a license is renewed."""
+
+    example: ClassVar = {"expires_at": "2999-01-31T00:00:00Z"}
 
     expires_at = serializers.DateTimeField(
         allow_null=True, help_text="Later than the expiry it has. Null: it never expires."
@@ -116,12 +140,19 @@ class LicenseQuery(PageQuery):
 class ValidateInput(StrictSerializer):
     """A license key to be judged, and the machine it is to run on."""
 
+    example: ClassVar = {
+        "license_key": "7K3QX-A2B3C-D4E5F-G6H7J-90CDA",
+        "fingerprint": "build-server-1",
+    }
+
     license_key = TextField(max_length=100)
     fingerprint = TextField(max_length=200, required=False, allow_null=True)
 
 
 class ValidatedSerializer(serializers.Serializer[Any]):
     """Whether a license key is good, and if not, why."""
+
+    example: ClassVar = {"valid": True, "code": "VALID", "license": LicenseSerializer.example}
 
     valid = serializers.BooleanField()
     code = serializers.ChoiceField(CODES)
@@ -130,6 +161,13 @@ class ValidatedSerializer(serializers.Serializer[Any]):
 
 class ActivationSerializer(serializers.ModelSerializer[Activation]):
     """A machine that a license runs on."""
+
+    example: ClassVar = {
+        "id": "01936f5e-7b1c-7a54-9c1e-2f6a3d1b8c43",
+        "license": "01936f5e-7b1c-7a54-9c1e-2f6a3d1b8c42",
+        "fingerprint": "build-server-1",
+        "created_at": "2026-11-24T08:00:00Z",
+    }
 
     license = serializers.UUIDField(source="license_id")
 
@@ -140,5 +178,7 @@ class ActivationSerializer(serializers.ModelSerializer[Activation]):
 
 class ActivationInput(StrictSerializer):
     """A machine that asks for a seat."""
+
+    example: ClassVar = {"fingerprint": "build-server-1"}
 
     fingerprint = TextField(max_length=200, help_text="The machine's own name for itself.")

@@ -1,6 +1,6 @@
 """What the telemetry endpoints take and answer."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework import serializers
@@ -19,6 +19,18 @@ from customers.models import TelemetryEvent
 
 class TelemetrySerializer(serializers.ModelSerializer[TelemetryEvent]):
     """An event as it is answered."""
+
+    example: ClassVar = {
+        "id": "01936f5e-7b1c-7a54-9c1e-2f6a3d1b8c44",
+        "environment": "production",
+        "customer": "01936f5e-7b1c-7a54-9c1e-2f6a3d1b8c41",
+        "license": None,
+        "type": "report.made",
+        "event_id": "2",
+        "occurred_at": "2026-11-24T08:00:00Z",
+        "received_at": "2026-11-24T08:00:01Z",
+        "properties": {"pages": 3},
+    }
 
     customer = serializers.UUIDField(source="customer_id")
     license = serializers.UUIDField(source="license_id", allow_null=True)
@@ -42,6 +54,12 @@ class AcceptedSerializer(serializers.Serializer[Any]):
 
 class BatchSerializer(serializers.Serializer[Any]):
     """What became of a batch, in the order it was sent in."""
+
+    example: ClassVar = {
+        "data": [
+            {"id": "01936f5e-7b1c-7a54-9c1e-2f6a3d1b8c44", "event_id": "2", "is_duplicate": False}
+        ]
+    }
 
     data = AcceptedSerializer(many=True)  # type: ignore[assignment]
 
@@ -72,6 +90,17 @@ class BatchInput(StrictSerializer):
 
 class TelemetryInput(StrictSerializer):
     """One event, or a batch; ``customers.ingestion`` reads both."""
+
+    example: ClassVar = {
+        "events": [
+            {
+                "customer": "01936f5e-7b1c-7a54-9c1e-2f6a3d1b8c41",
+                "type": "report.made",
+                "event_id": "2",
+                "properties": {"pages": 3},
+            }
+        ]
+    }
 
     @staticmethod
     def drawn_as() -> PolymorphicProxySerializer:
@@ -127,6 +156,12 @@ class TotalSerializer(serializers.Serializer[Any]):
 
 class SummarySerializer(serializers.Serializer[Any]):
     """Totals by type and hour, newest hour first."""
+
+    example: ClassVar = {
+        "data": [{"type": "report.made", "hour": "2026-11-24T08:00:00Z", "count": 12}],
+        "occurred_after": "2026-11-23T09:00:00Z",
+        "occurred_before": "2026-11-24T09:00:00Z",
+    }
 
     data = TotalSerializer(many=True)  # type: ignore[assignment]
     occurred_after = serializers.DateTimeField()

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from jsonschema import Draft202012Validator
 
 from apikeys.guard import problems
 from tests.config.test_routes import ENDPOINTS
+from tests.factories import issue
 
 HTTP = {"get", "post", "put", "patch", "delete"}
 
@@ -47,12 +49,54 @@ def test_every_operation_is_there_with_its_permission(schema: Any) -> None:
 
 
 def test_every_operation_names_the_problems_any_call_may_get(schema: Any) -> None:
+    shared = schema["components"]["responses"]
     for operations in schema["paths"].values():
         for operation in operations.values():
             assert {"400", "401", "404", "429", "500", "503"} <= set(operation["responses"])
             for status, answer in operation["responses"].items():
                 if int(status) >= 400:
-                    assert set(answer["content"]) == {problems.MEDIA_TYPE}
+                    described = shared[answer["$ref"].rpartition("/")[2]]
+                    assert set(described["content"]) == {problems.MEDIA_TYPE}
+                    for code in described["content"][problems.MEDIA_TYPE]["examples"].values():
+                        assert code["value"]["status"] == int(status)
+
+
+def test_either_way_of_sending_a_key_will_do(schema: Any) -> None:
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            assert operation["security"] == [{"bearer": []}, {"header": []}]
+
+
+BODIES = [
+    (method, path) for path, view in ENDPOINTS.items()
+    for method, operation in view.operations.items() if operation.body
+]  # fmt: skip
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("method", "path"), BODIES)
+def test_the_example_of_a_body_is_one_that_is_accepted(method: str, path: str) -> None:
+    body = ENDPOINTS[path].operations[method].body
+
+    read = body(data=body.example, partial=method == "PATCH", context={"key": issue().key})
+
+    assert read.is_valid(), read.errors
+
+
+def test_the_example_of_an_answer_is_what_the_schema_describes(schema: Any) -> None:
+    seen = 0
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                for kind, content in answer.get("content", {}).items():
+                    if kind != "application/json":
+                        continue
+                    assert content["examples"], (operation["operationId"], status)
+                    described = {"components": schema["components"], **content["schema"]}
+                    for example in content["examples"].values():
+                        Draft202012Validator(described).validate(example["value"])
+                        seen += 1
+    assert seen >= 20
 
 
 def test_the_page_loads_nothing_from_elsewhere() -> None:
