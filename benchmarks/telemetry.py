@@ -25,7 +25,7 @@ from apikeys.lifecycle import IssuedKey
 from apikeys.models import ApiKey, Door
 from apikeys.permissions import Permission
 from benchmarks.pages import print_medians
-from customers import ingestion, licensing
+from customers import ingestion, licensing, totals
 from customers.models import Customer, License, TelemetryEvent
 
 EVENTS = int(os.environ.get("BENCH_EVENTS", "1000000"))
@@ -63,7 +63,7 @@ def fill(licenses: list[License]) -> None:
     step = DAYS * 86_400_000 // EVENTS
     began = int(time.time() * 1000) - EVENTS * step
     for first in range(0, EVENTS, CHUNK):
-        TelemetryEvent.objects.bulk_create(
+        events = [
             TelemetryEvent(
                 id=UUID(int=((began + n * step) << 80) | (7 << 76) | (2 << 62) | n),
                 environment="production",
@@ -76,7 +76,9 @@ def fill(licenses: list[License]) -> None:
                 properties={"version": "1.2.3", "seconds": n % 60},
             )
             for n in range(first, min(first + CHUNK, EVENTS))
-        )
+        ]
+        TelemetryEvent.objects.bulk_create(events)
+        totals.add(events)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE")

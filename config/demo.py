@@ -10,7 +10,7 @@ from apikeys.audit import Actor
 from apikeys.environments import Environment
 from apikeys.models import ApiKey, Door, Event, SecretVersion
 from apikeys.permissions import Permission
-from customers import licensing
+from customers import licensing, totals
 from customers.models import Customer, CustomerStatus, TelemetryEvent
 from jobs import dispatch
 from jobs.registry import job_types
@@ -132,7 +132,7 @@ def _load_licenses(customer: Customer, now: datetime) -> None:
         for machine in range(1 + number % 4):
             licensing.activate(main, actor=SETUP, fingerprint=f"build-server-{machine + 1}")
     types = ("app.started", "app.stopped", "report.made", "error.raised")
-    TelemetryEvent.objects.bulk_create(
+    events = [
         TelemetryEvent(
             environment=customer.environment, customer=customer, license=main,
             type=types[(hour + number) % 4],
@@ -140,7 +140,9 @@ def _load_licenses(customer: Customer, now: datetime) -> None:
             properties={"version": f"2.{number % 5}", "seconds": hour * 7 % 60},
         )
         for hour in range(23) for _ in range(1 + (hour + number) % 3)
-    )  # fmt: skip
+    ]  # fmt: skip
+    TelemetryEvent.objects.bulk_create(events)
+    totals.add(events)
 
 
 def _load_key(demo: DemoKey, now: datetime) -> None:

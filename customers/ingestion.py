@@ -17,6 +17,7 @@ from apikeys.fields import JSONObjectField
 from apikeys.guard.problems import FieldErrors
 from apikeys.guard.serializers import UNKNOWN
 from apikeys.models import ApiKey
+from customers import totals
 from customers.models import Customer, License, TelemetryEvent
 
 MOST_EVENTS = 1000
@@ -80,6 +81,7 @@ def _store(events: Sequence[TelemetryEvent]) -> list[Accepted]:
                 known[name] = event
             accepted.append(Accepted(stored or event, stored is None))
         TelemetryEvent.objects.bulk_create(fresh, batch_size=500)
+        totals.add(fresh)
     return accepted
 
 

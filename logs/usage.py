@@ -2,13 +2,13 @@
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache, lru_cache
-from typing import Any
 
 from django.db import connection
 
+from apikeys import statements
 from apikeys.models import ApiKey
 from logs.models import BUCKETS, HourlyUsage, PermissionUse
 from logs.models.usage import BOUNDS
@@ -79,7 +79,7 @@ def _add_hours(hours: dict[Hour, Counter[str]]) -> None:
     table = HourlyUsage._meta.db_table
     names = ", ".join(COUNTS)
     sums = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in COUNTS)
-    _run(
+    statements.run(
         f"INSERT INTO {table} (key_id, hour, environment, {names})"  # noqa: S608
         f" SELECT key_id, hour, environment, {names} FROM {{given}} WHERE true"
         f" ON CONFLICT (key_id, hour, environment) DO UPDATE SET {sums}",
@@ -97,7 +97,7 @@ def _note_last_use(last: dict[str, Record]) -> None:
     # Locked in one order: an UPDATE of many rows takes them in whichever its plan finds them.
     rows = ApiKey.objects.select_for_update(no_key=True).filter(pk__in=last).order_by("pk")
     list(rows.values_list("pk"))
-    _run(
+    statements.run(
         f"UPDATE {table} SET last_used_at = given.at, last_used_address = given.address,"  # noqa: S608
         f" last_used_agent = given.agent FROM {{given}} WHERE {table}.id = given.id"
         f" AND ({table}.last_used_at IS NULL OR {table}.last_used_at < given.at)",
@@ -111,7 +111,7 @@ def _note_last_use(last: dict[str, Record]) -> None:
 
 def _note_permissions(permissions: dict[tuple[str, str], int]) -> None:
     table = PermissionUse._meta.db_table
-    _run(
+    statements.run(
         f"INSERT INTO {table} (key_id, permission, last_used_at)"  # noqa: S608
         " SELECT key_id, permission, last_used_at FROM {given} WHERE true"
         " ON CONFLICT (key_id, permission) DO UPDATE SET last_used_at = excluded.last_used_at"
@@ -119,22 +119,3 @@ def _note_permissions(permissions: dict[tuple[str, str], int]) -> None:
         {"key_id": "text", "permission": "text", "last_used_at": "timestamptz"},
         [(key, permission, instant(at)) for (key, permission), at in sorted(permissions.items())],
     )
-
-
-def _run(sql: str, columns: Mapping[str, str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Run ``sql`` for every row; in it, ``{given}`` has ``columns`` (PostgreSQL's types).
-
-    In the order of ``rows``, which is one everywhere, or two workers wait for each other.
-    """
-    if not rows:
-        return
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            # One statement for all rows: a tenth of one for each.
-            arrays = ", ".join(f"%s::{kind}[]" for kind in columns.values())
-            given = f"unnest({arrays}) AS given ({', '.join(columns)})"
-            values = [list(column) for column in zip(*rows, strict=True)]
-            cursor.execute(sql.format(given=given), values)
-        else:
-            marks = ", ".join(f"%s AS {name}" for name in columns)
-            cursor.executemany(sql.format(given=f"(SELECT {marks}) AS given"), rows)

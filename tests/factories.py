@@ -14,7 +14,7 @@ from apikeys.environments import Environment
 from apikeys.identifiers import made_at, new_id
 from apikeys.lifecycle import IssuedKey
 from apikeys.models import ApiKey, Door
-from customers import license_keys
+from customers import license_keys, totals
 from customers.models import Activation, Customer, License, TelemetryEvent
 from jobs.models import Job
 from logs.models import RequestContent, RequestLog
@@ -73,9 +73,11 @@ def make_event(customer: Customer | None = None, **fields: Any) -> TelemetryEven
     customer = customer or make_customer()
     fields.setdefault("type", "app.started")
     fields.setdefault("occurred_at", timezone.now())
-    return TelemetryEvent.objects.create(
+    event = TelemetryEvent.objects.create(
         environment=customer.environment, customer=customer, **fields
     )
+    totals.add([event])
+    return event
 
 
 def make_job(key: ApiKey, **fields: Any) -> Job:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count
+from django.db.models import Sum
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -18,8 +18,9 @@ from unfold.decorators import display
 from apikeys import charts
 from apikeys.admin.columns import ENVIRONMENT_COLOURS
 from apikeys.admin.paging import KeysetChangeList
-from customers.hours import Hour
-from customers.models import TelemetryEvent
+from apikeys.environments import Environment
+from customers.models import TelemetryEvent, TelemetryTotal
+from customers.models.telemetry import EVERYTHING
 
 HOURS = 24
 MOST_TYPES = 5
@@ -118,11 +119,11 @@ def _chart(now: datetime) -> str:
     end = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     began = end - timedelta(hours=HOURS)
     rows = (
-        TelemetryEvent.objects.filter(occurred_at__gte=began, occurred_at__lt=end)
-        .order_by()
-        .annotate(hour=Hour("occurred_at"))
+        TelemetryTotal.objects.filter(
+            environment__in=Environment.values, subject=EVERYTHING, hour__gte=began, hour__lt=end
+        )
         .values_list("hour", "type")
-        .annotate(count=Count("pk"))
+        .annotate(count=Sum("number"))
     )
     counts: dict[str, Counter[int]] = {}
     for hour, kind, count in rows:

@@ -1,10 +1,10 @@
 """The telemetry endpoints."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import Sum
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,8 +13,7 @@ from apikeys.guard.problems import FieldErrors, not_found
 from apikeys.guard.views import GuardedView, endpoint
 from apikeys.permissions import Permission
 from customers import ingestion
-from customers.hours import Hour
-from customers.models import TelemetryEvent
+from customers.models import TelemetryEvent, TelemetryTotal
 from customers.serializers.telemetry import (
     BatchSerializer,
     SummaryQuery,
@@ -26,6 +25,7 @@ from customers.serializers.telemetry import (
 
 USUAL_SPAN = timedelta(hours=24)
 LONGEST_SPAN = timedelta(days=31)
+ALMOST_AN_HOUR = timedelta(hours=1, microseconds=-1)
 
 
 class TelemetryView(GuardedView):
@@ -95,20 +95,29 @@ class SummaryView(GuardedView):
         answer=SummarySerializer,
     )
     def get(self, request: Request, environment: str) -> Response:
-        """Answer how many events of each type occurred in each hour."""
-        query = dict(self.query)
-        until = query.pop("occurred_before", None) or timezone.now()
-        since = query.pop("occurred_after", None) or until - USUAL_SPAN
-        if not timedelta(0) <= until - since <= LONGEST_SPAN:
-            raise FieldErrors([("occurred_before", "Ask for at most 31 days, the earlier first.")])
-        rows: Any = (
-            TelemetryEvent.objects.visible_to(self.key)
-            .filter(occurred_at__gte=since, occurred_at__lt=until, **query)
-            .order_by()
-            .annotate(hour=Hour("occurred_at"))
-            .values("hour", "type")
-            .annotate(count=Count("pk"))
-            .order_by("-hour", "type")
-        )
-        totals = {"data": list(rows), "occurred_after": since, "occurred_before": until}
+        """Answer how many events of each type occurred in each hour, in whole hours."""
+        since, until = self._span()
+        rows: Any = TelemetryTotal.objects.visible_to(
+            self.key, customer=self.query.get("customer"), license_=self.query.get("license")
+        ).filter(hour__gte=since, hour__lt=until)
+        if "type" in self.query:
+            rows = rows.filter(type=self.query["type"])
+        summed = rows.values("hour", "type").annotate(count=Sum("number")).order_by("-hour", "type")
+        totals = {"data": list(summed), "occurred_after": since, "occurred_before": until}
         return Response(SummarySerializer(totals).data)
+
+    def _span(self) -> tuple[datetime, datetime]:
+        """Return whole hours: the one that the span begins in to the one that it ends in."""
+        try:
+            until = self.query.get("occurred_before") or timezone.now()
+            since = self.query.get("occurred_after") or until - USUAL_SPAN
+            if timedelta(0) <= until - since <= LONGEST_SPAN:
+                return _hour(since), _hour(until + ALMOST_AN_HOUR)
+        except OverflowError:
+            # An end of the calendar.
+            pass
+        raise FieldErrors([("occurred_before", "Ask for at most 31 days, the earlier first.")])
+
+
+def _hour(instant: datetime) -> datetime:
+    return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

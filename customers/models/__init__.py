@@ -9,7 +9,7 @@ from customers.models.licenses import (
     LicenseStatus,
     StoredLicenseStatus,
 )
-from customers.models.telemetry import TelemetryEvent
+from customers.models.telemetry import TelemetryEvent, TelemetryTotal
 
 __all__ = [
     "Activation",
@@ -21,4 +21,5 @@ __all__ = [
     "LicenseStatus",
     "StoredLicenseStatus",
     "TelemetryEvent",
+    "TelemetryTotal",
 ]

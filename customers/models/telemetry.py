@@ -1,5 +1,8 @@
 """Telemetry: events that customers' installations report."""
 
+from typing import TYPE_CHECKING, Self
+from uuid import UUID
+
 from django.db import models
 from django.utils import timezone
 
@@ -10,6 +13,12 @@ from apikeys.identifiers import new_id
 from apikeys.isolation import IsolatedQuerySet
 from customers.models.customers import Customer
 from customers.models.licenses import License
+
+if TYPE_CHECKING:
+    from apikeys.models import ApiKey
+
+# The subject of the totals of a whole environment.
+EVERYTHING = UUID(int=0)
 
 
 class TelemetryQuerySet(IsolatedQuerySet["TelemetryEvent"]):
@@ -47,10 +56,11 @@ class TelemetryEvent(models.Model):
             SameEnvironment(field="license", name="telemetry_license_environment"),
         ]
         indexes = [
-            models.Index(fields=["environment", "-id"], name="telemetry_newest"),
+            # With the time, so that a filter by it looks at the index alone.
+            models.Index(fields=["environment", "-id", "occurred_at"], name="telemetry_newest"),
             models.Index(fields=["customer", "-id"], name="telemetry_by_customer"),
             models.Index(fields=["environment", "type", "-id"], name="telemetry_by_type"),
-            models.Index(fields=["environment", "occurred_at", "type"], name="telemetry_by_time"),
+            models.Index(fields=["type", "-id"], name="telemetry_by_type_anywhere"),
             models.Index(
                 fields=["license", "-id"],
                 name="telemetry_by_license",
@@ -60,3 +70,51 @@ class TelemetryEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} of {self.customer_id}"
+
+
+class TelemetryTotalQuerySet(models.QuerySet["TelemetryTotal"]):
+    """Totals by whose they are."""
+
+    def visible_to(
+        self, key: "ApiKey", *, customer: UUID | None = None, license_: UUID | None = None
+    ) -> Self:
+        """Return the totals of what ``key`` may see, of one customer or license if named."""
+        rows = self.filter(environment=key.environment)
+        if license_ is not None:
+            licenses = License.objects.visible_to(key).filter(pk=license_)
+            if customer is not None:
+                licenses = licenses.filter(customer=customer)
+            return rows.filter(subject__in=licenses.order_by().values("pk"))
+        if customer is None and not key.is_scoped:
+            return rows.filter(subject=EVERYTHING)
+        customers = Customer.objects.visible_to(key)
+        if customer is not None:
+            customers = customers.filter(pk=customer)
+        return rows.filter(subject__in=customers.order_by().values("pk"))
+
+
+class TelemetryTotal(models.Model):
+    """How many events of a type occurred in an hour: of a customer, of a license, or of all.
+
+    Written by ``customers.totals`` alone. ``subject`` is no reference: a total says nothing of
+    what became of its customer.
+    """
+
+    environment = models.CharField(max_length=11, choices=Environment)
+    subject = models.UUIDField()
+    hour = models.DateTimeField()
+    type = models.CharField(max_length=100)
+    number = models.BigIntegerField()
+
+    objects = TelemetryTotalQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                fields=["environment", "subject", "hour", "type"], name="telemetry_total_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number} x {self.type} at {self.hour:%Y-%m-%d %H}:00"

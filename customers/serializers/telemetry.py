@@ -133,6 +133,16 @@ class TelemetryQuery(PageQuery):
 
     LOOKUPS = {"occurred_after": "occurred_at__gte", "occurred_before": "occurred_at__lt"}
 
+    @classmethod
+    def filters(cls, query: dict[str, Any]) -> dict[str, Any]:
+        """Return the lookups that a validated query asks for."""
+        lookups = super().filters(query)
+        if name := lookups.pop("event_id", None):
+            # By its own index: SQLite would rather walk through the environment in order.
+            named = TelemetryEvent.objects.filter(event_id=name).order_by()
+            lookups["pk__in"] = named.values("pk")
+        return lookups
+
 
 class SummaryQuery(StrictSerializer):
     """What is added up; the last 24 hours if no time is given."""

@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from apikeys.guard.serializers import StrictSerializer, TextField
 from apikeys.permissions import Permission
+from customers import totals
 from customers.models import TelemetryEvent
 from customers.serializers.telemetry import TelemetryQuery, TelemetrySerializer
 from jobs.registry import Step, Steps, Work, job_type
@@ -62,7 +63,9 @@ def purge_telemetry(work: Work) -> Steps:
     lookups: dict[str, Any] = TelemetryQuery.filters(dict(work.params))
     rows = TelemetryEvent.objects.visible_to(work.key).filter(**lookups)
     done, total = work.done, work.done + rows.count()
-    while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:CHUNK]):
-        done += TelemetryEvent.objects.filter(pk__in=ids).delete()[0]
+    while found := list(rows.order_by("pk")[:CHUNK]):
+        TelemetryEvent.objects.filter(pk__in=[event.pk for event in found]).delete()
+        totals.subtract(found)
+        done += len(found)
         yield Step(done, max(total, done), f"{done} of {total} events deleted")
     return {"deleted": done}

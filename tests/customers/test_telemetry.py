@@ -7,9 +7,10 @@ import pytest
 from django.utils import timezone
 
 from apikeys.permissions import Permission
-from customers.models import TelemetryEvent
+from customers.models import TelemetryEvent, TelemetryTotal
+from jobs.registry import Work, job_types
 from tests.api import Caller
-from tests.factories import issue, make_customer, make_event, make_license
+from tests.factories import ACTOR, issue, make_customer, make_event, make_license
 
 pytestmark = pytest.mark.django_db
 
@@ -137,6 +138,53 @@ def test_a_list_is_narrowed_by_its_filters(caller: Caller) -> None:
     ):
         rows = caller.get(f"telemetry?{query}").json()["data"]
         assert [row["id"] for row in rows] == [str(wanted.pk)], query
+
+
+def summary(caller: Caller, query: str = "") -> list[tuple[str, int]]:
+    rows = caller.get(f"telemetry/summary?{query}").json()["data"]
+    return [(row["type"], row["count"]) for row in rows]
+
+
+def test_totals_follow_what_is_stored_and_purged(caller: Caller) -> None:
+    license_ = make_license()
+    mine, other = license_.customer, make_customer()
+    events = [
+        {"customer": str(mine.pk), "type": "a", "event_id": "1", "license": str(license_.pk)},
+        {"customer": str(mine.pk), "type": "a", "event_id": "2"},
+        {"customer": str(other.pk), "type": "a"},
+        {"customer": str(other.pk), "type": "b"},
+    ]
+    for _ in range(2):
+        # The second time only those without a name of their own are new.
+        caller.post("telemetry", {"events": events})
+    scoped = Caller(issue(permissions=BOTH, customers=[mine.pk]))
+
+    assert summary(caller) == [("a", 4), ("b", 2)]
+    assert summary(caller, "type=b") == [("b", 2)]
+    assert summary(caller, f"customer={mine.pk}") == [("a", 2)]
+    assert summary(caller, f"license={license_.pk}") == [("a", 1)]
+    assert summary(caller, f"license={license_.pk}&customer={other.pk}") == []
+    assert summary(scoped) == [("a", 2)]
+    assert summary(scoped, f"customer={other.pk}") == []
+    staging = issue(environment="staging", permissions=BOTH)
+    assert summary(Caller(staging, environment="staging")) == []
+
+    key = issue(permissions=BOTH).key
+    params = {"occurred_before": "2999-01-01T00:00:00Z", "customer": str(mine.pk)}
+    for _ in job_types()["telemetry.purge"].run(Work(key, ACTOR, params, {}, 0)):
+        pass
+
+    assert summary(caller) == [("a", 2), ("b", 2)]
+    assert not TelemetryTotal.objects.filter(number=0).exists()
+    assert not TelemetryTotal.objects.filter(subject=mine.pk).exists()
+
+
+@pytest.mark.parametrize("end", ["occurred_before", "occurred_after"])
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_a_summary_of_times_at_the_ends_of_the_calendar_is_no_crash(
+    caller: Caller, end: str, at: str
+) -> None:
+    assert caller.get(f"telemetry/summary?{end}={at}").status_code in {200, 400}
 
 
 def test_totals_by_type_and_hour(caller: Caller) -> None:
