@@ -26,6 +26,7 @@ from apikeys.rules import Refused
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 DURATION = re.compile(r"(\d{1,6})([smhd])")
 WIDE = 500
+MOST_DIGITS = 20
 
 
 class LineCommand(BaseCommand):
@@ -48,9 +49,18 @@ class LineCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run, turning a refusal into one line and exit 2."""
         try:
+            for value in options.values():
+                _refuse_odd_bytes(value)
             return super().execute(*args, **options)
         except Refused as refused:
             raise CommandError(str(refused), returncode=2) from None
+
+
+def _refuse_odd_bytes(value: Any) -> None:
+    """Refuse an argument that is no text: Python keeps each byte as half of a surrogate pair."""
+    for text in value if isinstance(value, list) else [value]:
+        if isinstance(text, str) and any("\ud800" <= character <= "\udfff" for character in text):
+            raise Refused("An argument is not UTF-8. Write it in UTF-8.")
 
 
 class KeyCommand(LineCommand):
@@ -103,18 +113,23 @@ def duration(text: str) -> timedelta:
     return timedelta(**{UNITS[match[2]]: int(match[1])})
 
 
+def ago(text: str) -> datetime:
+    """Return the instant that lies a duration such as ``90d`` before now."""
+    try:
+        return timezone.now() - duration(text)
+    except OverflowError:
+        raise Refused(f"{text!r} is too long ago. Choose a later time.") from None
+
+
 def instant(text: str) -> datetime:
     """Read an instant, or a time before now such as ``2h``."""
     if DURATION.fullmatch(text):
-        try:
-            return timezone.now() - duration(text)
-        except OverflowError:
-            raise Refused(f"{text!r} is too long ago. Choose a later time.") from None
+        return ago(text)
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise Refused(f"{text!r} is not a time. Write it as 30d or 2027-01-31T00:00Z.") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def expiry(text: str) -> datetime | None:
@@ -147,7 +162,7 @@ def limit(text: str) -> int | None:
     """Read a limit, or ``default`` for the environment's."""
     if text == "default":
         return None
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
         raise Refused(f"{text!r} is not a limit. Write a whole number, or default.")
     return int(text)
 

@@ -1,10 +1,34 @@
-"""Refuses to start with peppers that would silently make every issued key invalid."""
+"""What must hold before a program starts that goes on for long; each failure is one line."""
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 
+from apikeys.limiter import counters
 from apikeys.models import Pepper, SecretVersion
 from apikeys.peppers import Peppers
+
+
+def check_stores() -> None:
+    """See that database and counters answer, with this version's tables and these peppers.
+
+    Raises ``ImproperlyConfigured``, or the outage of what is down.
+    """
+    connection.ensure_connection()
+    check_migrations()
+    check_peppers()
+    counters().ping()
+
+
+def check_migrations() -> None:
+    """See that the tables are those of this version."""
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise ImproperlyConfigured(
+            "DATABASE_URL names a database that lacks this version's tables."
+            " Run `manage.py migrate` first."
+        )
 
 
 def check_peppers() -> None:

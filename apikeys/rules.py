@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict
 from uuid import UUID
 
@@ -148,6 +148,12 @@ def clean_expiry(instant: datetime | None, now: datetime) -> datetime | None:
         raise Refused(
             "The expiry has no time zone. End it with Z or an offset.", setting="expires_at"
         )
+    try:
+        instant = instant.astimezone(UTC)
+    except OverflowError:
+        raise Refused(
+            "The expiry is beyond the calendar. Choose an earlier one.", setting="expires_at"
+        ) from None
     if instant <= now:
         raise Refused(
             "The expiry has passed. Choose a later one, or revoke the key to stop it now.",

@@ -106,7 +106,10 @@ def load() -> bool:
 
 def _load_customers(now: datetime) -> None:
     for environment, customers in CUSTOMERS.items():
-        for age, (name, email, reference) in enumerate(reversed(customers), start=1):
+        # The oldest first, as their ids go.
+        for age, (name, email, reference) in zip(
+            range(len(customers), 0, -1), customers, strict=True
+        ):
             Customer.objects.create(
                 environment=environment,
                 name=name,

@@ -6,21 +6,18 @@ import socket
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 
-from apikeys.limiter import counters
-from apikeys.preflight import check_peppers
+from apikeys.preflight import check_stores
+from jobs.registry import check_job_types
 
 
 def check() -> None:
     """Raise ``ImproperlyConfigured``, or the outage of the dependency that is down."""
     check_address()
-    connection.ensure_connection()
+    check_stores()
     if connection.vendor == "sqlite":
         check_sqlite()
-    check_migrations()
-    check_peppers()
-    counters().ping()
+    check_job_types()
 
 
 def check_address() -> None:
@@ -57,14 +54,4 @@ def check_sqlite() -> None:
         raise ImproperlyConfigured(
             "DATABASE_URL names an SQLite file on a file system without shared memory."
             " Move the data folder to a local disk."
-        )
-
-
-def check_migrations() -> None:
-    """See that the tables are those of this version."""
-    executor = MigrationExecutor(connection)
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise ImproperlyConfigured(
-            "DATABASE_URL names a database that lacks this version's tables."
-            " Run `manage.py migrate` first."
         )

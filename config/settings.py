@@ -5,6 +5,7 @@ are Latchkey's own.
 """
 
 import os
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,8 @@ API_ENVIRONMENTS = variables.choices(
 TRUSTED_PROXIES = variables.networks("TRUSTED_PROXIES")
 MAX_BODY_BYTES = variables.number("MAX_BODY_BYTES", 1_048_576, least=1)
 AUTH_FAILURE_LIMIT = variables.parsed("AUTH_FAILURE_LIMIT", parse_rate, Rate(60, 60), "60/min")
+if not AUTH_FAILURE_LIMIT.limit:
+    raise refuse("AUTH_FAILURE_LIMIT", "is 0, so that no refusal is told", "Write it as 60/min")
 _PRODUCTION = Limits(minute=600, hour=20_000, day=200_000)
 DEFAULT_LIMITS: dict[str, Limits] = {
     environment: variables.parsed(
@@ -79,7 +82,7 @@ DEFAULT_LIMITS: dict[str, Limits] = {
 }
 
 # --- Latchkey's own: the request log ---------------------------------------------------------
-LOG_BODIES = variables.choices("LOG_BODIES", ["all", "errors", "none"], default=["all"])[0]
+LOG_BODIES = variables.choice("LOG_BODIES", ["all", "errors", "none"])
 LOG_BODY_LIMIT = variables.number("LOG_BODY_LIMIT", 16_384, least=0)
 LOG_SPOOL = LATCHKEY_VAR / "spool"
 LOG_SPOOL_BYTES = variables.number("LOG_SPOOL_BYTES", 1_073_741_824, least=1_048_576, most=2**50)
@@ -114,8 +117,9 @@ WEB_THREADS = variables.number("WEB_THREADS", 4, least=1, most=512)
 IS_WEB = os.environ.get("LATCHKEY_ROLE") == "web"
 # True as soon as people reach the admin over TLS: cookies are then Secure and HSTS is sent.
 CSRF_TRUSTED_ORIGINS = variables.words("CSRF_TRUSTED_ORIGINS")
+ORIGIN = re.compile(r"https?://(\*\.)?[\w.\-]+(:\d+)?|https?://\[[0-9a-fA-F:]+\](:\d+)?")
 for _origin in CSRF_TRUSTED_ORIGINS:
-    if not _origin.startswith(("http://", "https://")):
+    if not ORIGIN.fullmatch(_origin):
         raise refuse(
             "CSRF_TRUSTED_ORIGINS", f"holds {_origin!r}", "Write origins as https://keys.example"
         )
@@ -138,6 +142,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- Django ------------------------------------------------------------------------------------
 DEBUG = variables.flag("DEBUG", default=False)
 ALLOWED_HOSTS = variables.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+for _host in ALLOWED_HOSTS:
+    if not re.fullmatch(r"\*|\.?[\w.\-]+|\[[0-9a-fA-F:]+\]", _host):
+        raise refuse("ALLOWED_HOSTS", f"holds {_host!r}", "Write host names as keys.example.com")
 ROOT_URLCONF = "config.urls"
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 WSGI_APPLICATION = "config.wsgi.application"

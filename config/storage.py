@@ -52,14 +52,26 @@ def database(url: str, folder: Path, *, threads: int, is_web: bool) -> Settings:
 
 def redis_url(url: str) -> str:
     """Return ``url`` if it is the address of a Redis server, or blank for none."""
-    parts = urlsplit(url)
-    if url and (parts.scheme not in {"redis", "rediss", "unix"} or not (parts.netloc + parts.path)):
+    if url and not _is_redis(url):
         raise refuse(
             "REDIS_URL",
             "is not the address of a Redis server",
             "Write it as redis://host:6379/0, or leave it out for a counter file",
         )
     return url
+
+
+def _is_redis(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        is_number = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    if parts.scheme == "unix":
+        return bool(parts.path)
+    database = parts.path.removeprefix("/")
+    is_number = is_number and (not database or (database.isascii() and database.isdigit()))
+    return parts.scheme in {"redis", "rediss"} and bool(parts.hostname) and is_number
 
 
 def cache(redis: str, folder: Path) -> Settings:

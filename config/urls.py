@@ -35,7 +35,8 @@ endpoints: list[Any] = [
     path("", include("customers.urls")),
     path("", include("logs.urls")),
     path("", include("jobs.urls")),
-    re_path(r"^(?P<rest>.*)$", NothingHere.as_view(), name="nothing-here"),
+    # Whatever it holds, line ends too: no path gets past the guard.
+    re_path(r"^(?P<rest>[\s\S]*)\Z", NothingHere.as_view(), name="nothing-here"),
 ]
 
 urlpatterns = [

@@ -16,6 +16,9 @@ T = TypeVar("T")
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off"}
+MOST_DIGITS = 20
+# No organisation's own proxies are spread wider.
+SHORTEST_PREFIX = {4: 8, 6: 7}
 
 
 def refuse(name: str, problem: str, remedy: str) -> ImproperlyConfigured:
@@ -45,7 +48,8 @@ class Variables:
         value = self.text(name)
         if not value:
             return default
-        if not (value.isascii() and value.isdigit()) or not least <= int(value) <= most:
+        is_number = value.isascii() and value.isdigit() and len(value) <= MOST_DIGITS
+        if not is_number or not least <= int(value) <= most:
             raise refuse(
                 name,
                 f"is {value!r}, not a whole number from {least} to {most}",
@@ -58,9 +62,18 @@ class Variables:
         value = self.text(name)
         return [word.strip() for word in value.split(",") if word.strip()] or list(default)
 
+    def choice(self, name: str, known: list[str]) -> str:
+        """Return one of ``known``, the first if none is named."""
+        chosen = self.text(name, known[0])
+        if chosen not in known:
+            raise refuse(name, f"is {chosen!r}", f"Choose one of {', '.join(known)}")
+        return chosen
+
     def choices(self, name: str, known: list[str], default: list[str]) -> list[str]:
         """Return one or more of ``known``, comma-separated."""
         chosen = self.words(name, default)
+        if self.text(name) and not self.words(name):
+            raise refuse(name, "names nothing", f"Choose among {', '.join(known)}")
         for word in chosen:
             if word not in known:
                 raise refuse(name, f"names {word!r}", f"Choose among {', '.join(known)}")
@@ -78,10 +91,10 @@ class Variables:
                     f"holds {word!r}, which is not a network",
                     "Write networks as 10.0.0.0/8 or fd00::/8, comma-separated",
                 ) from None
-            if network.prefixlen == 0:
+            if network.prefixlen < SHORTEST_PREFIX[network.version]:
                 raise refuse(
                     name,
-                    f"holds {word}, which trusts the whole Internet",
+                    f"holds {word}, which trusts a large part of the Internet",
                     "Name the addresses of your own proxies",
                 )
             networks.append(network)

@@ -8,14 +8,19 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apikeys.guard.permission import denial
 from apikeys.guard.problems import Problem, not_found
 from apikeys.guard.trace import trace_of
 from apikeys.guard.views import GuardedView, endpoint
 from apikeys.permissions import Permission
 from jobs import dispatch
 from jobs.models import Job, JobStatus
-from jobs.serializers import JobDetailSerializer, JobInput, JobQuery, JobSerializer
+from jobs.serializers import (
+    JobDetailSerializer,
+    JobInput,
+    JobQuery,
+    JobSerializer,
+    require_permissions,
+)
 
 
 class _JobView(GuardedView):
@@ -47,9 +52,6 @@ class JobsView(_JobView):
         The key needs the type's own permissions too, and still when the job starts.
         """
         kind = self.body["kind"]
-        for permission in kind.permissions:
-            if not self.key.may(permission):
-                raise denial(environment, permission)
         trace, customers = trace_of(request), self.body["customers"]
         job = dispatch.submit(
             self.key,
@@ -86,9 +88,11 @@ class CancelView(_JobView):
     )
     def post(self, request: Request, environment: str, job_id: UUID) -> Response:
         """Cancel a job: one that waits never runs, one that runs stops within 5 seconds."""
+        found = self.job(job_id)
+        require_permissions(self.key, found.type)
         try:
             job = dispatch.cancel(
-                self.job(job_id),
+                found,
                 actor=self.actor,
                 reason="Cancelled by the key that asked for it.",
             )

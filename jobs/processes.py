@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 PR_SET_PDEATHSIG = 1
 STOP_SECONDS = 15.0
 FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 5.0
+LONGEST_PAUSE = 3.0
 STEADY_SECONDS = 30.0
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apikeys.guard.permission import denial
 from apikeys.guard.problems import FieldErrors, flatten
 from apikeys.guard.serializers import ObjectField, PageQuery, StrictSerializer, TextField
 from apikeys.models import ApiKey
@@ -110,6 +111,12 @@ class JobInput(StrictSerializer):
     type = TextField(max_length=50, help_text="One of the types that the guide lists.")
     params = ObjectField(required=False, most_bytes=1_048_576)
 
+    def to_internal_value(self, data: Any) -> Any:
+        """Ask for the type's own permissions before anything is said of its parameters."""
+        if isinstance(data, dict) and isinstance(data.get("type"), str):
+            require_permissions(self.context["key"], data["type"])
+        return super().to_internal_value(data)
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Return the type, and its parameters as JSON keeps them."""
         kind = job_types().get(attrs["type"])
@@ -122,6 +129,14 @@ class JobInput(StrictSerializer):
             "params": params,
             "customers": check_customers(self.context["key"], params),
         }
+
+
+def require_permissions(key: ApiKey, type_name: str) -> None:
+    """Raise the 403 for a permission that a job type takes and the key lacks."""
+    kind = job_types().get(type_name)
+    for permission in kind.permissions if kind else ():
+        if not key.may(permission):
+            raise denial(key.environment, permission)
 
 
 def check_params(kind: JobType, params: dict[str, Any]) -> dict[str, Any]:
@@ -156,7 +171,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     if hasattr(value, "isoformat"):
-        return value.isoformat()
+        return value.isoformat().replace("+00:00", "Z")
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 

@@ -44,8 +44,11 @@ def chunks(rows: "QuerySet[RequestLog]") -> Iterator[list[RequestLog]]:
 
 def _csv(rows: "QuerySet[RequestLog]") -> Iterator[str]:
     writer = csv.writer(_Echo())
+    found = chunks(rows)
+    # Before anything is written: a database that is down leaves no half a file.
+    first = next(found, [])
     yield writer.writerow([*COLUMNS, *CONTENT])
-    for chunk in chunks(rows):
+    for chunk in chain([first], found):
         yield "".join(writer.writerow([_cell(value) for value in _values(row)]) for row in chunk)
 
 

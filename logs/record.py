@@ -67,7 +67,9 @@ def line(request: HttpRequest, response: Any, trace: Trace, began_at: int) -> by
     content = b"" if response.streaming else response.content
     status: int = response.status_code
     sent, received, cut = "", "", 0
-    size = body_length(meta)
+    # A body in chunks does not say how long it is; config/wsgi.py has put a bound there.
+    is_chunked = "HTTP_TRANSFER_ENCODING" in meta
+    size = len(trace.body or b"") if is_chunked else body_length(meta)
     if settings.LOG_BODIES == "all" or (settings.LOG_BODIES == "errors" and status >= 400):
         if size:
             received, is_cut = _body(trace.body or b"", meta.get("CONTENT_TYPE", ""))
@@ -111,7 +113,7 @@ def line(request: HttpRequest, response: Any, trace: Trace, began_at: int) -> by
 
 @lru_cache(maxsize=512)
 def _route(route: str) -> str:
-    return "" if route.endswith("(?P<rest>.*)$") else route.removeprefix(ENDPOINTS)
+    return "" if "(?P<rest>" in route else route.removeprefix(ENDPOINTS)
 
 
 @lru_cache(maxsize=1024)

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import cast
 
 from django.db import IntegrityError, transaction
@@ -47,6 +48,10 @@ def run_once(request: Request, work: Callable[[], Response]) -> HttpResponseBase
             _complete(claimed, response)
         return response
     except Problem as problem:
+        if problem.status_code == HTTPStatus.FORBIDDEN:
+            # What the key may do can change; what was answered must not outlast it.
+            _forget(claimed)
+            raise
         trace.code = problem.code
         # Refused by the endpoint itself, with nothing written: that is the answer to keep.
         response = Response(
@@ -58,13 +63,17 @@ def run_once(request: Request, work: Callable[[], Response]) -> HttpResponseBase
         _complete(claimed, response)
         return response
     except BaseException:
-        IdempotentRequest.objects.filter(pk=claimed.pk, claim=claimed.claim).delete()
+        _forget(claimed)
         raise
 
 
 def prune(now: datetime) -> int:
     """Forget answers older than 24 hours; return how many."""
     return IdempotentRequest.objects.filter(created_at__lt=now - KEPT_FOR).delete()[0]
+
+
+def _forget(claimed: IdempotentRequest) -> None:
+    IdempotentRequest.objects.filter(pk=claimed.pk, claim=claimed.claim).delete()
 
 
 def _claim(key: ApiKey, name: str, fingerprint: str, now: datetime) -> IdempotentRequest:
@@ -82,7 +91,11 @@ def _claim(key: ApiKey, name: str, fingerprint: str, now: datetime) -> Idempoten
             mine.save(force_insert=True)
         return mine
     except IntegrityError:
-        first = same.get()
+        found = same.first()
+    if found is None:
+        # Forgotten between our look and theirs: theirs had no effect.
+        raise _in_progress()
+    first = found
     if first.fingerprint != fingerprint:
         raise Problem(
             "idempotency_mismatch",

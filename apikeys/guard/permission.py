@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from apikeys.guard.authentication import challenge
 from apikeys.guard.problems import Problem
 from apikeys.guard.trace import trace_of
+from apikeys.models import CustomerScope
 from apikeys.permissions import Permission
 
 # What a view says of a method that every valid key may use.
@@ -28,6 +29,18 @@ class HasRequiredPermission(BasePermission):
             trace.permission = required
             return True
         raise denial(view.kwargs["environment"], required)
+
+
+def scope_denial(environment: str, required: Permission | str) -> Problem:
+    """Return the 403 for a key that reaches selected customers where it takes one for all."""
+    return Problem(
+        "permission_denied",
+        "The key reaches selected customers only, and this takes one for all customers."
+        " Use a key for all customers.",
+        headers={"WWW-Authenticate": challenge(environment, error="insufficient_scope")},
+        required_permission=str(required),
+        required_customer_scope=CustomerScope.ALL.value,
+    )
 
 
 def denial(environment: str, required: Permission | None) -> Problem:

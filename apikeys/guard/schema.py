@@ -19,7 +19,7 @@ from apikeys.environments import Environment
 from apikeys.guard import idempotency, problems
 from apikeys.guard.permission import ANY_KEY
 from apikeys.guard.serializers import NoQuery
-from apikeys.guard.views import Operation
+from apikeys.guard.views import CHANGING, Operation
 
 # What any guarded endpoint may answer.
 COMMON = (
@@ -62,6 +62,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
     request_id = serializers.UUIDField()
     errors = FieldErrorSerializer(many=True, required=False)  # type: ignore[assignment]
     required_permission = serializers.CharField(required=False)
+    required_customer_scope = serializers.CharField(required=False)
     violated_policies = serializers.ListField(child=serializers.CharField(), required=False)
     key_environment = serializers.ChoiceField(Environment.choices, required=False)
     endpoint_environment = serializers.ChoiceField(Environment.choices, required=False)
@@ -214,7 +215,7 @@ class EndpointSchema(AutoSchema):
         codes = [*COMMON, *operation.problems]
         if operation.permission != ANY_KEY:
             codes.append("permission_denied")
-        if operation.body is not None:
+        if operation.body is not None or self.method in CHANGING:
             codes += WITH_BODY
         if operation.is_tagged and self.method != "GET":
             codes.append("precondition_failed")

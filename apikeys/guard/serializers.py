@@ -36,6 +36,16 @@ class TextField(serializers.CharField):
         return super().to_internal_value(data)
 
 
+class WholeNumberField(serializers.IntegerField):
+    """A JSON number without a fraction; text is not taken for one."""
+
+    def to_internal_value(self, data: Any) -> int:
+        """Refuse what is no whole number."""
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class QueryText(TextField):
     """A query parameter that is compared with stored text."""
 
@@ -69,6 +79,10 @@ class ObjectField(serializers.Field[Any, Any, Any, Any]):
 
 class NoQuery(StrictSerializer):
     """The query of an endpoint that takes none."""
+
+
+class NoBody(StrictSerializer):
+    """The body of an endpoint that takes none: absent, or an object without members."""
 
 
 class PageQuery(StrictSerializer):

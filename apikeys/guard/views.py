@@ -4,7 +4,7 @@
 The guard refuses by it and the public schema is drawn from it, so neither can drift.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ClassVar, NoReturn, TypeVar, cast
@@ -21,16 +21,20 @@ from rest_framework.views import APIView
 from apikeys.addresses import client_address
 from apikeys.audit import Actor
 from apikeys.guard import idempotency, throttling
+from apikeys.guard.middleware import body_length
 from apikeys.guard.pages import page_of
-from apikeys.guard.permission import ANY_KEY
-from apikeys.guard.problems import not_found
-from apikeys.guard.serializers import NoQuery, StrictSerializer, read_query
+from apikeys.guard.permission import ANY_KEY, scope_denial
+from apikeys.guard.problems import MEDIA_TYPE, not_found
+from apikeys.guard.serializers import NoBody, NoQuery, StrictSerializer, read_query
 from apikeys.guard.trace import trace_of
 from apikeys.limiter.store import Decision
 from apikeys.models import ApiKey, Door
 from apikeys.permissions import Permission
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+# Methods whose body, if there is one, is read and judged.
+CHANGING = frozenset({"POST", "PATCH", "DELETE"})
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Operation:
     # Whether the answer has an ETag, and a change may name it in If-Match.
     is_tagged: bool = False
     problems: tuple[str, ...] = ()
+    # Whether it takes a key for all customers: one for selected ones is refused.
+    needs_all_customers: bool = False
 
 
 def endpoint(permission: Permission | str, summary: str, **declared: Any) -> Callable[[F], F]:
@@ -75,13 +81,25 @@ def endpoint(permission: Permission | str, summary: str, **declared: Any) -> Cal
 class JSONNegotiation(DefaultContentNegotiation):
     """Takes the usual ``Accept`` headers at their word and works out the unusual ones."""
 
-    USUAL = frozenset({"*/*", "application/json", "application/json, */*", "*/*, application/json"})
+    USUAL = frozenset(
+        {"*/*", "", "application/json", "application/json, */*", "*/*, application/json"}
+    )
+
+    @staticmethod
+    def _also(request: Request) -> Iterator[str]:
+        """Yield what may be answered besides JSON itself: problems, and a declared file."""
+        yield MEDIA_TYPE
+        view: GuardedView = request.parser_context["view"]
+        operation = view.operations.get(request.method or "")
+        if operation is not None and operation.media_type:
+            yield operation.media_type
 
     def select_renderer(
         self, request: Request, renderers: Any, format_suffix: str | None = None
     ) -> Any:
         """Return the one renderer there is, or raise the 406."""
-        if request.META.get("HTTP_ACCEPT", "*/*") in self.USUAL:
+        accept = request.META.get("HTTP_ACCEPT", "*/*")
+        if accept in self.USUAL or any(kind in accept for kind in self._also(request)):
             return renderers[0], renderers[0].media_type
         return super().select_renderer(request, renderers, format_suffix)
 
@@ -148,6 +166,9 @@ class GuardedView(APIView):
         if method not in self.http_method_names or not hasattr(self, method):
             self.http_method_not_allowed(request)
         self.check_permissions(request)
+        operation = self.operations.get(request.method or "")
+        if operation is not None and operation.needs_all_customers and self.key.is_scoped:
+            raise scope_denial(self.key.environment, operation.permission)
         negotiated = self.perform_content_negotiation(request)
         request.accepted_renderer, request.accepted_media_type = negotiated
         self._read(request)
@@ -193,8 +214,9 @@ class GuardedView(APIView):
         http = request._request
         if operation.query is not NoQuery or http.META.get("QUERY_STRING"):
             self.query = read_query(http.GET, operation.query)
-        if operation.body is not None:
-            serializer = operation.body(
+        is_sent = request.method in CHANGING and body_length(http.META) > 0
+        if operation.body is not None or is_sent:
+            serializer = (operation.body or NoBody)(
                 data=request.data, partial=request.method == "PATCH", context={"key": self.key}
             )
             serializer.is_valid(raise_exception=True)

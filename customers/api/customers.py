@@ -38,16 +38,10 @@ class CustomersView(GuardedView):
         answer=CustomerSerializer,
         status=201,
         problems=("conflict",),
+        needs_all_customers=True,
     )
     def post(self, request: Request, environment: str) -> Response:
         """Create a customer in the key's environment."""
-        if self.key.is_scoped:
-            raise Problem(
-                "permission_denied",
-                "The key reaches selected customers only, so it cannot make another."
-                " Use a key for all customers.",
-                required_permission=Permission.CUSTOMERS_WRITE.value,
-            )
         customer = Customer(environment=environment)
         _save(customer, self.body)
         location = f"{request.path}/{customer.pk}"

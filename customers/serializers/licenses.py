@@ -7,7 +7,13 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apikeys.guard.serializers import ObjectField, PageQuery, StrictSerializer, TextField
+from apikeys.guard.serializers import (
+    ObjectField,
+    PageQuery,
+    StrictSerializer,
+    TextField,
+    WholeNumberField,
+)
 from customers import license_keys
 from customers.models import Activation, License, LicenseStatus
 
@@ -78,7 +84,7 @@ class LicenseChanges(StrictSerializer):
     example: ClassVar[dict[str, Any]] = {"seats": 10}
 
     product = TextField(max_length=100, required=False)
-    seats = serializers.IntegerField(min_value=1, max_value=MOST_SEATS, required=False)
+    seats = WholeNumberField(min_value=1, max_value=MOST_SEATS, required=False)
     expires_at = serializers.DateTimeField(
         required=False, allow_null=True, validators=[future], help_text="Null: never."
     )

@@ -12,7 +12,7 @@ from customers.models import Customer, CustomerStatus
 from customers.serializers.customers import CustomerInput, CustomerSerializer
 from jobs.registry import JobFailed, Step, Steps, Work, job_type
 
-MOST_ROWS = 10_000
+MOST_ROWS = 5_000
 CHUNK = 100
 
 

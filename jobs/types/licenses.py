@@ -7,14 +7,19 @@ from uuid import UUID
 from django.utils import timezone
 from rest_framework import serializers
 
-from apikeys.guard.serializers import ObjectField, StrictSerializer, TextField
+from apikeys.guard.serializers import (
+    ObjectField,
+    StrictSerializer,
+    TextField,
+    WholeNumberField,
+)
 from apikeys.permissions import Permission
 from customers import licensing
 from customers.models import Customer, License, LicenseStatus
-from customers.serializers.licenses import MOST_SEATS
+from customers.serializers.licenses import MOST_SEATS, future
 from jobs.registry import JobFailed, Step, Steps, Work, job_type
 
-MOST_CUSTOMERS = 10_000
+MOST_CUSTOMERS = 5_000
 CHUNK = 50
 
 
@@ -25,8 +30,8 @@ class IssueParams(StrictSerializer):
         child=serializers.UUIDField(), min_length=1, max_length=MOST_CUSTOMERS
     )
     product = TextField(max_length=100)
-    seats = serializers.IntegerField(min_value=1, max_value=MOST_SEATS, default=1)
-    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    seats = WholeNumberField(min_value=1, max_value=MOST_SEATS, default=1)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True, validators=[future])
     metadata = ObjectField(required=False)
 
 

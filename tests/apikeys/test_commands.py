@@ -137,6 +137,35 @@ def test_what_cannot_be_done_exits_2_and_leaves_no_event(run: Run, arguments: li
     assert Event.objects.filter(key=key).count() == 1
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list_api_keys", "--idle", "999999d"],
+        ["list_api_keys", "--idle", ""],
+        ["create_api_key", "x", "--environment", "staging", "--per-minute", "9" * 5000],
+        ["create_api_key", "x", "--environment", "staging", "--expires",
+         "9999-12-31T23:59:59-23:00"],
+        ["show_api_key", "\udcff"],
+        ["export_logs", "--format", "csv", "--key", "\udcff"],
+        ["export_logs", "--format", "csv", "--key", ""],
+        ["export_logs", "--format", "csv", "--key", "nobody"],
+        ["export_logs", "--format", "csv", "--after", ""],
+        ["export_logs", "--format", "csv", "--status", "99999"],
+        ["export_logs", "--format", "csv", "--code", "bogus"],
+        ["prune_logs", "--older-than", ""],
+        ["prune_logs", "--older-than", "999999d"],
+        ["serve", "--foo"],
+        ["worker", "--queue", "nosuchqueue"],
+    ],
+)  # fmt: skip
+def test_input_at_its_edges_is_one_line_and_exit_2(run: Run, arguments: list[str]) -> None:
+    code, out, error = run(*arguments)
+
+    assert (code, out) == (2, "")
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+
+
 def test_keys_are_listed_by_what_is_asked(run: Run) -> None:
     used = issue(name="Used").key
     ApiKey.objects.filter(pk=used.pk).update(last_used_at=timezone.now())

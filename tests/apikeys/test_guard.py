@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -15,8 +16,9 @@ from apikeys.guard.trace import Trace
 from apikeys.guard.views import GuardedView
 from apikeys.limiter import counters
 from apikeys.models import ApiKey
+from apikeys.permissions import Permission
 from tests.api import Caller
-from tests.factories import ACTOR, issue
+from tests.factories import ACTOR, issue, make_customer
 
 pytestmark = pytest.mark.django_db
 
@@ -127,7 +129,9 @@ def test_head_is_get_without_a_body_and_options_names_the_methods() -> None:
     assert Caller().call("OPTIONS", "customers").status_code == 401
 
 
-@pytest.mark.parametrize("path", ["nowhere", "customers/", "customers/x/y", "", "key/%00"])
+@pytest.mark.parametrize(
+    "path", ["nowhere", "customers/", "customers/x/y", "", "key/%00", "key%0A", "x%0Ay"]
+)
 def test_a_path_that_is_nothing_needs_a_key_and_is_404(path: str) -> None:
     with_key, without = Caller(issue()).get(path), Caller().get(path)
 
@@ -170,9 +174,68 @@ def test_nothing_under_the_api_is_a_page_even_while_debugging(settings: Any, deb
         assert Client().get(path)["Content-Type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("accept", ["application/json", "*/*", "application/*", "text/x;q=.5, */*"])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/json",
+        "*/*",
+        "",
+        "application/*",
+        "text/x;q=.5, */*",
+        "application/problem+json",
+    ],
+)
 def test_json_is_answered_to_whoever_takes_it(accept: str) -> None:
     assert Caller(issue()).get("key", HTTP_ACCEPT=accept).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["api/schema", "api/docs"])
+def test_the_public_pages_speak_in_the_same_voice(path: str) -> None:
+    client = Client()
+
+    assert client.options(f"/{path}").status_code == 204
+    for response in (
+        client.post(f"/{path}"),
+        client.put(f"/{path}"),
+        client.get(f"/{path}", headers={"accept": "application/xml"}),
+    ):
+        assert response["Content-Type"] == "application/problem+json"
+        assert response.json()["status"] == response.status_code
+        assert response.status_code in {405, 406}
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "code"),
+    [
+        (b'{"bogus": 1}', "application/json", 400, "validation_failed"),
+        (b"{not json", "application/json", 400, "malformed_body"),
+        (b"x", "text/plain", 415, "unsupported_media_type"),
+        (b"[" * 3_000_000, "application/json", 413, "body_too_large"),
+        (b"{}", "application/json", 404, "not_found"),
+        (b"", "text/plain", 404, "not_found"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "licenses/{}/suspend"), ("DELETE", "customers/{}")]
+)
+def test_a_body_that_nobody_asked_for_is_judged_like_any(
+    method: str, path: str, body: bytes, kind: str, status: int, code: str
+) -> None:
+    caller = Caller(issue(permissions=list(Permission)))
+
+    response = caller.call(method, path.format(uuid4()), body, content_type=kind)
+
+    assert (response.status_code, response.json()["code"]) == (status, code)
+
+
+def test_a_key_for_selected_customers_makes_none_whatever_it_sends() -> None:
+    scoped = Caller(issue(permissions=["customers:write"], customers=[make_customer().pk]))
+
+    for body in ({"name": "New"}, {"bogus": 1}):
+        response = scoped.post("customers", body)
+        assert response.status_code == 403
+        assert response.json()["required_customer_scope"] == "all"
+        assert 'error="insufficient_scope"' in response["WWW-Authenticate"]
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "nonsense"])

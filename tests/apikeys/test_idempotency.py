@@ -9,11 +9,12 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
+from apikeys import lifecycle
 from apikeys.guard import idempotency
 from apikeys.models import IdempotentRequest
 from customers.models import Customer
 from tests.api import Caller
-from tests.factories import issue
+from tests.factories import ACTOR, issue
 
 pytestmark = pytest.mark.django_db
 
@@ -80,6 +81,19 @@ def test_a_request_that_does_not_fit_takes_no_name() -> None:
     assert post(caller, {"nome": "typo"}).status_code == 400
 
     assert post(caller, {"name": "right"}).status_code == 201
+
+
+def test_a_403_is_not_kept_for_a_key_that_may_by_then() -> None:
+    key = issue(permissions=["jobs:run"])
+    body, name = {"type": "customers.export"}, {"HTTP_IDEMPOTENCY_KEY": "one"}
+    refused = Caller(key).post("jobs", body, **name)
+    lifecycle.update(key.key, actor=ACTOR, permissions=["jobs:run", "customers:read"])
+
+    taken = Caller(key).post("jobs", body, **name)
+    lifecycle.update(key.key, actor=ACTOR, permissions=["jobs:run"])
+    replayed = Caller(key).post("jobs", body, **name)
+
+    assert [answer.status_code for answer in (refused, taken, replayed)] == [403, 202, 403]
 
 
 @pytest.mark.parametrize("name", ["", "x" * 256, "tab\tbed", "ümlaut"])

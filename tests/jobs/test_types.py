@@ -3,10 +3,12 @@
 import json
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 
+from apikeys import lifecycle
 from apikeys.audit import Actor
 from apikeys.models import ApiKey, Door
 from apikeys.permissions import Permission
@@ -14,7 +16,8 @@ from customers.models import Customer, License, TelemetryEvent
 from jobs.registry import JobFailed, Step, Work, job_types
 from jobs.serializers import check_params
 from tests.api import Caller
-from tests.factories import issue, make_customer, make_event, make_license
+from tests.factories import ACTOR as MAKER
+from tests.factories import issue, make_customer, make_event, make_job, make_license
 
 pytestmark = pytest.mark.django_db
 
@@ -169,12 +172,48 @@ def test_a_job_names_only_customers_that_its_key_sees() -> None:
     assert found == [[made.json()["id"]], []]
 
 
+def test_a_key_without_the_types_permission_learns_nothing_of_customers() -> None:
+    runner = Caller(issue(permissions=[Permission.JOBS_RUN]))
+    params: tuple[dict[str, Any], ...] = (
+        {"customers": [str(make_customer().pk)], "product": "P"},
+        {},
+        {"bogus": 1},
+    )
+
+    answers = [runner.post("jobs", {"type": "licenses.bulk_issue", "params": p}) for p in params]
+
+    assert {answer.status_code for answer in answers} == {403}
+
+
+def test_cancelling_takes_the_types_own_permission_too() -> None:
+    key = issue(permissions=[Permission.JOBS_RUN]).key
+    job = make_job(key, type="customers.export")
+
+    assert (
+        Caller(lifecycle.regenerate(key, actor=MAKER))
+        .post(f"jobs/{job.pk}/cancel")
+        .json()["required_permission"]
+        == "customers:read"
+    )
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
         ({"type": "nope"}, "type"),
         ({"type": "customers.export", "params": {"nope": 1}}, "params.nope"),
         ({"type": "customers.import"}, "params.rows"),
+        (
+            {
+                "type": "licenses.bulk_issue",
+                "params": {
+                    "customers": [str(uuid4())],
+                    "product": "P",
+                    "expires_at": "2001-01-01T00:00:00Z",
+                },
+            },
+            "params.expires_at",
+        ),
         ({"type": "customers.import", "params": {"rows": [{"name": "x"}]}}, "params.rows"),
     ],
 )

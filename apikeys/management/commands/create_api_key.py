@@ -7,6 +7,7 @@ from django.core.management.base import CommandParser
 from apikeys import lifecycle
 from apikeys.command_line import KeyCommand, actor, customer_ids, expiry, limit
 from apikeys.environments import Environment
+from apikeys.preflight import check_peppers
 
 
 class Command(KeyCommand):
@@ -30,6 +31,7 @@ class Command(KeyCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Make the key."""
+        check_peppers()
         customers = options["customer"]
         issued = lifecycle.create(
             environment=Environment(options["environment"]),

@@ -4,10 +4,9 @@ import json
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.utils import timezone
 from rich.table import Table
 
-from apikeys.command_line import KeyCommand, console, duration
+from apikeys.command_line import KeyCommand, ago, console
 from apikeys.environments import Environment
 from apikeys.models import ApiKey, Status
 from apikeys.representation import as_json, with_scope
@@ -43,8 +42,8 @@ class Command(KeyCommand):
             keys = keys.filter(environment=options["environment"])
         if options["status"]:
             keys = keys.with_status(options["status"])
-        if options["idle"]:
-            keys = keys.idle_since(timezone.now() - duration(options["idle"]))
+        if options["idle"] is not None:
+            keys = keys.idle_since(ago(options["idle"]))
         if options["json"]:
             self.stdout.write(json.dumps([as_json(key) for key in with_scope(keys)]))
             return

@@ -6,6 +6,7 @@ from django.core.management.base import CommandParser
 
 from apikeys import lifecycle
 from apikeys.command_line import KeyCommand, actor, duration
+from apikeys.preflight import check_peppers
 
 
 class Command(KeyCommand):
@@ -23,6 +24,7 @@ class Command(KeyCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Regenerate the key."""
+        check_peppers()
         issued = lifecycle.regenerate(
             self.find(options["key_id"]), overlap=duration(options["overlap"]), actor=actor()
         )

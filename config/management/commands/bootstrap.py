@@ -8,11 +8,11 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from apikeys import lifecycle
 from apikeys.audit import Actor
+from apikeys.command_line import LineCommand
 from apikeys.environments import Environment
 from apikeys.models import Door
 from apikeys.permissions import Permission
@@ -22,11 +22,10 @@ ADMIN = "admin"
 QUICKSTART_DAYS = 7
 
 
-class Command(BaseCommand):
+class Command(LineCommand):
     """Prepares an installation to look around in."""
 
     help = "Create tables, demo data, the admin user and a first development key."
-    requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do what is missing, and print what a person needs to start."""

@@ -4,14 +4,14 @@ import sys
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
 from django.db import connections
 
+from apikeys.command_line import LineCommand
 from config import preflight
 from jobs.processes import supervise
 
 
-class Command(BaseCommand):
+class Command(LineCommand):
     """Serves."""
 
     help = "Serve the admin and the API, with a worker, until Ctrl-C."

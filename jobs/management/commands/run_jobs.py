@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
+from apikeys.command_line import LineCommand
 from jobs import runner
 
 
-class Command(BaseCommand):
+class Command(LineCommand):
     """Runs jobs."""
 
     help = "Run jobs, one after the other. Use worker instead: it starts and replaces these."
-    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the arguments."""

@@ -8,7 +8,9 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 
 from apikeys.command_line import LineCommand, console
+from apikeys.preflight import check_stores
 from apikeys.rules import Refused
+from jobs.registry import check_job_types, job_types
 from jobs.worker import WorkerLoop
 
 MOST_RUNNERS = 64
@@ -36,6 +38,13 @@ class Command(LineCommand):
         concurrency: int = options["concurrency"]
         if not 0 <= concurrency <= MOST_RUNNERS:
             raise Refused(f"--concurrency is {concurrency}. Use a number from 0 to {MOST_RUNNERS}.")
+        check_stores()
+        check_job_types()
+        queues = {kind.queue for kind in job_types().values()}
+        if unknown := set(options["queue"]) - queues:
+            raise Refused(
+                f"There is no queue {min(unknown)!r}. Use one of {', '.join(sorted(queues))}."
+            )
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopping.set())

@@ -8,15 +8,17 @@ from uuid import UUID
 from django.core.management.base import CommandParser
 from rich.progress import Progress
 
-from apikeys.command_line import LineCommand, console, customer_ids, instant
+from apikeys.command_line import KeyCommand, console, customer_ids, instant
 from apikeys.environments import Environment
+from apikeys.guard.problems import CODES
 from logs import export
+from logs.admin.filters import METHODS
 from logs.models import RequestLog
 
 MOST_COUNTED = 1_000_000
 
 
-class Command(LineCommand):
+class Command(KeyCommand):
     """Exports."""
 
     help = "Write requests, newest first, to stdout."
@@ -27,9 +29,9 @@ class Command(LineCommand):
         parser.add_argument("--environment", choices=Environment.values)
         parser.add_argument("--key", metavar="KEY_ID")
         parser.add_argument("--customer", metavar="ID")
-        parser.add_argument("--method")
-        parser.add_argument("--status", type=int)
-        parser.add_argument("--code")
+        parser.add_argument("--method", choices=METHODS)
+        parser.add_argument("--status", type=int, choices=range(100, 600), metavar="N")
+        parser.add_argument("--code", choices=sorted(CODES), metavar="CODE")
         parser.add_argument("--after", metavar="2h or 2027-01-31T00:00Z")
         parser.add_argument("--before", metavar="1h or 2027-01-31T00:00Z")
 
@@ -39,14 +41,14 @@ class Command(LineCommand):
         for name in ("environment", "method", "status", "code"):
             if options[name] is not None:
                 rows = rows.filter(**{name: options[name]})
-        if options["key"]:
-            rows = rows.filter(key_id=options["key"])
-        if options["customer"]:
+        if options["key"] is not None:
+            rows = rows.filter(key=self.find(options["key"]))
+        if options["customer"] is not None:
             (customer,) = customer_ids([options["customer"]])
             rows = rows.filter(customer_id=UUID(str(customer)))
-        if options["after"]:
+        if options["after"] is not None:
             rows = rows.since(instant(options["after"]))
-        if options["before"]:
+        if options["before"] is not None:
             rows = rows.before(instant(options["before"]))
         try:
             self._write(rows, options["format"])

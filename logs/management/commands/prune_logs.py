@@ -1,15 +1,12 @@
 """``manage.py prune_logs``: delete old requests now."""
 
-from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import CommandParser
 from django.utils import timezone
 from rich.progress import Progress
 
-from apikeys.command_line import LineCommand, console, duration
-from apikeys.rules import Refused
+from apikeys.command_line import LineCommand, ago, console
 from logs import retention
 
 
@@ -26,11 +23,7 @@ class Command(LineCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Delete in small batches, so that requests go on meanwhile."""
         text = options["older_than"]
-        age = duration(text) if text else timedelta(days=settings.LOG_RETENTION_DAYS)
-        try:
-            instant = timezone.now() - age
-        except OverflowError:
-            raise Refused(f"{text!r} is too long ago. Choose a shorter time.") from None
+        instant = retention.expired_before(timezone.now()) if text is None else ago(text)
         total = retention.count(instant)
         if options["dry_run"]:
             self.stdout.write(f"{total} requests are older than {instant:%Y-%m-%d %H:%M} UTC.")
