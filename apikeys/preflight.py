@@ -16,9 +16,23 @@ def check_stores() -> None:
     Raises ``ImproperlyConfigured``, or the outage of what is down.
     """
     connection.ensure_connection()
+    if connection.vendor == "postgresql":
+        check_encoding()
     check_migrations()
     check_peppers()
     counters().ping()
+
+
+def check_encoding() -> None:
+    """See that PostgreSQL keeps every character there is."""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_encoding")
+        (encoding,) = cursor.fetchone()
+    if encoding != "UTF8":
+        raise ImproperlyConfigured(
+            f"DATABASE_URL names a database in {encoding}, which cannot hold every request."
+            " Create one with ENCODING 'UTF8' and TEMPLATE template0."
+        )
 
 
 def check_migrations() -> None:

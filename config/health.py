@@ -67,6 +67,8 @@ def _check_database() -> None:
 def _check_spool() -> None:
     if spool.size(settings.LOG_SPOOL) >= settings.LOG_SPOOL_BYTES:
         raise _Absent("the spool is full, so requests are refused")
+    if not spool.can_write(settings.LOG_SPOOL):
+        raise _Absent("the spool cannot be written, so requests are refused")
 
 
 def _check_worker() -> None:

@@ -23,7 +23,7 @@ CONTENT = (
     "request_body",
     "response_body",
 )
-CHUNK = 1000
+CHUNK = 200
 # What a spreadsheet takes for the beginning of a formula (OWASP, CSV Injection).
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")
 

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 @cache
 def spool() -> Spool:
     """Return this process's way into the spool."""
-    return Spool(settings.LOG_SPOOL, settings.LOG_SPOOL_BYTES)
+    return Spool(settings.LOG_SPOOL, settings.LOG_SPOOL_BYTES, processes=settings.WEB_CONCURRENCY)
 
 
 class RequestLogMiddleware:

@@ -20,6 +20,9 @@ from logs import redaction
 LONGEST_PATH = 2000
 LONGEST_QUERY = 4000
 LONGEST_AGENT = 400
+LONGEST_HEADER = 4096
+MOST_HEADERS = 32_768
+MOST_HEADER_LINES = 200
 ENDPOINTS = "api/<environment:environment>/v1/"
 
 # Change with each request, and hold nothing of the caller's.
@@ -100,10 +103,12 @@ def line(request: HttpRequest, response: Any, trace: Trace, began_at: int) -> by
             client_address(meta, settings.TRUSTED_PROXIES),
             redaction.header("User-Agent", meta.get("HTTP_USER_AGENT", ""))[:LONGEST_AGENT],
             _request_headers(meta),
-            {
-                name: value if name in OWN_HEADERS else redaction.header(name, value)
-                for name, value in response.items()
-            },
+            _bounded(
+                {
+                    name: value if name in OWN_HEADERS else redaction.header(name, value)
+                    for name, value in response.items()
+                }
+            ),
             received,
             sent,
             cut,
@@ -116,9 +121,15 @@ def _route(route: str) -> str:
     return "" if "(?P<rest>" in route else route.removeprefix(ENDPOINTS)
 
 
-@lru_cache(maxsize=1024)
 def _path(path: str) -> str:
+    return _path_once(path) if len(path) <= redaction.LONGEST_KNOWN else _shortened(path)
+
+
+def _shortened(path: str) -> str:
     return redaction.line(path)[:LONGEST_PATH]
+
+
+_path_once = lru_cache(maxsize=1024)(_shortened)
 
 
 def _request_headers(meta: dict[str, Any]) -> dict[str, str]:
@@ -129,10 +140,25 @@ def _request_headers(meta: dict[str, Any]) -> dict[str, str]:
     }
     if meta.get("CONTENT_TYPE"):
         headers["Content-Type"] = redaction.header("Content-Type", meta["CONTENT_TYPE"])
-    return headers
+    return _bounded(headers)
 
 
-@lru_cache(maxsize=1024)
+def _bounded(headers: dict[str, str]) -> dict[str, str]:
+    """Return headers cut to what is kept of them, what was cut marked with its true size."""
+    if sum(map(len, headers.values())) <= LONGEST_HEADER:
+        return headers
+    left, kept = MOST_HEADERS, {}
+    for name, value in headers.items():
+        room = min(LONGEST_HEADER, left)
+        text = value if len(value) <= room else f"{value[:room]}… ({len(value):,} characters)"
+        left = max(0, left - len(text))
+        kept[name] = text
+        if len(kept) == MOST_HEADER_LINES:
+            break
+    return kept
+
+
+@lru_cache(maxsize=256)
 def _header_name(name: str) -> str:
     return redaction.line(name[5:].replace("_", "-").title())[:200]
 

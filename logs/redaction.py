@@ -35,6 +35,7 @@ _PART = re.compile(
 # The key id may stay, to say which key it was.
 _CREDENTIAL_ALONE = re.compile(rf"(?i:bearer +)?\w+{re.escape(MASK)}")
 _ASCII_ESCAPE = re.compile(r"\\u00([2-7][0-9a-fA-F])")
+LONGEST_KNOWN = 256
 _NOT_WORD = re.compile(r"[^0-9a-z]")
 
 # Kept as they are only within bodies; nowhere may a character end a line or reorder one.
@@ -51,9 +52,18 @@ def line(text: str) -> str:
     return _mask_anywhere(text)
 
 
-@lru_cache(maxsize=4096)
 def header(name: str, value: str) -> str:
     """Return a header's value as it may be kept."""
+    # What a stranger can make long must not fill the memory.
+    return _header_once(name, value) if len(value) <= LONGEST_KNOWN else _header(name, value)
+
+
+@lru_cache(maxsize=4096)
+def _header_once(name: str, value: str) -> str:
+    return _header(name, value)
+
+
+def _header(name: str, value: str) -> str:
     if is_secret(name):
         masked = mask(value)
         return masked if _CREDENTIAL_ALONE.fullmatch(masked) else MASK

@@ -1,7 +1,7 @@
 """Brings records from the spool into the database, each exactly once.
 
-One transaction takes a batch: its rows, last use of its keys, usage by the hour. Records name
-themselves, so a batch that is read again after a crash finds its rows there and adds nothing.
+One transaction takes a batch: its rows, last use of its keys, usage by the hour, and how far the
+file is read. So after a crash shipping goes on where the database is, and adds nothing twice.
 A record that the database refuses is set aside, and holds up no other.
 """
 
@@ -12,13 +12,19 @@ import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import orjson
-from django.db import DatabaseError, InterfaceError, connection, transaction
-from django.db.utils import DataError, IntegrityError
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    transaction,
+)
 
-from logs import usage
-from logs.models import RequestContent, RequestLog
+from logs import spool, usage
+from logs.models import RequestContent, RequestLog, SpoolPosition
 from logs.models.requests import SLOW_MICROSECONDS
 from logs.record import REQUEST_CUT, RESPONSE_CUT, Record
 from logs.spool import Batch, Reader
@@ -29,6 +35,7 @@ logger = logging.getLogger(__name__)
 BATCH_BYTES = {"sqlite": 512 * 1024, "postgresql": 4 * 1024 * 1024}
 PARAMETERS = 500
 REJECTED = "rejected.txt"
+MOST_REJECTED_BYTES = 16 * 1024 * 1024
 LOCK = "worker.lock"
 
 LOG_COLUMNS = tuple(str(field.column) for field in RequestLog._meta.concrete_fields)
@@ -49,9 +56,18 @@ class Shipper:
         if reader is None:
             return 0
         total = 0
-        for batch in reader.batches(BATCH_BYTES[connection.vendor]):
-            total += self._take(batch)
-            reader.done(batch)
+        try:
+            for batch in reader.batches(BATCH_BYTES[connection.vendor]):
+                total += self._take(batch)
+                reader.done(batch)
+                reader.note_progress()
+        except BaseException:
+            # The batch may be stored or not: the database knows.
+            self._reader = None
+            raise
+        if reader.removed:
+            SpoolPosition.objects.filter(pk__in=reader.removed).delete()
+            reader.removed.clear()
         reader.note_progress()
         return total
 
@@ -67,6 +83,7 @@ class Shipper:
                 stopping.wait(1.0)
             except Exception:
                 logger.exception("shipping of request logs")
+                connection.close()
                 stopping.wait(1.0)
             if is_last:
                 connection.close()
@@ -79,58 +96,81 @@ class Shipper:
             self._lock = self._reader = None
 
     def _begin(self) -> Reader | None:
-        """Take the spool's lock; None while another process has it."""
+        """Take the spool's lock and begin where the database is; None while another has it."""
+        if self._lock is None and not self._take_lock():
+            return None
+        names = [path.name for path in spool.files(self._folder)]
+        known = SpoolPosition.objects.filter(pk__in=names).values_list("file", "offset")
+        self._reader = Reader(self._folder, dict(known))
+        return self._reader
+
+    def _take_lock(self) -> bool:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(lock)
-            return None
-        self._lock, self._reader = lock, Reader(self._folder)
-        return self._reader
+            return False
+        self._lock = lock
+        return True
 
     def _take(self, batch: Batch) -> int:
         records, unreadable = _parsed(batch.lines)
         for text in unreadable:
             self._set_aside(text, "it is no record")
-        return self._store(records, is_new=batch.is_new)
-
-    def _store(self, records: list[Record], *, is_new: bool) -> int:
-        """Store records together; if the database refuses one, find out which."""
-        if not records:
-            return 0
+        position = SpoolPosition(file=batch.path.name, offset=batch.ends_at)
         try:
-            return store(records, is_new=is_new)
-        except (DataError, IntegrityError, ValueError) as error:
-            if is_new:
-                return self._store(records, is_new=False)
+            return store(records, position)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a record does, the others are stored
+            logger.warning("a batch of request records is stored one by one: %s", error)
+        stored = self._store_apart(records)
+        store([], position)
+        return stored
+
+    def _store_apart(self, records: list[Record]) -> int:
+        """Store what can be stored; find out which records cannot, and set those aside."""
+        try:
+            return store(_unknown(records))
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
             if len(records) == 1:
-                self._set_aside(orjson.dumps(tuple(records[0])), str(error))
+                self._set_aside(orjson.dumps(tuple(records[0]), default=str), str(error))
                 return 0
-            middle = len(records) // 2
-            return sum(
-                self._store(some, is_new=False) for some in (records[:middle], records[middle:])
-            )
+        middle = len(records) // 2
+        return self._store_apart(records[:middle]) + self._store_apart(records[middle:])
 
     def _set_aside(self, text: bytes, reason: str) -> None:
         logger.error("a request record was set aside in %s: %s", REJECTED, " ".join(reason.split()))
-        with (self._folder / REJECTED).open("ab") as file:
+        path = self._folder / REJECTED
+        if path.exists() and path.stat().st_size > MOST_REJECTED_BYTES:
+            path.replace(path.with_suffix(".old.txt"))
+        path.touch(mode=0o600)
+        with path.open("ab") as file:
             file.write(text + b"\n")
 
 
-def store(records: Sequence[Record], *, is_new: bool) -> int:
-    """Add what is not stored yet, with all that follows from it; return how many that were.
+def store(rows: Sequence[Record], position: SpoolPosition | None = None) -> int:
+    """Add records with all that follows from them, and how far their file is read with that.
 
-    ``is_new`` spares asking which are: if one is stored after all, the primary key refuses.
+    Return how many they are. Raises what the database raises, and then nothing is added.
     """
     with transaction.atomic():
-        rows = records if is_new else _unknown(records)
         if rows:
             # Made one by one, while the server takes in those before.
             _insert(RequestLog._meta.db_table, LOG_COLUMNS, map(_log_row, rows))
             _insert(RequestContent._meta.db_table, CONTENT_COLUMNS, map(_content_row, rows))
             usage.add(rows)
+        if position is not None:
+            SpoolPosition.objects.bulk_create(
+                [position],
+                update_conflicts=True,
+                unique_fields=["file"],
+                update_fields=["offset"],
+            )
     return len(rows)
 
 
@@ -138,8 +178,10 @@ def _parsed(lines: Iterable[bytes]) -> tuple[list[Record], list[bytes]]:
     records, unreadable = [], []
     for text in lines:
         try:
-            records.append(Record(*orjson.loads(text)))
-        except (ValueError, TypeError, OverflowError):
+            record = Record(*orjson.loads(text))
+            UUID(record.id)
+            records.append(record)
+        except (ValueError, TypeError, AttributeError, OverflowError):
             unreadable.append(text)
     return records, unreadable
 
@@ -189,7 +231,7 @@ def _unknown(records: Sequence[Record]) -> Sequence[Record]:
     for start in range(0, len(ids), PARAMETERS):
         some = ids[start : start + PARAMETERS]
         for known in RequestLog.objects.filter(pk__in=some).values_list("pk", flat=True):
-            del by_id[str(known)]
+            by_id.pop(str(known), None)
     return list(by_id.values())
 
 
@@ -197,7 +239,9 @@ def _insert(table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]])
     names = ", ".join(f'"{column}"' for column in columns)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            with cursor.copy(f'COPY "{table}" ({names}) FROM STDIN') as copy:
+            # What the driver raises within a COPY, Django would let through as it is.
+            copying = cursor.copy(f'COPY "{table}" ({names}) FROM STDIN')
+            with connection.wrap_database_errors, copying as copy:
                 for row in rows:
                     copy.write_row(row)
         else:

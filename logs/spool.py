@@ -9,7 +9,7 @@ import fcntl
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import monotonic, time
 from typing import NamedTuple, NoReturn
@@ -24,8 +24,10 @@ logger = logging.getLogger(__name__)
 SUFFIX = ".ndjson"
 # A file is left for the next at this size, so that shipped ones can go.
 ROTATE_BYTES = 4 * 1024 * 1024
+LEAST_ROTATE_BYTES = 4096
 MEASURE_SECONDS = 1.0
 PROGRESS = "worker.progress"
+PROBE_BYTES = 4096
 
 
 class SpoolUnavailable(Exception):
@@ -33,11 +35,14 @@ class SpoolUnavailable(Exception):
 
 
 class Spool:
-    """Appends records; safe for threads, one per process."""
+    """Appends records; safe for threads, one per process of ``processes``."""
 
-    def __init__(self, folder: Path, most_bytes: int) -> None:
+    def __init__(self, folder: Path, most_bytes: int, *, processes: int = 1) -> None:
         self._folder = folder
         self._most_bytes = most_bytes
+        # What is shipped goes with its file: all files together must leave room for more.
+        share = most_bytes // (4 * processes)
+        self._rotate_bytes = max(LEAST_ROTATE_BYTES, min(ROTATE_BYTES, share))
         self._lock = threading.Lock()
         self._file = -1
         self._written = 0
@@ -61,7 +66,7 @@ class Spool:
         """Write one record, a line without its end; raise ``SpoolUnavailable`` if it cannot be."""
         with self._lock:
             try:
-                if self._file < 0 or self._written >= ROTATE_BYTES:
+                if self._file < 0 or self._written >= self._rotate_bytes:
                     self._rotate()
                 data = record + b"\n"
                 written = os.write(self._file, data)
@@ -102,9 +107,22 @@ def files(folder: Path) -> list[Path]:
     """Return the files of a spool, oldest first."""
     try:
         found = sorted(folder.iterdir())
-    except FileNotFoundError:
+    except OSError:
+        # None yet, or none that can be read: whoever appends finds out.
         return []
     return [path for path in found if path.suffix == SUFFIX]
+
+
+def can_write(folder: Path) -> bool:
+    """Whether a record could be written now; tries it."""
+    probe = folder / f"{os.getpid()}.probe"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe.write_bytes(b"x" * PROBE_BYTES)
+        probe.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def size(folder: Path) -> int:
@@ -115,7 +133,7 @@ def size(folder: Path) -> int:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except FileNotFoundError:
+    except OSError:
         return 0
 
 
@@ -131,7 +149,7 @@ def backlog(folder: Path) -> Backlog:
     """Return how far shipping is behind."""
     try:
         offsets = orjson.loads((folder / PROGRESS).read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         offsets = {}
     total = unshipped = 0
     oldest: float | None = None
@@ -155,15 +173,14 @@ def _time_at(path: Path, offset: int) -> float | None:
 
 
 class Reader:
-    """Reads a spool's files from where it left off; one process at a time."""
+    """Reads a spool's files from ``offsets`` on; one process at a time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, offsets: Mapping[str, int] | None = None) -> None:
         self._folder = folder
-        self._offsets: dict[str, int] = {}
+        self._offsets = dict(offsets or {})
         self._noted: dict[str, int] | None = None
-        self._began = str(new_id())
-        # Files of which a batch may have been stored although it was not counted as read.
-        self._unsure: set[str] = set()
+        # Files that were removed, for whoever keeps their offsets.
+        self.removed: list[str] = []
 
     def batches(self, most_bytes: int) -> Iterator["Batch"]:
         """Yield what is unread, a batch at a time; it counts as read once ``done`` is called."""
@@ -172,18 +189,22 @@ class Reader:
             if path.stat().st_mtime < time() - 60:
                 path.unlink(missing_ok=True)
         for path in files(self._folder):
-            while batch := self._read(path, most_bytes):
-                self._unsure.add(path.name)
+            # What comes in meanwhile is for the next round: one busy file keeps none waiting.
+            size_now = _size(path)
+            while self._offsets.get(path.name, 0) < size_now:
+                batch = self._read(path, most_bytes)
+                if batch is None:
+                    break
                 yield batch
                 if self._offsets.get(path.name, 0) < batch.ends_at:
                     break  # not taken: try again later
-                self._unsure.discard(path.name)
             self._remove_if_left(path)
 
     def note_progress(self) -> None:
         """Leave others in the folder how far everything is read."""
         if self._offsets != self._noted:
             fresh = self._folder / f"{PROGRESS}.tmp"
+            fresh.touch(mode=0o600)
             fresh.write_bytes(orjson.dumps(self._offsets))
             fresh.replace(self._folder / PROGRESS)
             self._noted = dict(self._offsets)
@@ -206,9 +227,7 @@ class Reader:
         end = data.rfind(b"\n") + 1
         if not end:
             return None
-        # Made after this reader had the spool to itself: nobody else has read it.
-        is_new = path.name > self._began and path.name not in self._unsure
-        return Batch(path, data[: end - 1].split(b"\n"), offset + end, is_new=is_new)
+        return Batch(path, data[: end - 1].split(b"\n"), offset + end)
 
     def _remove_if_left(self, path: Path) -> None:
         """Remove a file that is read to its end and that nobody writes to any more."""
@@ -227,19 +246,16 @@ class Reader:
                 logger.warning("%s ended within a record of %d bytes", path.name, len(rest))
             path.unlink()
             self._offsets.pop(path.name, None)
+            self.removed.append(path.name)
         except BlockingIOError:
             return
         finally:
             os.close(file)
 
 
-class Batch:
-    """Some lines of a file, where they end, and whether nobody can have read them before."""
+class Batch(NamedTuple):
+    """Some lines of a file, and where they end."""
 
-    __slots__ = ("ends_at", "is_new", "lines", "path")
-
-    def __init__(self, path: Path, lines: list[bytes], ends_at: int, *, is_new: bool) -> None:
-        self.path = path
-        self.lines = lines
-        self.ends_at = ends_at
-        self.is_new = is_new
+    path: Path
+    lines: list[bytes]
+    ends_at: int

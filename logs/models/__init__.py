@@ -1,6 +1,14 @@
 """The app's tables."""
 
+from logs.models.positions import SpoolPosition
 from logs.models.requests import RequestContent, RequestLog
 from logs.models.usage import BUCKETS, HourlyUsage, PermissionUse
 
-__all__ = ["BUCKETS", "HourlyUsage", "PermissionUse", "RequestContent", "RequestLog"]
+__all__ = [
+    "BUCKETS",
+    "HourlyUsage",
+    "PermissionUse",
+    "RequestContent",
+    "RequestLog",
+    "SpoolPosition",
+]

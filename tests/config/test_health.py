@@ -1,6 +1,8 @@
 """Health: alive, and able to serve."""
 
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -26,3 +28,15 @@ def test_it_is_ready_while_a_worker_says_that_it_lives(silence: int, status: int
     assert response.json()["checks"]["database"] == "ok"
     assert response.json()["checks"]["counters"] == "ok"
     assert (response.json()["checks"]["worker"] == "ok") == (status == 200)
+
+
+def test_it_is_not_ready_when_no_record_could_be_written(settings: Any, tmp_path: Path) -> None:
+    Worker.objects.create(host="here", pid=1, seen_at=timezone.now())
+    # Nobody, root included, makes a folder below a file.
+    (tmp_path / "file").touch()
+    settings.LOG_SPOOL = tmp_path / "file" / "spool"
+
+    response = Client().get("/readyz")
+
+    assert response.status_code == 503
+    assert "cannot be written" in response.json()["checks"]["request_log"]

@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from time import time_ns
 from typing import Any
-from uuid import UUID
 
+import orjson
 import pytest
 from django.conf import settings
 from django.test import Client
@@ -14,10 +15,12 @@ from django.utils import timezone
 
 from apikeys import lifecycle
 from apikeys.environments import Environment
+from apikeys.identifiers import new_id
 from apikeys.models import ApiKey
 from apikeys.pause import Pause
 from logs.middleware import spool
-from logs.models import HourlyUsage, PermissionUse, RequestLog
+from logs.models import HourlyUsage, PermissionUse, RequestContent, RequestLog
+from logs.record import Record
 from logs.shipping import Shipper
 from logs.spool import files
 from tests.api import Caller
@@ -196,19 +199,76 @@ def test_a_record_is_shipped_once_however_often_it_is_read(shipper: Shipper) -> 
     assert sum(row.requests for row in HourlyUsage.objects.filter(key_id=issued.key.pk)) == 1
 
 
-def test_a_record_that_cannot_be_stored_holds_up_no_other(shipper: Shipper) -> None:
-    caller = Caller(issue())
-    first = caller.get("key")
+def test_what_was_shipped_and_pruned_stays_away_when_the_worker_starts_again(
+    shipper: Shipper,
+) -> None:
+    issued = issue()
+    for _ in range(3):
+        Caller(issued).get("key")
+    shipper.ship()
+    RequestContent.objects.all().delete()
+    RequestLog.objects.all().delete()
+    shipper.close()
+    Caller(issued).get("key")
+
+    shipped = Shipper(settings.LOG_SPOOL)
+    try:
+        assert shipped.ship() == 1
+    finally:
+        shipped.close()
+
+    assert RequestLog.objects.count() == 1
+    assert HourlyUsage.objects.get(key_id=issued.key.pk).requests == 4
+
+
+def forged(**changes: Any) -> bytes:
+    """A record that no request makes, as a torn disk might."""
+    record = Record(
+        str(new_id()), time_ns() // 1000, "production", None, None, None, None, None, "GET",
+        "/api/production/v1/forged", "", "", 404, "not_found", 1500, 0, 2, "198.51.100.7", "", {},
+        {}, "", "", 0,
+    )  # fmt: skip
+    return orjson.dumps(tuple(record._replace(**changes)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id": "none"},
+        {"id": None},
+        {"at": "yesterday"},
+        {"status": None},
+        {"request_bytes": 2**63},
+        {"customer": "nobody"},
+        {"user_agent": "x" * 401, "address": "nowhere at all", "request_bytes": 2**63},
+    ],
+)
+def test_a_record_that_cannot_be_stored_holds_up_no_other(
+    shipper: Shipper, changes: dict[str, Any]
+) -> None:
+    first = Caller().get("key")
     spool().append(b"no record at all")
-    spool().append(b'["01a2088133df75e39ae706529ad5028c", "too", "short"]')
-    last = caller.get("key")
+    spool().append(forged(**changes))
+    last = Caller().get("key")
 
     shipper.ship()
+    again = shipper.ship()
 
-    found = RequestLog.objects.filter(pk__in=[UUID(r["X-Request-ID"]) for r in (first, last)])
-    assert found.count() == 2
+    stored = {str(pk) for pk in RequestLog.objects.values_list("pk", flat=True)}
+    assert {first["X-Request-ID"], last["X-Request-ID"]} <= stored
+    assert len(stored) <= 3
+    assert again == 0
     set_aside = Path(settings.LOG_SPOOL / "rejected.txt").read_text()
     assert "no record at all" in set_aside
+
+
+def test_a_header_of_a_stranger_is_cut_and_marked(shipper: Shipper) -> None:
+    response = Caller(HTTP_X_LONG="y" * 50_000, HTTP_X_SHORT="kept").get("key")
+
+    kept = json.loads(record_of(response, shipper).content.request_headers)
+    assert kept["X-Long"].endswith("… (50,000 characters)")
+    assert len(kept["X-Long"]) < 5000
+    assert kept["X-Short"] == "kept"
 
 
 def test_a_full_spool_refuses_before_anything_happens(shipper: Shipper, monkeypatch: Any) -> None:

@@ -85,14 +85,43 @@ def test_the_records_of_a_killed_process_are_read_and_its_torn_line_is_left(tmp_
     assert files(tmp_path) == []
 
 
-def test_a_new_reader_starts_over_and_an_old_one_goes_on(tmp_path: Path) -> None:
+def test_a_reader_goes_on_where_it_is_told_to(tmp_path: Path) -> None:
     writer, reader = Spool(tmp_path, LOTS), Reader(tmp_path)
     writer.append(b"1")
     drain(reader)
     writer.append(b"2")
+    (path,) = files(tmp_path)
 
     assert drain(reader) == [b"2"]
     assert drain(Reader(tmp_path)) == [b"1", b"2"]
+    assert drain(Reader(tmp_path, {path.name: 2})) == [b"2"]
+
+
+def test_a_file_that_is_written_to_all_the_time_keeps_no_other_waiting(tmp_path: Path) -> None:
+    busy, quiet = Spool(tmp_path, LOTS), Spool(tmp_path, LOTS)
+    busy.append(b"busy")
+    quiet.append(b"quiet")
+    reader, found = Reader(tmp_path), []
+
+    for batch in reader.batches(1000):
+        found.append(batch.lines)
+        reader.done(batch)
+        busy.append(b"more")
+
+    assert found == [[b"busy"], [b"quiet"]]
+
+
+def test_a_small_spool_empties_by_itself_although_its_writers_live(tmp_path: Path) -> None:
+    writers = [Spool(tmp_path, 100_000, processes=2) for _ in range(2)]
+    reader = Reader(tmp_path)
+
+    for number in range(400):
+        writer = writers[number % 2]
+        writer._measure_at = 0.0
+        assert writer.has_room
+        writer.append(b"x" * 1000)
+        if number % 20 == 19:
+            drain(reader)
 
 
 def test_the_backlog_is_told(tmp_path: Path) -> None:
