@@ -24,7 +24,14 @@ POSTGRESQL_ENGINE = "django.db.backends.postgresql"
 WEB_BUSY_SECONDS = 1.0
 BUSY_SECONDS = 10.0
 POOL_TIMEOUT_SECONDS = 0.6
-STATEMENT_TIMEOUT_SECONDS = 30
+# The server lets go of what a host holds that vanished or stands still.
+SESSION = {
+    "statement_timeout": "30s",
+    "idle_in_transaction_session_timeout": "60s",
+    "tcp_keepalives_idle": 10,
+    "tcp_keepalives_interval": 5,
+    "tcp_keepalives_count": 3,
+}
 SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
     "PRAGMA cache_size=-16000; PRAGMA mmap_size=134217728; PRAGMA temp_store=MEMORY;"
@@ -116,7 +123,11 @@ def _postgresql(config: Settings, web_threads: int | None) -> Settings:
         "OPTIONS": {
             **config.get("OPTIONS", {}),
             "connect_timeout": 2,
-            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s",
+            "options": " ".join(f"-c {name}={value}" for name, value in SESSION.items()),
+            "tcp_user_timeout": 15_000,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
             "pool": pool,
         },
     }

@@ -77,32 +77,46 @@ def submit(
 
 
 def claim(worker: str, queues: Collection[str] = ()) -> Job | None:
-    """Take the job that is due first; None if there is none, or it was cancelled instead."""
-    now = timezone.now()
-    waiting = Job.objects.due(now)
-    if queues:
-        waiting = waiting.filter(queue__in=queues)
-    # Looked for without a lock: an idle runner must not take SQLite's one write lock each time.
-    if not waiting.exists():
-        return None
-    with transaction.atomic():
-        job = _lock_first(waiting)
-        if job is None:
+    """Take the job that is due first, None if there is none; cancel what its key may not have."""
+    while True:
+        now = timezone.now()
+        waiting = Job.objects.due(now)
+        if queues:
+            waiting = waiting.filter(queue__in=queues)
+        # Looked for without a lock: an idle runner must not take SQLite's one write lock.
+        if not waiting.exists():
             return None
-        # Locked, so that of a revoke and this start one comes first.
-        key = ApiKey.objects.select_for_update().get(pk=job.key_id)
-        if reason := leases.refusal(key, job.type):
-            leases.end(job, JobStatus.CANCELLED, reason=f"{reason} before the job started.")
-            return None
-        job.status = JobStatus.RUNNING
-        job.lease, job.lease_until = uuid.uuid4(), leases.until(now)
-        job.worker, job.attempt = worker, job.attempt + 1
-        job.started_at, job.finished_at = job.started_at or now, None
-        job.cancel_requested_at = None
-        job.save()
-        JobAttempt.objects.create(job=job, number=job.attempt, worker=worker, started_at=now)
-        job.key = key
-        return job
+        with transaction.atomic():
+            job = _lock_first(waiting)
+            if job is None:
+                return None
+            # Locked, so that of a revoke and this start one comes first.
+            key = ApiKey.objects.select_for_update().get(pk=job.key_id)
+            reason = leases.refusal(key, job.type)
+            if not reason:
+                return _start(job, key, worker, now)
+            # With all that the key has waiting: the others are not kept waiting for each.
+            mine = Job.objects.waiting().filter(key=key, type=job.type)
+            # One that another runner holds is passed over: it waits for the key's lock.
+            held = list(mine.select_for_update(skip_locked=True).values_list("pk", flat=True))
+            Job.objects.filter(pk__in=held).update(
+                status=JobStatus.CANCELLED,
+                reason=f"{reason} before the job started.",
+                finished_at=now,
+            )
+
+
+def _start(job: Job, key: ApiKey, worker: str, now: datetime) -> Job:
+    """Give a job that is locked to a runner."""
+    job.status = JobStatus.RUNNING
+    job.lease, job.lease_until = uuid.uuid4(), leases.until(now)
+    job.worker, job.attempt = worker, job.attempt + 1
+    job.started_at, job.finished_at = job.started_at or now, None
+    job.cancel_requested_at = None
+    job.save()
+    JobAttempt.objects.create(job=job, number=job.attempt, worker=worker, started_at=now)
+    job.key = key
+    return job
 
 
 def _lock_first(waiting: "QuerySet[Job]") -> Job | None:

@@ -9,7 +9,8 @@ A type is one generator function with a decorator::
 
 Between two ``yield``s it runs within one transaction, committed together with the progress and
 the ``state`` it yields. After a crash it is called again with the last state committed, so what
-it has done is done once. Keep a step short: on SQLite nobody else writes meanwhile.
+it has done is done once. Keep a step short: on SQLite nobody else writes meanwhile. Ask what the
+key sees anew in each: it may reach less by then.
 """
 
 import importlib

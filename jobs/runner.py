@@ -2,7 +2,8 @@
 
 Its own process, so that a job that eats memory, never ends or calls ``os._exit`` takes nothing
 with it but itself; the worker starts another. A thread renews the lease, and ends the process
-when the job is over its time or does not hear that it is cancelled.
+when the job is over its time or does not hear that it is cancelled. If not even the thread gets
+to run, the kernel ends the process once the lease has lapsed.
 """
 
 import logging
@@ -32,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 0.2
 BEAT_SECONDS = 1.0
-HEED_SECONDS = 3.5
+HEED_SECONDS = 2.5
 STOP_SECONDS = 8.0
 OVER_TIME = 70
 LONGEST_PAUSE = 0.25
@@ -77,7 +78,9 @@ class Runner:
                 _surely(lambda: leases.fail(job, message, is_final=True))
             except (Exception, MemoryError) as error:
                 logger.exception("job %s (%s) failed", job.pk, job.type)
-                message = f"{type(error).__name__}: {error}"
+                # What the database says of itself is for the operator's log.
+                told = "the database refused a step" if _is_the_databases(error) else error
+                message = f"{type(error).__name__}: {told}"
                 _surely(lambda: leases.fail(job, message))
 
     def _steps(self, job: Job, kind: JobType) -> None:
@@ -117,6 +120,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def __enter__(self) -> None:
+        self._arm()
         self._thread.start()
 
     def __exit__(
@@ -126,8 +130,24 @@ class Heartbeat:
         tb: TracebackType | None,
     ) -> None:
         self._is_over.set()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    @staticmethod
+    def _arm() -> None:
+        """Have the kernel end the process when the lease lapses; SIGALRM has no handler.
+
+        Whatever holds the interpreter, or SQLite's one write lock, then lets go of it.
+        """
+        signal.setitimer(signal.ITIMER_REAL, settings.JOB_LEASE_SECONDS)
 
     def _beat(self) -> None:
+        try:
+            self._renew()
+        except BaseException:  # noqa: BLE001 - nobody else hears of it
+            # Out of memory, most likely: without a heartbeat the job belongs to nobody.
+            os._exit(OVER_TIME)
+
+    def _renew(self) -> None:
         unheeded_since = stopping_since = None
         while not self._is_over.wait(BEAT_SECONDS):
             now = time.monotonic()
@@ -135,6 +155,7 @@ class Heartbeat:
                 self._end(self._fail_for_time)
             try:
                 asked_at = leases.renew(self._job)
+                self._arm()
             except LeaseLost:
                 asked_at = None
             except (DatabaseError, InterfaceError):
@@ -166,6 +187,10 @@ class Heartbeat:
             # On SQLite the step holds the write lock: it goes with the process, and the
             # worker's recovery records the attempt.
             os._exit(OVER_TIME)
+
+
+def _is_the_databases(error: BaseException) -> bool:
+    return isinstance(error, DatabaseError | InterfaceError)
 
 
 def _surely(say: Callable[[], object]) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, close_old_connections
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 from django.utils import timezone
 
 from apikeys.guard import idempotency
@@ -58,33 +58,37 @@ class WorkerLoop:
         self._duties = [
             Duty("heartbeat", 5, self._beat),
             Duty("recovery of lost jobs", 2, leases.recover),
-            Duty("announcing of expiries", 600, notices.announce),
+        ]
+        # Whatever may take long, or waits for others: apart from those above.
+        self._upkeep = [
             Duty("sweep of the rate-limit counters", 30, lambda now: counters().sweep()),
             Duty("pruning of idempotency keys", 600, idempotency.prune),
-            Duty("pruning of request logs", 300, retention.prune_expired),
+            Duty("pruning of request logs", 300, self._prune_logs),
             Duty("pruning of jobs", 600, dispatch.prune),
             Duty("pruning of workers", 3600, _prune_workers),
         ]
+        self._announcing = [Duty("announcing of expiries", 600, notices.announce)]
+        self._stopping = threading.Event()
 
     def run(
         self, stopping: threading.Event, *, tell: Callable[[str], object] | None = None
     ) -> None:
         """Work until ``stopping`` is set; ``tell`` is given a line about how things are."""
-        due_at = dict.fromkeys(self._duties, 0.0)
+        self._stopping = stopping
         # Apart from the duties: however long one takes, what was called stands in the log.
         shipping = threading.Thread(target=self._ship, args=(stopping,), name="shipping")
         shipping.start()
-        while not stopping.is_set():
+        for name, duties in (("upkeep", self._upkeep), ("announcing", self._announcing)):
+            # Nothing is lost when one of these ends with the process.
+            threading.Thread(target=_keep, args=(duties, stopping), name=name, daemon=True).start()
+
+        def between() -> None:
             for child in self._runners:
                 child.keep_running()
-            for duty in self._duties:
-                if time.monotonic() >= due_at[duty]:
-                    _do(duty)
-                    due_at[duty] = time.monotonic() + duty.every
             if tell is not None:
                 _do(Duty("status line", 0, lambda now: tell(_status())))
-            wait = min(due_at.values()) - time.monotonic()
-            stopping.wait(max(0.0, min(wait, LONGEST_SLEEP)))
+
+        _keep(self._duties, stopping, between)
         for child in self._runners:
             child.stop()
         ends_at = time.monotonic() + STOP_SECONDS
@@ -97,9 +101,32 @@ class WorkerLoop:
         with closing(Shipper(settings.LOG_SPOOL)) as shipper:
             shipper.run(stopping, every=SHIP_SECONDS)
 
+    def _prune_logs(self, now: datetime) -> None:
+        for _ in retention.prune(retention.expired_before(now)):
+            if self._stopping.is_set():
+                return
+
     def _beat(self, now: datetime) -> None:
         self._row.seen_at = now
         self._row.save()
+
+
+def _keep(
+    duties: Sequence[Duty],
+    stopping: threading.Event,
+    between: Callable[[], None] = lambda: None,
+) -> None:
+    """Do each duty when it is due, until ``stopping`` is set."""
+    due_at = dict.fromkeys(duties, 0.0)
+    while not stopping.is_set():
+        between()
+        for duty in duties:
+            if time.monotonic() >= due_at[duty]:
+                _do(duty)
+                due_at[duty] = time.monotonic() + duty.every
+        wait = min(due_at.values()) - time.monotonic()
+        stopping.wait(max(0.0, min(wait, LONGEST_SLEEP)))
+    connection.close()
 
 
 def _do(duty: Duty) -> None:

@@ -44,8 +44,3 @@ def prune(instant: datetime) -> Iterator[int]:
         if len(ids) < BATCH:
             return
         sleep(PAUSE_SECONDS)
-
-
-def prune_expired(now: datetime) -> int:
-    """Delete what is older than ``LOG_RETENTION_DAYS``; return how many."""
-    return sum(prune(expired_before(now)))

@@ -45,7 +45,11 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def due(self, now: datetime) -> Self:
         """Jobs that wait for a runner and whose time has come."""
-        return self.filter(status__in=WAITING, run_at__lte=now)
+        return self.waiting().filter(run_at__lte=now)
+
+    def waiting(self) -> Self:
+        """Jobs that no runner has, be their time come or not."""
+        return self.filter(status__in=WAITING)
 
     def lost(self, now: datetime) -> Self:
         """Jobs whose runner has not renewed its lease."""

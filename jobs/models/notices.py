@@ -14,7 +14,9 @@ class ExpiryNotice(models.Model):
     )
     expires_at = models.DateTimeField()
     days = models.PositiveSmallIntegerField()
-    sent_at = models.DateTimeField(default=timezone.now)
+    # Taken by a worker that sends it; without an end, by one that died over it.
+    claimed_at = models.DateTimeField(default=timezone.now)
+    sent_at = models.DateTimeField(null=True)
 
     class Meta:
         default_permissions = ()

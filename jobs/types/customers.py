@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 from django.utils import timezone
 from rest_framework import serializers
@@ -14,6 +15,8 @@ from jobs.registry import JobFailed, Step, Steps, Work, job_type
 
 MOST_ROWS = 5_000
 CHUNK = 100
+# Before every id.
+NONE = str(UUID(int=0))
 
 
 class ImportRow(CustomerInput):
@@ -56,20 +59,23 @@ def _upsert(work: Work, row: dict[str, Any]) -> bool:
     found = everyone.select_for_update().filter(external_reference=reference).first()
     if found is None:
         if work.key.is_scoped:
-            raise JobFailed(
-                f"There is no customer {reference!r} that the key reaches, and a key for selected"
-                " customers makes none. Use a key for all customers."
-            )
+            raise _unreached(reference)
         Customer.objects.create(environment=work.key.environment, **row)
         return True
     if not Customer.objects.visible_to(work.key).filter(pk=found.pk).exists():
-        raise JobFailed(
-            f"The key does not reach the customer {reference!r}. Leave it out, or use another key."
-        )
+        raise _unreached(reference)
     for name, value in row.items():
         setattr(found, name, value)
     found.save()
     return False
+
+
+def _unreached(reference: str) -> JobFailed:
+    """Return the same for a customer that is not there and for one that must not be seen."""
+    return JobFailed(
+        f"The key reaches no customer {reference!r}, and a key for selected customers makes none."
+        " Leave it out, or use another key."
+    )
 
 
 class ExportParams(StrictSerializer):
@@ -89,10 +95,14 @@ def export_customers(work: Work) -> Steps:
     """Write the customers to a file, one JSON object a line, oldest first."""
     # What is made from now on is left for the next export.
     until = work.state.get("until") or timezone.now().isoformat()
-    rows = Customer.objects.visible_to(work.key).filter(created_at__lte=until, **work.params)
-    total = rows.count()
-    done, last = work.done, work.state.get("last")
-    while found := list((rows.filter(pk__gt=last) if last else rows).order_by("pk")[: CHUNK * 5]):
+
+    def rows() -> Any:
+        seen = Customer.objects.visible_to(work.key)
+        return seen.filter(created_at__lte=until, **work.params).order_by("pk")
+
+    total = rows().count()
+    done, last = work.done, work.state.get("last") or NONE
+    while found := list(rows().filter(pk__gt=last)[: CHUNK * 5]):
         part = "".join(
             json.dumps(CustomerSerializer(row).data, ensure_ascii=False) + "\n" for row in found
         )

@@ -71,11 +71,14 @@ def renew_licenses(work: Work) -> Steps:
     if expires_at <= timezone.now():
         raise JobFailed("The new expiry has passed. Choose a time to come.")
     before = datetime.fromisoformat(params.pop("expiring_before"))
-    rows = License.objects.visible_to(work.key).filter(
-        expires_at__lt=min(before, expires_at), status=LicenseStatus.ACTIVE, **params
-    )
-    done, total = work.done, work.done + rows.count()
-    while found := list(rows.order_by("pk")[:CHUNK]):
+
+    def rows() -> Any:
+        return License.objects.visible_to(work.key).filter(
+            expires_at__lt=min(before, expires_at), status=LicenseStatus.ACTIVE, **params
+        )
+
+    done, total = work.done, work.done + rows().count()
+    while found := list(rows().order_by("pk")[:CHUNK]):
         for license_ in found:
             licensing.move(license_, "renew", actor=work.actor, expires_at=expires_at)
         done += len(found)

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 from django.utils import timezone
 from rest_framework import serializers
@@ -14,6 +15,14 @@ from customers.serializers.telemetry import TelemetryQuery, TelemetrySerializer
 from jobs.registry import Step, Steps, Work, job_type
 
 CHUNK = 500
+# Before every id.
+NONE = str(UUID(int=0))
+
+
+def _narrowed(work: Work) -> Any:
+    """Return the events asked for, as far as the key sees them now, oldest first."""
+    rows = TelemetryEvent.objects.visible_to(work.key)
+    return rows.filter(**TelemetryQuery.filters(dict(work.params))).order_by("pk")
 
 
 class ExportParams(StrictSerializer):
@@ -35,12 +44,13 @@ class ExportParams(StrictSerializer):
 def export_telemetry(work: Work) -> Steps:
     """Write events to a file, one JSON object a line, oldest first."""
     until = work.state.get("until") or timezone.now().isoformat()
-    rows = TelemetryEvent.objects.visible_to(work.key).filter(
-        received_at__lte=until, **TelemetryQuery.filters(dict(work.params))
-    )
-    total = rows.count()
-    done, last = work.done, work.state.get("last")
-    while found := list((rows.filter(pk__gt=last) if last else rows).order_by("pk")[:CHUNK]):
+
+    def rows() -> Any:
+        return _narrowed(work).filter(received_at__lte=until)
+
+    total = rows().count()
+    done, last = work.done, work.state.get("last") or NONE
+    while found := list(rows().filter(pk__gt=last)[:CHUNK]):
         data = TelemetrySerializer(found, many=True).data
         part = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in data)
         done, last = done + len(found), str(found[-1].pk)
@@ -60,10 +70,8 @@ class PurgeParams(StrictSerializer):
 @job_type("telemetry.purge", params=PurgeParams, permissions=(Permission.TELEMETRY_WRITE,))
 def purge_telemetry(work: Work) -> Steps:
     """Delete the events that occurred before a time."""
-    lookups: dict[str, Any] = TelemetryQuery.filters(dict(work.params))
-    rows = TelemetryEvent.objects.visible_to(work.key).filter(**lookups)
-    done, total = work.done, work.done + rows.count()
-    while found := list(rows.order_by("pk")[:CHUNK]):
+    done, total = work.done, work.done + _narrowed(work).count()
+    while found := list(_narrowed(work)[:CHUNK]):
         TelemetryEvent.objects.filter(pk__in=[event.pk for event in found]).delete()
         totals.subtract(found)
         done += len(found)

@@ -99,6 +99,19 @@ def test_a_running_job_reaches_no_further_than_its_key_does_now() -> None:
     assert other.pk
 
 
+def test_a_revoked_keys_queue_keeps_nobody_waiting() -> None:
+    revoked, good = issue(permissions=RUN).key, issue(permissions=RUN).key
+    backlog = [make_job(revoked) for _ in range(5)]
+    later = make_job(revoked, run_at=timezone.now() + timedelta(hours=1))
+    wanted = make_job(good)
+    lifecycle.revoke(revoked, actor=ACTOR)
+
+    taken = dispatch.claim("a worker")
+
+    assert taken == wanted
+    assert {stored(job).status for job in [*backlog, later]} == {"cancelled"}
+
+
 def test_a_job_is_about_the_customers_it_names_or_else_its_keys() -> None:
     mine, named = make_customer(), make_customer()
     scoped = issue(permissions=RUN, customers=[mine.pk, named.pk]).key

@@ -41,6 +41,29 @@ def run(name: str, key: ApiKey, params: dict[str, Any] | None = None) -> tuple[A
         done, state = step.done, json.loads(json.dumps(dict(step.state)))
 
 
+@pytest.mark.parametrize("name", ["customers.export", "telemetry.export", "telemetry.purge"])
+def test_a_key_that_is_narrowed_while_its_job_runs_reaches_no_further(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("customers", "telemetry"):
+        monkeypatch.setattr(f"jobs.types.{module}.CHUNK", 1)
+    customers = [make_customer() for _ in range(12)]
+    events = [make_event(customer) for customer in customers]
+    key = issue(permissions=list(Permission)).key
+    params = {"occurred_before": "2999-01-01T00:00:00Z"} if name == "telemetry.purge" else {}
+    work = Work(key, ACTOR, check_params(job_types()[name], params), {}, 0)
+    steps = job_types()[name].run(work)
+    first = next(steps)
+    lifecycle.update(key, actor=MAKER, customers=[customers[-1].pk])
+    key.refresh_from_db()
+
+    rest = list(steps)
+
+    # What was left of everybody's, and the one customer that is still in reach.
+    assert [step.done for step in rest] == [first.done + 1]
+    assert TelemetryEvent.objects.filter(pk=events[5].pk).exists()
+
+
 def test_customers_are_imported_by_their_reference() -> None:
     key = issue().key
     old = make_customer(external_reference="R1", name="Old")

@@ -1,6 +1,7 @@
 """Job types that only tests have: one that counts its effects, and the poisonous ones."""
 
 import os
+import re
 import time
 from typing import Any
 
@@ -72,6 +73,14 @@ def endless(work: Work) -> Steps:
     yield from ()
     while True:
         time.sleep(0.01)
+
+
+@job_type("test.hold", params=Params, attempts=1)
+def hold(work: Work) -> Steps:
+    """Hold the interpreter, so that not even a heartbeat gets to run."""
+    yield from ()
+    _effect(work, 0)
+    re.match("(a+)+$", "a" * 64 + "b")
 
 
 @job_type("test.eat", params=Params, attempts=1)

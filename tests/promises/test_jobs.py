@@ -127,7 +127,8 @@ def test_jobs_survive_kill_9_with_their_effects_once(product: Latchkey) -> None:
 def test_poison_ends_by_itself_and_delays_nobody(product: Latchkey) -> None:
     asker = Asker(product)
     poison = {
-        kind: asker.submit(f"test.{kind}") for kind in ("raise", "refuse", "exit", "endless", "eat")
+        kind: asker.submit(f"test.{kind}")
+        for kind in ("raise", "refuse", "exit", "endless", "eat", "hold")
     }
     began = time.monotonic()
     good = [asker.submit("test.count", steps=1) for _ in range(5)]
@@ -140,7 +141,7 @@ def test_poison_ends_by_itself_and_delays_nobody(product: Latchkey) -> None:
     assert took < 30
     assert {kind: job["status"] for kind, job in ended.items()} == dict.fromkeys(poison, "dead")
     assert {kind: job["attempt"] for kind, job in ended.items()} == {
-        "raise": 2, "refuse": 1, "exit": 2, "endless": 1, "eat": 1,
+        "raise": 2, "refuse": 1, "exit": 2, "endless": 1, "eat": 1, "hold": 1,
     }  # fmt: skip
     assert "MemoryError" in ended["eat"]["reason"]
     assert ended["refuse"]["reason"] == "There is nothing to do. Ask for something else."
