@@ -23,6 +23,7 @@ from customers.models import Customer, License, TelemetryEvent
 MOST_EVENTS = 1000
 MOST_PROPERTY_BYTES = 8192
 MOST_ERRORS = 100
+MOST_TRIES = 10
 LONGEST_EVENT_ID = 100
 TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}")
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -55,11 +56,13 @@ def read(items: Sequence[Any], *, is_batch: bool) -> list[TelemetryEvent]:
 def accept(key: ApiKey, events: Sequence[TelemetryEvent], *, is_batch: bool) -> list[Accepted]:
     """Store the events that are not stored yet, in one transaction; in the order given."""
     _check_owners(key, events, is_batch=is_batch)
-    try:
-        return _store(events)
-    except IntegrityError:
-        # Another request stored one of them between our look and our write.
-        return _store(events)
+    for _ in range(MOST_TRIES - 1):
+        try:
+            return _store(events)
+        except IntegrityError:
+            # Another request stored one of them between our look and our write.
+            continue
+    return _store(events)
 
 
 def _store(events: Sequence[TelemetryEvent]) -> list[Accepted]:
@@ -80,7 +83,9 @@ def _store(events: Sequence[TelemetryEvent]) -> list[Accepted]:
                 fresh.append(event)
                 known[name] = event
             accepted.append(Accepted(stored or event, stored is None))
-        TelemetryEvent.objects.bulk_create(fresh, batch_size=500)
+        # In one order everywhere: two batches with the same events wait for each other once.
+        in_order = sorted(fresh, key=lambda event: (event.event_id or "", event.customer_id))
+        TelemetryEvent.objects.bulk_create(in_order, batch_size=500)
         totals.add(fresh)
     return accepted
 
@@ -133,9 +138,9 @@ def _type(value: Any, now: datetime) -> str:
 def _event_id(value: Any, now: datetime) -> str | None:
     if value is None:
         return None
-    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_EVENT_ID:
+    if not isinstance(value, str) or not 0 < len(value.strip()) <= LONGEST_EVENT_ID:
         raise ValueError(f"Use a text of 1 to {LONGEST_EVENT_ID} characters.")
-    return value
+    return value.strip()
 
 
 def _properties(value: Any, now: datetime) -> dict[str, Any]:

@@ -3,15 +3,18 @@
 The moves a license can make are the table ``MOVES``; a move that is not in it is a conflict.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from apikeys.audit import Actor
+from apikeys.identifiers import new_id
 from apikeys.rules import Refused
 from customers import license_keys
 from customers.models import (
@@ -50,17 +53,37 @@ MOVES = {
 }
 
 
-def issue(customer: Customer, *, actor: Actor, product: str, **settings: Any) -> License:
-    """Make a license for ``customer``; ``settings``: seats, expires_at, metadata."""
-    with transaction.atomic():
-        made = License.objects.create(
-            environment=customer.environment,
-            customer=customer,
-            license_key=license_keys.new(),
-            product=product,
-            **settings,
-        )
-        _record(made, LicenseAct.ISSUED, actor, {})
+def issue(
+    customer: Customer,
+    *,
+    actor: Actor,
+    product: str,
+    license_id: UUID | None = None,
+    **settings: Any,
+) -> License:
+    """Make a license for ``customer``; ``settings``: seats, expires_at, metadata.
+
+    A door that may be asked twice for the same license chooses ``license_id`` beforehand; the
+    second time raises ``Conflict`` and makes nothing.
+    """
+    made = License(
+        id=license_id or new_id(),
+        environment=customer.environment,
+        customer=customer,
+        license_key=license_keys.new(),
+        product=product,
+        **settings,
+    )
+    try:
+        with transaction.atomic():
+            made.save(force_insert=True)
+            _record(made, LicenseAct.ISSUED, actor, {})
+    except IntegrityError:
+        if License.objects.filter(pk=made.pk).exists():
+            raise Conflict(
+                "This license has been issued already. Open it in the list of licenses."
+            ) from None
+        raise
     return made
 
 
@@ -87,7 +110,7 @@ def update(
         changes = {}
         for name, value in settings.items():
             before = getattr(found, name)
-            if before != value:
+            if _differs(before, value):
                 changes[name] = [_plain(before), _plain(value)]
                 setattr(found, name, value)
         if changes:
@@ -185,6 +208,8 @@ def _refusal(license_: License) -> str:
 
 def _refuse_earlier(license_: License, expires_at: datetime | None) -> None:
     if expires_at is None:
+        if license_.expires_at is None:
+            raise Conflict("The license never expires already. There is nothing to renew.")
         return
     if expires_at <= timezone.now():
         raise Conflict("The new expiry has passed. Choose a time to come.")
@@ -209,6 +234,13 @@ def _record(license_: License, act: LicenseAct, actor: Actor, changes: dict[str,
         address=actor.address,
         changes=changes,
     )
+
+
+def _differs(before: Any, after: Any) -> bool:
+    """Whether two values of a setting differ; in JSON ``1``, ``1.0`` and ``true`` do."""
+    if isinstance(after, dict):
+        return json.dumps(before, sort_keys=True) != json.dumps(after, sort_keys=True)
+    return bool(before != after)
 
 
 def _plain(value: Any) -> Any:

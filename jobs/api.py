@@ -8,6 +8,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apikeys.guard.permission import scope_denial
 from apikeys.guard.problems import Problem, not_found
 from apikeys.guard.trace import trace_of
 from apikeys.guard.views import GuardedView, endpoint
@@ -41,10 +42,15 @@ class JobsView(_JobView):
     def get(self, request: Request, environment: str) -> Response:
         """Answer a page of the jobs that this key asked for, newest first."""
         rows = Job.objects.visible_to(self.key).filter(**JobQuery.filters(self.query))
-        return self.page(rows, JobSerializer)
+        return self.page(rows.without_bulk(), JobSerializer)
 
     @endpoint(
-        Permission.JOBS_RUN, "Run a job", body=JobInput, answer=JobDetailSerializer, status=202
+        Permission.JOBS_RUN,
+        "Run a job",
+        body=JobInput,
+        answer=JobDetailSerializer,
+        status=202,
+        problems=("conflict",),
     )
     def post(self, request: Request, environment: str) -> Response:
         """Queue a job; it starts within a second, and `Location` tells where to watch it.
@@ -113,6 +119,9 @@ class ResultView(_JobView):
     def get(self, request: Request, environment: str, job_id: UUID) -> HttpResponseBase:
         """Answer the file of a job that has succeeded."""
         job = self.job(job_id)
+        require_permissions(self.key, job.type)
+        if not job.is_within(self.key):
+            raise scope_denial(environment, Permission.JOBS_READ)
         if not job.file_name:
             raise not_found()
         if job.status != JobStatus.SUCCEEDED:

@@ -135,7 +135,7 @@ def _lock_first(waiting: "QuerySet[Job]") -> Job | None:
 def cancel(job: Job, *, actor: Actor, reason: str) -> Job:
     """Cancel a waiting job at once; ask a running one to stop."""
     with transaction.atomic():
-        found = Job.objects.select_for_update().get(pk=job.pk)
+        found = _locked(job)
         if found.status in ENDED:
             raise Conflict(f"The job has {found.status} already. There is nothing to cancel.")
         if found.status in WAITING:
@@ -147,12 +147,17 @@ def cancel(job: Job, *, actor: Actor, reason: str) -> Job:
     return found
 
 
-def retry(job: Job, *, actor: Actor) -> Job:
-    """Queue a dead or cancelled job again, with as many attempts as its type has."""
+def retry(job: Job, *, actor: Actor, attempt: int | None = None) -> Job:
+    """Queue a dead or cancelled job again, with as many attempts as its type has.
+
+    With ``attempt``, refuse unless that is still its last: of two who saw it fail, one retries.
+    """
     with transaction.atomic():
-        found = Job.objects.select_for_update().get(pk=job.pk)
+        found = _locked(job)
         if found.status not in (JobStatus.DEAD, JobStatus.CANCELLED, JobStatus.FAILED):
             raise Conflict(f"A job that is {found.status} is not tried again. Submit another.")
+        if attempt is not None and attempt != found.attempt:
+            raise Conflict("The job was tried again meanwhile. Reload the page and look at it.")
         kind = job_types().get(found.type)
         found.status, found.run_at, found.reason = JobStatus.QUEUED, timezone.now(), ""
         found.most_attempts = found.attempt + (kind.attempts if kind else 1)
@@ -175,6 +180,13 @@ def prune(now: datetime) -> int:
         total += len(ids)
         if len(ids) < PRUNED_AT_ONCE:
             return total
+
+
+def _locked(job: Job) -> Job:
+    found = Job.objects.select_for_update().filter(pk=job.pk).first()
+    if found is None:
+        raise Conflict("The job is gone: it ended long ago. Ask for another.")
+    return found
 
 
 def _record(job: Job, act: JobAct, actor: Actor) -> None:

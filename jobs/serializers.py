@@ -43,11 +43,9 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         "type": "customers.export",
         "status": "running",
         "reason": "",
-        "params": {"status": "active"},
         "progress": {"done": 200, "total": 1000, "message": "200 of 1000 customers"},
         "attempt": 1,
         "most_attempts": 3,
-        "result": None,
         "has_file": False,
         "request_id": "01936f5e-7b1c-7a54-9c1e-2f6a3d1b8c40",
         "queued_at": "2026-11-24T08:00:00Z",
@@ -60,15 +58,13 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     key = serializers.CharField(source="key_id")
     status = serializers.ChoiceField(JobStatus.choices)
     progress = serializers.SerializerMethodField()
-    params = ObjectField()
-    result = ObjectField(allow_null=True)
     has_file = serializers.SerializerMethodField(help_text="Whether `result` can be downloaded.")
 
     class Meta:
         model = Job
         fields = [
-            "id", "environment", "key", "type", "status", "reason", "params", "progress", "attempt",
-            "most_attempts", "result", "has_file", "request_id", "queued_at", "run_at",
+            "id", "environment", "key", "type", "status", "reason", "progress", "attempt",
+            "most_attempts", "has_file", "request_id", "queued_at", "run_at",
             "started_at", "finished_at", "cancel_requested_at",
         ]  # fmt: skip
 
@@ -83,10 +79,12 @@ class JobSerializer(serializers.ModelSerializer[Job]):
 
 
 class JobDetailSerializer(JobSerializer):
-    """A job with its attempts."""
+    """A job with its parameters, its result and its attempts."""
 
     example: ClassVar = {
         **JobSerializer.example,
+        "params": {"status": "active"},
+        "result": None,
         "attempts": [
             {
                 "number": 1,
@@ -97,10 +95,12 @@ class JobDetailSerializer(JobSerializer):
         ],
     }
 
+    params = ObjectField()
+    result = ObjectField(allow_null=True)
     attempts = AttemptSerializer(many=True)
 
     class Meta(JobSerializer.Meta):
-        fields = [*JobSerializer.Meta.fields, "attempts"]
+        fields = [*JobSerializer.Meta.fields, "params", "result", "attempts"]
 
 
 class JobInput(StrictSerializer):

@@ -22,6 +22,8 @@ CONTENT = (
     "response_headers",
     "request_body",
     "response_body",
+    "is_request_cut",
+    "is_response_cut",
 )
 CHUNK = 200
 # What a spreadsheet takes for the beginning of a formula (OWASP, CSV Injection).

@@ -4,12 +4,24 @@ The act is the last step of validation, so whatever was typed is still there whe
 refused, and a form that is valid has been carried out.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import Model
 from django.http import HttpRequest
 
 from apikeys.rules import Refused
+
+M = TypeVar("M", bound=Model)
+
+
+def find(model: type[M], object_id: Any) -> M | None:
+    """Return the row that an address names; None if there is none, or the id cannot be one."""
+    try:
+        return model._default_manager.filter(pk=object_id).first()
+    except (ValidationError, ValueError):
+        return None
 
 
 class ActingForm(forms.BaseForm):

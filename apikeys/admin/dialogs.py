@@ -4,11 +4,12 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
+from django.http import Http404
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from apikeys import lifecycle
-from apikeys.admin.acting import ActingForm
+from apikeys.admin.acting import ActingForm, find
 from apikeys.admin.actors import actor_of
 from apikeys.models import ApiKey
 from apikeys.rules import LONGEST_REASON
@@ -29,7 +30,10 @@ class KeyDialog(ActingForm, BaseDialogForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.key = ApiKey.objects.get(pk=self.object_id)
+        found = find(ApiKey, self.object_id)
+        if found is None:
+            raise Http404
+        self.key = found
 
     def get_before_template_context(self, request: Any, object_id: Any = None) -> dict[str, Any]:
         """Return the errors that belong to no field."""

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
 from rest_framework.renderers import JSONRenderer
@@ -104,6 +104,15 @@ def unavailable() -> Problem:
     )
 
 
+def overtaken() -> Problem:
+    """Return the 409 for a change that another one made impossible between look and write."""
+    return Problem(
+        "conflict",
+        "Something that this names was changed at the same time, and nothing was done."
+        " Read it again, and send the request again if it still holds.",
+    )
+
+
 def internal_error() -> Problem:
     """Return the 500; the cause is in our log under the request's id."""
     return Problem(
@@ -114,9 +123,12 @@ def internal_error() -> Problem:
 
 def handle_exception(exc: Exception, context: dict[str, Any]) -> Response:
     """Answer any exception of a view; REST framework's ``EXCEPTION_HANDLER``."""
-    problem = as_problem(exc)
+    problem = overtaken() if isinstance(exc, IntegrityError) else as_problem(exc)
     trace = trace_of(context["request"])
     trace.code = problem.code
+    if isinstance(exc, IntegrityError):
+        # Two at once, most likely; an operator can tell if it is more than that.
+        logger.warning("request %s: %s", trace.request_id, " ".join(str(exc).split()))
     if problem.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log_failure(trace.request_id, exc)
     response = Response(

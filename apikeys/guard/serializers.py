@@ -11,6 +11,7 @@ from rest_framework import serializers
 from apikeys.fields import JSONObjectField
 from apikeys.guard.problems import FieldErrors
 
+MOST_OBJECT_BYTES = 8192
 UNKNOWN = "This is not a field of this endpoint. Remove it."
 
 
@@ -59,7 +60,7 @@ class ObjectField(serializers.Field[Any, Any, Any, Any]):
         "too_large": "This has {size} bytes as JSON. Use {most} at most.",
     }
 
-    def __init__(self, *, most_bytes: int = 8192, **kwargs: Any) -> None:
+    def __init__(self, *, most_bytes: int = MOST_OBJECT_BYTES, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.most_bytes = most_bytes
 

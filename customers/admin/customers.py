@@ -1,14 +1,19 @@
 """Customers in the admin."""
 
-from typing import Any
+from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from apikeys.admin.columns import ENVIRONMENT_COLOURS
+from apikeys.admin.fields import MetadataField
+from apikeys.fields import JSONObjectField
+from apikeys.guard.etags import etag
 from customers.models import Customer, CustomerStatus
 
 SHOWN = 10
@@ -23,6 +28,27 @@ STATUS_COLOURS = {
     CustomerStatus.ACTIVE.label: "success",
     CustomerStatus.SUSPENDED.label: "warning",
 }
+
+
+class CustomerForm(forms.ModelForm):
+    """A customer's fields; a form that somebody else was faster with is refused."""
+
+    seen = forms.CharField(widget=forms.HiddenInput, required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.instance._state.adding:
+            self.initial["seen"] = etag(self.instance)
+
+    def clean(self) -> dict[str, Any]:
+        """Compare with what is stored now, locked until it is saved."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        stored = Customer.objects.select_for_update().filter(pk=self.instance.pk).first()
+        if stored is not None and cleaned.get("seen") not in {"", etag(stored)}:
+            raise forms.ValidationError(
+                "The customer was changed after this page was opened. Reload it and try again."
+            )
+        return cleaned
 
 
 @admin.register(Customer)
@@ -40,10 +66,14 @@ class CustomerAdmin(ModelAdmin):
     list_filter = (("environment", ChoicesDropdownFilter), ("status", ChoicesDropdownFilter))
     list_filter_submit = True
     list_per_page = 50
+    formfield_overrides: ClassVar = {
+        JSONObjectField: {"form_class": MetadataField, "widget": UnfoldAdminTextareaWidget}
+    }
     search_fields = ("name", "external_reference", "email")
     search_help_text = "Name, reference or e-mail"
     show_full_result_count = False
-    fields = ("name", "environment", "email", "external_reference", "status", "metadata")
+    form = CustomerForm
+    fields = ("name", "environment", "email", "external_reference", "status", "metadata", "seen")
     change_form_outer_after_template = "latchkey/customer_page.html"
 
     def change_view(

@@ -1,10 +1,10 @@
 """Licenses in the admin: issued, changed, and moved by dialogs."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
@@ -16,11 +16,15 @@ from unfold.contrib.filters.admin import (
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminSplitDateTimeWidget
+from unfold.widgets import UnfoldAdminSplitDateTimeWidget, UnfoldAdminTextareaWidget
 
-from apikeys.admin.acting import ActingForm
+from apikeys.admin.acting import ActingForm, find
 from apikeys.admin.actors import actor_of
 from apikeys.admin.columns import ENVIRONMENT_COLOURS
+from apikeys.admin.fields import MetadataField
+from apikeys.fields import JSONObjectField
+from apikeys.guard.etags import etag
+from apikeys.identifiers import new_id
 from customers import license_keys, licensing
 from customers.models import License, LicenseStatus
 
@@ -38,18 +42,38 @@ class LicenseForm(ActingForm, forms.ModelForm):
     """A license's settings; saving goes through the licensing rules."""
 
     request: HttpRequest
+    # Chosen beforehand, so that a form sent twice issues one license.
+    ticket = forms.UUIDField(widget=forms.HiddenInput, required=False)
+    seen = forms.CharField(widget=forms.HiddenInput, required=False)
 
     class Meta:
         model = License
         fields = ("customer", *SETTINGS)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance._state.adding:
+            self.initial["ticket"] = new_id()
+        else:
+            self.initial["seen"] = etag(self.instance)
 
     def act(self) -> License:
         """Issue or change the license."""
         settings = {name: self.cleaned_data[name] for name in SETTINGS}
         actor = actor_of(self.request)
         if self.instance._state.adding:
-            return licensing.issue(self.cleaned_data["customer"], actor=actor, **settings)
-        return licensing.update(self.instance, actor=actor, settings=settings)
+            ticket = self.cleaned_data["ticket"]
+            customer = self.cleaned_data["customer"]
+            return licensing.issue(customer, actor=actor, license_id=ticket, **settings)
+        return licensing.update(
+            self.instance, actor=actor, settings=settings, provided=self._require_seen
+        )
+
+    def _require_seen(self, row: License) -> None:
+        if self.cleaned_data["seen"] not in {"", etag(row)}:
+            raise licensing.Conflict(
+                "The license was changed after this page was opened. Reload it and try again."
+            )
 
     def save(self, commit: bool = True) -> Any:
         """Return what the rules have stored."""
@@ -67,7 +91,10 @@ class MoveDialog(ActingForm, BaseDialogForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.license = License.objects.get(pk=self.object_id)
+        found = find(License, self.object_id)
+        if found is None:
+            raise Http404
+        self.license = found
 
     def get_before_template_context(self, request: Any, object_id: Any = None) -> dict[str, Any]:
         """Return the errors that belong to no field."""
@@ -154,12 +181,15 @@ class LicenseAdmin(ModelAdmin):
     )
     list_filter_submit = True
     list_per_page = 50
+    formfield_overrides: ClassVar = {
+        JSONObjectField: {"form_class": MetadataField, "widget": UnfoldAdminTextareaWidget}
+    }
     list_select_related = ("customer",)
     search_fields = ("product", "customer__name", "license_key")
     search_help_text = "Product, customer or license key"
     show_full_result_count = False
     autocomplete_fields = ("customer",)
-    fields = ("customer", *SETTINGS)
+    fields = ("customer", *SETTINGS, "ticket", "seen")
     actions_detail = ("suspend", "reinstate", "renew", "revoke")
     change_form_outer_before_template = "latchkey/license_summary.html"
     change_form_outer_after_template = "latchkey/license_history.html"
@@ -189,7 +219,7 @@ class LicenseAdmin(ModelAdmin):
     def _may_move(request: HttpRequest, name: str, object_id: Any) -> bool:
         if not request.user.has_perm("customers.change_license"):
             return False
-        found = License.objects.filter(pk=object_id).first() if object_id else None
+        found = find(License, object_id) if object_id else None
         return found is None or found.status in licensing.MOVES[name].sources
 
     def get_form(

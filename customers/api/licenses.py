@@ -76,6 +76,7 @@ class LicensesView(_LicenseView):
         body=LicenseInput,
         answer=LicenseSerializer,
         status=201,
+        problems=("conflict",),
     )
     def post(self, request: Request, environment: str) -> Response:
         """Issue a license to a customer, with a new license key."""

@@ -50,6 +50,7 @@ class TelemetryView(GuardedView):
         answer=(TelemetrySerializer, BatchSerializer),
         status=201,
         also=(200,),
+        problems=("conflict",),
     )
     def post(self, request: Request, environment: str) -> Response:
         """Store one event, or up to 1,000: all of them or, if one is wrong, none.

@@ -3,9 +3,10 @@
 from typing import Any
 
 from django import forms
+from django.http import Http404
 from unfold.forms import BaseDialogForm
 
-from apikeys.admin.acting import ActingForm
+from apikeys.admin.acting import ActingForm, find
 from apikeys.admin.actors import actor_of
 from jobs import dispatch
 from jobs.models import Job
@@ -18,7 +19,10 @@ class JobDialog(ActingForm, BaseDialogForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.job = Job.objects.get(pk=self.object_id)
+        found = find(Job, self.object_id)
+        if found is None:
+            raise Http404
+        self.job = found
 
     def get_before_template_context(self, request: Any, object_id: Any = None) -> dict[str, Any]:
         """Return the errors that belong to no field."""
@@ -46,4 +50,5 @@ class RetryDialog(JobDialog):
 
     def act(self) -> Job:
         """Queue the job again."""
-        return dispatch.retry(self.job, actor=actor_of(self.request))
+        actor, attempt = actor_of(self.request), self.cleaned_data["attempt"]
+        return dispatch.retry(self.job, actor=actor, attempt=attempt)

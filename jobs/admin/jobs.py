@@ -18,6 +18,7 @@ from unfold.contrib.filters.admin import (
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from apikeys.admin.acting import find
 from apikeys.admin.columns import ENVIRONMENT_COLOURS
 from apikeys.admin.paging import KeysetChangeList
 from jobs.admin.dialogs import CancelDialog, JobDialog, RetryDialog
@@ -121,11 +122,15 @@ class JobAdmin(ModelAdmin):
 
     @staticmethod
     def _job(object_id: Any) -> Job | None:
-        return Job.objects.filter(pk=object_id).first() if object_id else None
+        return find(Job, object_id) if object_id else None
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Allow the filters above and no other."""
         return lookup in FILTERS
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Leave what may be large to the page of one job."""
+        return super().get_queryset(request).without_bulk()
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         """Return the list that pages by id."""
@@ -155,7 +160,8 @@ class JobAdmin(ModelAdmin):
                 ids.append(UUID(text))
             except ValueError:
                 continue
-        jobs = {str(job.pk): _state(job) for job in Job.objects.filter(pk__in=ids)}
+        found = Job.objects.filter(pk__in=ids).without_bulk()
+        jobs = {str(job.pk): _state(job) for job in found}
         return JsonResponse(jobs, headers={"Cache-Control": "no-store"})
 
     def change_view(
@@ -285,5 +291,9 @@ def _progress_text(job: Job) -> str:
 
 
 def _pretty(value: Any) -> str:
-    kept = json.loads(redaction.body(json.dumps(value).encode()))
-    return json.dumps(kept, ensure_ascii=False, indent=2)
+    text = redaction.body(json.dumps(value, ensure_ascii=False).encode())
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False, indent=2)
+    except ValueError:
+        # A control character was made visible, and that is no escape of JSON's.
+        return text

@@ -47,6 +47,10 @@ class JobQuerySet(models.QuerySet["Job"]):
         """Jobs that wait for a runner and whose time has come."""
         return self.waiting().filter(run_at__lte=now)
 
+    def without_bulk(self) -> Self:
+        """Jobs without what may be large: parameters, state and result."""
+        return self.defer("params", "state", "result")
+
     def waiting(self) -> Self:
         """Jobs that no runner has, be their time come or not."""
         return self.filter(status__in=WAITING)
@@ -120,6 +124,14 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.id}"
+
+    def is_within(self, key: "ApiKey") -> bool:
+        """Whether ``key`` reaches, now, everything that the job's file may hold."""
+        if not key.is_scoped:
+            return True
+        about = set(self.customers.values_list("pk", flat=True))
+        seen = key.scope.exclude(customer__status="suspended")
+        return bool(about) and about <= set(seen.values_list("customer_id", flat=True))
 
     @property
     def percent(self) -> int | None:

@@ -22,10 +22,12 @@ class _ColumnFilter(DropdownFilter):
         return self.choices_offered
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Return the requests that fit; a value that is none of the choices narrows nothing."""
+        """Return the requests that fit; a value that is none of the choices fits none."""
+        if not self.value():
+            return queryset
         if self.value() in dict(self.choices_offered):
             return queryset.filter(**{self.parameter_name: self.value()})
-        return queryset
+        return queryset.none()
 
 
 class StatusClassFilter(_ColumnFilter):

@@ -5,11 +5,14 @@ import json
 import shlex
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponseRedirect, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
@@ -37,7 +40,16 @@ FILTERS = {
     ),
     *(f"at_{end}_{part}" for end in ("from", "to") for part in (0, 1)),
 }
-SKIPPED_HEADERS = {"Host", "Content-Length", "Connection", "Accept-Encoding"}
+SKIPPED_HEADERS = {
+    "Host",
+    "Content-Length",
+    "Connection",
+    "Accept-Encoding",
+    "Cookie",
+    "Transfer-Encoding",
+    "X-Forwarded-For",
+    "X-Forwarded-Proto",
+}
 
 
 @admin.register(RequestLog)
@@ -67,7 +79,7 @@ class RequestLogAdmin(ModelAdmin):
     )
     list_filter_submit = True
     list_per_page = 50
-    list_select_related = ("key", "customer")
+    list_select_related = ("key",)
     list_before_template = "latchkey/requests_export.html"
     search_fields = ("pk",)
     search_help_text = "Request id, job id, address, or a part of the path"
@@ -90,6 +102,10 @@ class RequestLogAdmin(ModelAdmin):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Allow the filters above and no other."""
         return lookup in FILTERS
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Read customers apart: a joined one would hide the requests about one that is gone."""
+        return super().get_queryset(request).prefetch_related("customer")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         """Return the list that pages by id."""
@@ -125,13 +141,16 @@ class RequestLogAdmin(ModelAdmin):
             *super().get_urls(),
         ]
 
-    def export(self, request: HttpRequest, form: str) -> StreamingHttpResponse:
+    def export(self, request: HttpRequest, form: str) -> HttpResponseBase:
         """Stream the list as it is filtered."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         if form not in export.FORMATS:
             raise Http404
-        rows = self.get_changelist_instance(request).queryset
+        try:
+            rows = self.get_changelist_instance(request).queryset
+        except IncorrectLookupParameters:
+            return HttpResponseRedirect(reverse("admin:logs_requestlog_changelist") + "?e=1")
         return StreamingHttpResponse(
             export.lines(rows, form),
             content_type=export.FORMATS[form],
@@ -240,14 +259,22 @@ def _pretty(text: str) -> str:
 
 
 def _curl(record: RequestLog, headers: dict[str, str], content: RequestContent) -> str:
-    address = f"http://{headers.get('Host', 'localhost')}{record.path}"
+    is_https = headers.get("X-Forwarded-Proto") == "https"
+    host = headers.get("Host", "localhost")
+    path = quote(record.path, safe="/:@!$&'()*+,;=~")
     parts = ["curl"]
-    if record.method != "GET":
+    if set("[]{}") & set(path + record.query):
+        parts.append("--globoff")
+    if record.method == "HEAD":
+        parts.append("--head")
+    elif record.method != "GET" or content.request_body:
         parts += ["-X", record.method]
     for name, value in headers.items():
         if name not in SKIPPED_HEADERS:
             parts += ["-H", f"{name}: {value}"]
     if content.request_body:
-        parts += ["--data-binary", content.request_body]
+        # As it is: a body that begins with @ is no file.
+        parts += ["--data-raw", content.request_body]
+    address = f"{'https' if is_https else 'http'}://{host}{path}"
     parts.append(f"{address}?{record.query}" if record.query else address)
     return shlex.join(parts)

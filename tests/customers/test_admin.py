@@ -62,6 +62,22 @@ def test_two_customers_without_a_reference_do_not_collide(staff: Client) -> None
     assert Customer.objects.count() == 2
 
 
+def test_a_customer_that_changed_after_the_page_was_opened_is_not_written_over(
+    staff: Client,
+) -> None:
+    customer = make_customer()
+    address = reverse("admin:customers_customer_change", args=(customer.pk,))
+    seen = staff.get(address).context["adminform"].form["seen"].value()
+    customer.name = "Changed meanwhile"
+    customer.save()
+
+    refused = save(staff, address, name="Mine", seen=seen)
+
+    customer.refresh_from_db()
+    assert customer.name == "Changed meanwhile"
+    assert "changed after this page was opened" in refused.content.decode()
+
+
 def test_the_page_shows_what_belongs_to_the_customer(staff: Client) -> None:
     customer = make_customer()
     key = issue(customers=[customer.pk], name="Partner Portal").key

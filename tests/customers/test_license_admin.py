@@ -8,8 +8,16 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from customers import licensing
 from customers.models import License
-from tests.factories import make_activation, make_customer, make_event, make_license, make_staff
+from tests.factories import (
+    ACTOR,
+    make_activation,
+    make_customer,
+    make_event,
+    make_license,
+    make_staff,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -103,3 +111,63 @@ def test_telemetry_and_a_customers_page_are_shown(staff: Client) -> None:
     assert "<script>" not in one.content.decode().partition("latchkey-pre")[2][:200]
     assert license_.product in customer.content.decode()
     assert "odd&lt;b&gt;" in customer.content.decode()
+
+
+FORM = {"product": "Pro", "seats": 3, "metadata": "{}", "expires_at_0": "", "expires_at_1": ""}
+HOSTILE = [
+    '{"a": NaN}', '{"a": 1e999}', '{"a": "\\ud800"}', '{"a": "\\u0000"}', '{"a": 1, "a": 2}',
+    '{"a": ' + "[" * 3000 + "]" * 3000 + "}", '{"a": ' + "9" * 5000 + "}",
+    '{"a": "' + "x" * 20_000 + '"}', "[1]", "{",
+]  # fmt: skip
+
+
+def shown_field(client: Client, address: str, name: str) -> Any:
+    return client.get(address).context["adminform"].form[name].value()
+
+
+def test_a_license_that_changed_after_the_page_was_opened_is_not_written_over(
+    staff: Client,
+) -> None:
+    license_ = make_license(seats=1)
+    seen = shown_field(staff, page_of(license_), "seen")
+    licensing.update(license_, actor=ACTOR, settings={"seats": 50})
+
+    refused = staff.post(page_of(license_), FORM | {"seen": seen})
+
+    license_.refresh_from_db()
+    assert license_.seats == 50
+    assert "changed after this page was opened" in refused.content.decode()
+
+
+def test_a_form_that_is_sent_twice_issues_one_license(staff: Client) -> None:
+    add = reverse("admin:customers_license_add")
+    form = FORM | {"customer": make_customer().pk, "ticket": shown_field(staff, add, "ticket")}
+
+    first, second = staff.post(add, form), staff.post(add, form)
+
+    assert License.objects.count() == 1
+    assert first.status_code == 302
+    assert "issued already" in second.content.decode()
+
+
+@pytest.mark.parametrize("metadata", HOSTILE)
+def test_metadata_in_the_admin_is_held_to_the_apis_rules(staff: Client, metadata: str) -> None:
+    customer = make_customer()
+    add = reverse("admin:customers_license_add")
+    page = reverse("admin:customers_customer_change", args=(customer.pk,))
+    person = {"name": "A", "status": "active", "metadata": metadata}
+
+    license_refused = staff.post(add, FORM | {"customer": customer.pk, "metadata": metadata})
+    customer_refused = staff.post(page, person)
+
+    assert (license_refused.status_code, customer_refused.status_code) == (200, 200)
+    assert not License.objects.exists()
+    customer.refresh_from_db()
+    assert customer.metadata == {}
+
+
+def test_a_dialog_of_a_license_that_is_not_there_is_404(staff: Client) -> None:
+    license_ = make_license()
+    license_.delete()
+
+    assert dialog(staff, "suspend", license_).status_code in {403, 404}

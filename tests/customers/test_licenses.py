@@ -253,3 +253,55 @@ def test_of_two_moves_at_once_one_wins() -> None:
 
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 5
     assert license_.events.count() == 1
+
+
+@pytest.mark.parametrize("after", [True, 1.0, "1"])
+def test_a_change_of_metadata_is_one_by_json_and_not_by_python(
+    manager: Caller, after: object
+) -> None:
+    license_ = make_license(metadata={"a": 1})
+
+    changed = manager.patch(f"licenses/{license_.pk}", {"metadata": {"a": after}}).json()
+
+    assert repr(changed["metadata"]["a"]) == repr(after)
+    assert LicenseEvent.objects.filter(license=license_, act="updated").count() == 1
+
+
+def test_a_license_that_never_expires_is_not_renewed(manager: Caller) -> None:
+    license_ = make_license()
+
+    assert manager.post(f"licenses/{license_.pk}/renew", {"expires_at": None}).status_code == 409
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["licenses", "telemetry", "jobs"])
+def test_a_customer_that_is_deleted_meanwhile_is_a_refusal_and_no_crash(path: str) -> None:
+    caller = Caller(issue(permissions=list(Permission), limit_minute=10_000, limit_hour=10_000))
+    start = threading.Barrier(2)
+
+    def body(customer: str) -> dict[str, Any]:
+        bodies: dict[str, dict[str, Any]] = {
+            "licenses": {"customer": customer, "product": "P"},
+            "telemetry": {"customer": customer, "type": "t"},
+            "jobs": {"type": "telemetry.export", "params": {"customer": customer}},
+        }
+        return bodies[path]
+
+    def run(act: Any) -> int:
+        start.wait()
+        try:
+            return int(act().status_code)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(25):
+            customer = str(make_customer().pk)
+            acts = (
+                lambda c=customer: caller.post(path, body(c)),
+                lambda c=customer: caller.delete(f"customers/{c}"),
+            )
+            made, deleted = pool.map(run, acts)
+
+            assert made in {201, 202, 400, 409}
+            assert deleted in {204, 409}

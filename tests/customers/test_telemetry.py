@@ -1,9 +1,12 @@
 """The telemetry endpoints."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from apikeys.permissions import Permission
@@ -204,3 +207,36 @@ def test_totals_by_type_and_hour(caller: Caller) -> None:
     assert [row["count"] for row in narrowed] == [1]
     too_long = caller.get("telemetry/summary?occurred_after=2020-01-01T00:00:00Z")
     assert too_long.json()["code"] == "validation_failed"
+
+
+def test_a_name_with_blanks_around_it_is_the_name_without(caller: Caller) -> None:
+    event = {"customer": str(make_customer().pk), "type": "t", "event_id": " x "}
+
+    made = caller.post("telemetry", event).json()
+
+    assert [row["id"] for row in caller.get("telemetry?event_id=x").json()["data"]] == [made["id"]]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_events_in_two_orders_at_once_are_stored_once() -> None:
+    caller = Caller(issue(permissions=BOTH))
+    customer = str(make_customer().pk)
+    start = threading.Barrier(2)
+
+    def send(events: list[dict[str, str]]) -> int:
+        start.wait()
+        try:
+            return int(caller.post("telemetry", {"events": events}).status_code)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(8):
+            events = [
+                {"customer": customer, "type": "t", "event_id": f"{number}-{n}"} for n in range(300)
+            ]
+            assert sorted(pool.map(send, (events, events[::-1]))) == [200, 201]
+
+    numbers = TelemetryTotal.objects.filter(subject=customer).values_list("number", flat=True)
+    assert TelemetryEvent.objects.count() == 8 * 300
+    assert sum(numbers) == 8 * 300

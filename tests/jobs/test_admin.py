@@ -107,3 +107,30 @@ def test_the_watch_tells_how_far_jobs_are() -> None:
     stranger = Client()
     stranger.force_login(make_staff())
     assert stranger.get(f"{address}?id={job.pk}").status_code == 403
+
+
+def test_a_page_shows_parameters_with_characters_that_are_made_visible() -> None:
+    job = make_job(issue().key, params={"type": "a\u007fb\u0085"})
+
+    assert client_of("Auditor").get(page_of(job)).status_code == 200
+
+
+def test_of_two_who_saw_a_job_fail_one_has_it_tried_again() -> None:
+    staff = client_of("Key administrator")
+    job = make_job(issue().key, status="dead", attempt=3)
+    stale = make_job(job.key, status="dead", attempt=3)
+    Job.objects.filter(pk=stale.pk).update(attempt=6)
+
+    assert dialog(staff, "retry", job).headers["HX-Redirect"]
+    assert "tried again meanwhile" in dialog(staff, "retry", stale).content.decode()
+    stale.refresh_from_db()
+    assert stale.status == "dead"
+
+
+def test_a_dialog_of_a_job_that_is_gone_is_404() -> None:
+    job = make_job(issue().key)
+    job_id = job.pk
+    job.delete()
+    job.pk = job_id
+
+    assert dialog(client_of("Key administrator"), "cancel", job).status_code == 404

@@ -208,6 +208,28 @@ def test_a_key_without_the_types_permission_learns_nothing_of_customers() -> Non
     assert {answer.status_code for answer in answers} == {403}
 
 
+def test_a_result_is_given_to_a_key_that_may_still_have_it() -> None:
+    mine, other = make_customer(), make_customer()
+    made = issue(permissions=list(Permission))
+    file = {"file_name": "f", "file_type": "application/x-ndjson", "status": "succeeded"}
+    job = make_job(made.key, type="customers.export", **file)
+    about = make_job(made.key, type="telemetry.export", **file)
+    about.customers.add(mine, through_defaults={"environment": "production"})
+
+    def answers() -> list[int]:
+        return [Caller(made).get(f"jobs/{j.pk}/result").status_code for j in (job, about)]
+
+    before = answers()
+    lifecycle.update(made.key, actor=MAKER, customers=[mine.pk])
+    scoped = answers()
+    lifecycle.update(made.key, actor=MAKER, customers=[other.pk])
+    elsewhere = answers()
+    lifecycle.update(made.key, actor=MAKER, customers=None, permissions=["jobs:read"])
+
+    assert (before, scoped, elsewhere) == ([200, 200], [403, 200], [403, 403])
+    assert answers() == [403, 403]
+
+
 def test_cancelling_takes_the_types_own_permission_too() -> None:
     key = issue(permissions=[Permission.JOBS_RUN]).key
     job = make_job(key, type="customers.export")

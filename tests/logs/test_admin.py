@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shlex
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apikeys.identifiers import first_id_at, new_id
+from logs.models import RequestContent, RequestLog
 from tests.factories import issue, make_customer, make_request, make_staff
 
 pytestmark = pytest.mark.django_db
@@ -89,7 +91,7 @@ def test_the_page_of_a_request_escapes_what_was_sent(staff: Client) -> None:
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(2)" in page
     assert "Why it was refused." in page
-    assert "curl -H" in page
+    assert "curl -X GET -H" in page
 
 
 def export(client: Client, form: str, query: str = "") -> str:
@@ -134,3 +136,53 @@ def test_a_key_page_and_the_front_page_show_usage(staff: Client) -> None:
     assert "Granted and never used: Customer Read" in page
     assert "No request in the last 24 hours" in page
     assert "Busiest keys" in front
+
+
+def curl_of(staff: Client, log: RequestLog, **content: str) -> list[str]:
+    RequestContent.objects.filter(pk=log.pk).update(**content)
+    page = staff.get(reverse("admin:logs_requestlog_change", args=(log.pk,)))
+    return shlex.split(page.context["curl"])
+
+
+def test_the_command_repeats_the_request_and_nothing_else(staff: Client) -> None:
+    odd = make_request(path="/api/production/v1/customers/a b?x", query="limit=[1]")
+    body = {"request_body": "@/etc/passwd"}
+    secure = json.dumps({"Host": "keys.example", "X-Forwarded-Proto": "https", "Cookie": "***"})
+
+    assert curl_of(staff, odd) == [
+        "curl", "--globoff",
+        "http://localhost/api/production/v1/customers/a%20b%3Fx?limit=[1]",
+    ]  # fmt: skip
+    assert curl_of(staff, make_request(path="/x"), **body) == [
+        "curl", "-X", "GET", "--data-raw", "@/etc/passwd", "http://localhost/x",
+    ]  # fmt: skip
+    assert curl_of(staff, make_request(method="HEAD", path="/x")) == [
+        "curl", "--head", "http://localhost/x",
+    ]  # fmt: skip
+    assert curl_of(staff, make_request(path="/x"), request_headers=secure) == [
+        "curl", "https://keys.example/x",
+    ]  # fmt: skip
+
+
+def test_requests_about_a_customer_that_is_gone_are_found_and_exported(staff: Client) -> None:
+    customer = make_customer()
+    log = make_request(customer=customer)
+    query = f"customer__id__exact={customer.pk}"
+    customer.delete()
+
+    assert listed(staff, query) == [str(log.pk)]
+    assert str(log.pk) in export(staff, "csv", query)
+    assert staff.get(reverse("admin:logs_requestlog_change", args=(log.pk,))).status_code == 200
+
+
+@pytest.mark.parametrize("query", ["status_class=9", "code=nope", "method=nope"])
+def test_a_filter_by_what_is_no_choice_exports_nothing(staff: Client, query: str) -> None:
+    make_request()
+
+    assert len(export(staff, "ndjson", query)) == 0
+
+
+def test_an_export_by_what_is_no_customer_is_no_crash(staff: Client) -> None:
+    address = reverse("admin:logs_requestlog_export", args=("csv",))
+
+    assert staff.get(f"{address}?customer__id__exact=xyz").status_code == 302

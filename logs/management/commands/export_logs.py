@@ -34,6 +34,7 @@ class Command(KeyCommand):
         parser.add_argument("--code", choices=sorted(CODES), metavar="CODE")
         parser.add_argument("--after", metavar="2h or 2027-01-31T00:00Z")
         parser.add_argument("--before", metavar="1h or 2027-01-31T00:00Z")
+        parser.add_argument("--dry-run", action="store_true", help="say how many, write none")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the requests that fit."""
@@ -50,6 +51,9 @@ class Command(KeyCommand):
             rows = rows.since(instant(options["after"]))
         if options["before"] is not None:
             rows = rows.before(instant(options["before"]))
+        if options["dry_run"]:
+            self.stdout.write(f"{rows.order_by().count()} requests would be exported.")
+            return
         try:
             self._write(rows, options["format"])
         except BrokenPipeError:
