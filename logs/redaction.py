@@ -9,33 +9,68 @@ import json
 import re
 from functools import lru_cache
 from typing import Any, NoReturn
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import quote, unquote, unquote_plus
 
 from apikeys.credentials import MASK, mask
 
+# Names as they are compared: small letters and digits alone.
 SECRET_NAME = re.compile(
-    "passw|passphrase|secret|token|authori[sz]ation|credential|cookie|bearer|sessionid"
-    "|(?:api|license|private|access|signing|encryption|auth)key"
+    "passw|passphrase|passcode|pwd|secret|token|authori[sz]ation|credential|cookie|bearer"
+    "|sessionid|connectionstring"
+    "|(?:api|licen[cs]e|private|access|signing|encryption|auth)key"
 )
+# Too short to be looked for within others.
+SHORT_NAMES = frozenset(
+    "pass userpass auth xauth jwt xjwt otp pin sid session private signature sig".split()
+)
+# What has to occur, in small letters, in whatever holds something to mask.
+HINTS = (
+    "key", "secret", "token", "pass", "pwd", "authori", "credential", "cookie", "bearer",
+    "session", "connection", "licen", "serial", "_prod_", "_stag_", "_dev_",
+    "\\u", "%", '"auth', '"jwt', '"otp', '"pin"', '"sid"', '"private"', '"sig', "&#",
+)  # fmt: skip
 # A value after a name that says it is secret, in text that cannot be parsed.
 _NAMES = (
-    r"(?:passw|passphrase|secret|token|authori[sz]ation|credential|cookie|bearer|session[-_ ]?id"
-    r"|(?:api|license|private|access|signing|encryption|auth)[-_ ]?key)"
+    r"(?:passw|passphrase|passcode|pwd|secret|token|authori[sz]ation|credential|cookie|bearer"
+    r"|session[-_. ]?id|connection[-_. ]?string"
+    r"|(?:api|licen[cs]e|private|access|signing|encryption|auth)[-_. ]{0,3}key"
+    r"|(?<![a-z])(?:pass|auth|jwt|otp|pin|sid|signature)(?![a-z]))"
 )
 _PAIR = re.compile(
-    rf"({_NAMES}[\w\-.\[\]]{{0,64}}\\?[\"']?\s{{0,8}}[:=]\s{{0,8}})"
-    r"([\[{][\s\S]*|\"(?:[^\"\\]|\\.)*\"?|'[^']*'?|(?:(?:bearer|basic|digest)\s+)?[^\s,;&}\]]+)",
+    rf"({_NAMES}(?: ?[\w\-.\[\]]){{0,64}}\\{{0,8}}[\"']?\s{{0,64}}[:=]\s{{0,64}})"
+    r"([\[{][\s\S]*|\"(?:[^\"\\]|\\.)*\"?|'[^']*'?"
+    r"|(?:[|>][+-]?\s+|-\s+)?(?:(?:bearer|basic|digest)\s+)?[^\s,;&}\]]+)",
     re.IGNORECASE,
 )
-_PART = re.compile(
-    rf"(name=\"?[^\"\r\n]{{0,64}}{_NAMES}[^\r\n]{{0,200}}(?:\r?\n[^\r\n]+){{0,4}}\r?\n\r?\n)"
-    r"[\s\S]*?(?=\r?\n--|\Z)",
-    re.IGNORECASE,
+_ELEMENT = re.compile(
+    rf"(<[\w:.\-]{{0,64}}{_NAMES}[\w:.\-]{{0,64}}(?:\s[^<>]{{0,200}})?>)[^<]+", re.IGNORECASE
 )
+_PART_NAME = re.compile(r"\bname\*?\s*=\s*(?:[\w\-]*'[^']*')?\"?([^\";\r\n]*)", re.IGNORECASE)
+_BOUNDARY = re.compile(r"boundary=\"?([^\";\s]+)", re.IGNORECASE)
+_FIRST_LINE = re.compile(r"\s*--(\S+)")
+# A license key by its form, whatever it is called; ``customers.license_keys`` says which.
+_GROUP = "[0-9A-HJKMNP-TV-Z]{5}"
+_LICENSE_KEY = re.compile(rf"\b({_GROUP})(?:-{_GROUP}){{3}}-({_GROUP})\b")
 # The key id may stay, to say which key it was.
 _CREDENTIAL_ALONE = re.compile(rf"(?i:bearer +)?\w+{re.escape(MASK)}")
 _ASCII_ESCAPE = re.compile(r"\\u00([2-7][0-9a-fA-F])")
 LONGEST_KNOWN = 256
+# Names within a value take a sign and a value of their own.
+SHORTEST_NESTED = 4
+_SEPARATOR = re.compile("([&;])")
+_TEXT_HINTS = (
+    "key", "secret", "token", "pass", "pwd", "authori", "credential", "cookie", "bearer",
+    "session", "connection", "auth", "jwt", "otp", "pin", "sid", "sig",
+)  # fmt: skip
+_BOMS = {
+    b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}  # fmt: skip
+# Which bytes of four are NUL.
+_NULS: dict[tuple[bool, ...], str] = {
+    (False, True, False, True): "utf-16-le", (True, False, True, False): "utf-16-be",
+    (False, True, True, True): "utf-32-le", (True, True, True, False): "utf-32-be",
+}  # fmt: skip
 _NOT_WORD = re.compile(r"[^0-9a-z]")
 
 # Kept as they are only within bodies; nowhere may a character end a line or reorder one.
@@ -67,13 +102,19 @@ def _header(name: str, value: str) -> str:
     if is_secret(name):
         masked = mask(value)
         return masked if _CREDENTIAL_ALONE.fullmatch(masked) else MASK
-    return _text(line(value))
+    text = line(value)
+    address, mark, parameters = text.partition("?")
+    if mark and "=" in parameters:
+        text = f"{address}?{query(parameters)}"
+    kept = _text(text)
+    return kept if kept.isprintable() else kept.translate(_VISIBLE)
 
 
 @lru_cache(maxsize=1024)
 def is_secret(name: str) -> bool:
     """Whether a name says that its value is secret: ``api_key``, ``X-API-Key``, ``apiKey``."""
-    return SECRET_NAME.search(_NOT_WORD.sub("", name.lower())) is not None
+    plain = _NOT_WORD.sub("", name.lower())
+    return plain in SHORT_NAMES or SECRET_NAME.search(plain) is not None
 
 
 def query(text: str) -> str:
@@ -81,41 +122,48 @@ def query(text: str) -> str:
     if not text:
         return text
     kept = []
-    for pair in text.split("&"):
+    for pair in _SEPARATOR.split(text):
         name, equals, value = pair.partition("=")
         if value and is_secret(unquote_plus(_unquoted(name))):
             value = MASK
+        elif value and len(value) > SHORTEST_NESTED:
+            plain = unquote_plus(_unquoted(value))
+            nested = _string(plain)
+            if nested != plain:
+                value = quote(nested, safe=MASK)
         kept.append(f"{name}{equals}{value}")
-    return line("&".join(kept))
+    return line("".join(kept))
 
 
 def body(content: bytes, media_type: str = "") -> str:
     """Return a body as it may be kept, binary content in a form that any database holds."""
-    low = content.lower()
+    text = _decoded(content)
+    low = text.lower()
     # One search after the other: a tenth of what a regular expression takes.
-    if (
-        b"key" in low
-        or b"secret" in low
-        or b"token" in low
-        or b"passw" in low
-        or b"passphrase" in low
-        or b"authori" in low
-        or b"credential" in low
-        or b"cookie" in low
-        or b"bearer" in low
-        or b"session" in low
-        or b"_prod_" in low
-        or b"_stag_" in low
-        or b"_dev_" in low
-        or b"\\u" in low
-        or b"%" in low
-    ):
-        return _visible(_redacted(_decoded(content), media_type))
-    return _visible(_decoded(content))
+    for hint in HINTS:
+        if hint in low:
+            return _visible(_redacted(text, media_type))
+    if media_type and "json" not in media_type:
+        # A form of its own, with names that need no quotes.
+        return _visible(_redacted(text, media_type))
+    return _visible(text)
 
 
 def _decoded(content: bytes) -> str:
+    if b"\0" in content and (encoding := _wide_encoding(content)):
+        # Read as UTF-8, a secret would stand there with a NUL after each letter.
+        return content.decode(encoding, "replace")
     return content.decode("utf-8", "backslashreplace")
+
+
+def _wide_encoding(content: bytes) -> str:
+    """Return the name of UTF-16 or UTF-32, if that is what the NULs look like; else blank."""
+    for bom, encoding in _BOMS.items():
+        if content.startswith(bom):
+            return encoding
+    quarter = max(1, len(content) // 4)
+    nuls = [content[place::4].count(0) > quarter * 0.7 for place in range(4)]
+    return _NULS.get(tuple(nuls), "")
 
 
 def _visible(text: str) -> str:
@@ -123,20 +171,40 @@ def _visible(text: str) -> str:
 
 
 def _redacted(text: str, media_type: str) -> str:
-    if "form-urlencoded" in media_type and "\n" not in text:
+    kind = media_type.lower()
+    if "form-urlencoded" in kind:
         return query(text)
+    boundary = _BOUNDARY.search(media_type) or _FIRST_LINE.match(text)
+    if "multipart/" in kind and boundary:
+        return _multipart(text, boundary[1])
     try:
         value = json.loads(text, object_pairs_hook=_members, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return _text(_mask_anywhere(text))
-    if not isinstance(value, dict | list | str):
-        return _text(_mask_anywhere(text))
-    try:
+        if not isinstance(value, dict | list | str):
+            return _text(text)
         kept = json.dumps(_walked(value), ensure_ascii=False, separators=(",", ":"))
-    except RecursionError:
-        return _text(_mask_anywhere(text))
+    except (ValueError, RecursionError):
+        return _text(text)
     # A lone surrogate is an escape again: no database holds it.
     return kept.encode("utf-8", "backslashreplace").decode()
+
+
+def _multipart(text: str, boundary: str) -> str:
+    """Mask whole parts by their names, and within the others (RFC 7578)."""
+    parts = text.split(f"--{boundary}")
+    for number, part in enumerate(parts):
+        head, gap, content = _split_part(part)
+        names = [_unquoted(name) for name in _PART_NAME.findall(head)]
+        kept = MASK if any(map(is_secret, names)) else _string(content)
+        parts[number] = f"{head}{gap}{kept if content.strip() else content}"
+    return _mask_anywhere(f"--{boundary}".join(parts))
+
+
+def _split_part(part: str) -> tuple[str, str, str]:
+    for gap in ("\r\n\r\n", "\n\n"):
+        head, found, content = part.partition(gap)
+        if found:
+            return head, found, content
+    return part, "", ""
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -158,19 +226,41 @@ def _walked(value: Any) -> Any:
         }
     if isinstance(value, list):
         return [_walked(inner) for inner in value]
-    return _mask_anywhere(value) if isinstance(value, str) else value
+    return _string(value) if isinstance(value, str) else value
+
+
+def _string(text: str) -> str:
+    """Mask within a text that may be JSON, or hold names with values."""
+    if text[:1] in ("{", "["):
+        try:
+            value = json.loads(text, object_pairs_hook=_members, parse_constant=_refuse)
+            kept = _walked(value)
+        except (ValueError, RecursionError):
+            return _text(text)
+        if kept != value:
+            return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+        return _mask_anywhere(text)
+    return _text(text)
 
 
 def _text(text: str) -> str:
     """Mask by name in text that has no form to go by."""
     if "\\u00" in text:
         text = _ASCII_ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
-    return _mask_anywhere(_PART.sub(rf"\1{MASK}", _PAIR.sub(rf"\1{MASK}", text)))
+    low = text.lower()
+    if any(hint in low for hint in _TEXT_HINTS):
+        if ":" in text or "=" in text:
+            text = _PAIR.sub(rf"\1{MASK}", text)
+        if "<" in text:
+            text = _ELEMENT.sub(rf"\1{MASK}", text)
+    return _mask_anywhere(text)
 
 
 def _mask_anywhere(text: str) -> str:
-    """Mask credentials, also those written as an address writes them."""
+    """Mask credentials and license keys, also those written as an address writes them."""
     text = mask(text)
+    if text.count("-") >= 4:
+        text = _LICENSE_KEY.sub(r"\1-*****-*****-*****-\2", text)
     if "%" in text:
         plain = _unquoted(text)
         masked = mask(plain)

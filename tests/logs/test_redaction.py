@@ -7,6 +7,7 @@ import pytest
 
 from apikeys import credentials
 from apikeys.environments import Environment
+from customers import license_keys
 from logs import redaction
 
 SECRET = "Zx81kQ" * 5 + "aa"
@@ -67,6 +68,40 @@ def test_a_credential_is_masked_wherever_it_stands(content: str) -> None:
             f'--x\r\nContent-Disposition: form-data; name="password"\r\n\r\n{PLAIN}\r\n--x--',
             "multipart/form-data",
         ),
+        (json.dumps({"config": json.dumps({"password": PLAIN})}), "application/json"),
+        (json.dumps({"a": json.dumps({"b": json.dumps({"token": PLAIN})})}), "application/json"),
+        (json.dumps({"note": f"password={PLAIN}"}), "application/json"),
+        (json.dumps({"note": f"Authorization: Basic {PLAIN}"}), "application/json"),
+        (json.dumps({"url": f"https://x/?a=1&token={PLAIN}"}), "application/json"),
+        (f'{{"password":{" " * 30}"{PLAIN}",}}', "application/json"),
+        (f'{{"password"{" " * 30}: "{PLAIN}",}}', "application/json"),
+        (f'{{"my password here": "{PLAIN}",', "application/json"),
+        (f'{{"api.key": "{PLAIN}",', "application/json"),
+        (f'{{"a": "{{\\"password\\": \\"{PLAIN}\\"', "application/json"),
+        (f"p%61ssword={PLAIN}", "Application/X-WWW-Form-URLEncoded"),
+        (f"a=1\np%61ssword={PLAIN}", "application/x-www-form-urlencoded"),
+        (f"data=%7B%22password%22%3A%22{PLAIN}%22%7D", "application/x-www-form-urlencoded"),
+        (f"next=%2Fx%3Ftoken%3D{PLAIN}", "application/x-www-form-urlencoded"),
+        (f"a=1;token={PLAIN}", "application/x-www-form-urlencoded"),
+        (f"pwd={PLAIN}&x=1", "application/x-www-form-urlencoded"),
+        (
+            f'--b\r\nContent-Disposition: form-data; name = "password"\r\n\r\n{PLAIN}\r\n--b--',
+            'multipart/form-data; boundary="b"',
+        ),
+        (
+            (
+                f"--b\r\nA: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\nE: 5\r\nContent-Disposition: form-data;"
+                f" name=p%61ssword\r\n\r\nx\r\n--{PLAIN}\r\n--b--"
+            ),
+            "multipart/form-data; boundary=b",
+        ),
+        (f"<a><password type='x'>{PLAIN}</password></a>", "application/xml"),
+        (f"password: |\n  {PLAIN}\n", "application/yaml"),
+        (json.dumps({"jwt": PLAIN, "n": 1}), "application/json"),
+        (json.dumps({"otp": PLAIN}), "application/json"),
+        (json.dumps({"auth": {"a": PLAIN}}), "application/json"),
+        (json.dumps({"licence_key": PLAIN}), "application/json"),
+        (json.dumps({"connection_string": PLAIN}), "application/json"),
     ],
 )
 def test_a_value_named_as_secret_is_masked(content: str, media_type: str) -> None:
@@ -132,3 +167,34 @@ def test_a_lone_surrogate_is_kept_as_its_escape() -> None:
     kept = redaction.body(b'{"token": 1, "x": "\\ud800"}')
 
     assert kept == '{"token":"***","x":"\\ud800"}'
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+def test_a_body_in_wide_characters_is_read_before_it_is_masked(encoding: str) -> None:
+    text = json.dumps({"password": PLAIN, "note": CREDENTIAL, "name": "Northwind"})
+
+    kept = redaction.body(text.encode(encoding))
+
+    assert "Northwind" in kept
+    for secret in (PLAIN, SECRET):
+        assert secret not in kept.replace("\\x00", "")
+
+
+@pytest.mark.parametrize("name", ["key", "serial", "anything at all"])
+def test_a_license_key_is_masked_by_its_form(name: str) -> None:
+    license_key = license_keys.new()
+
+    kept = redaction.body(json.dumps({name: license_key, "license": "x"}).encode())
+
+    assert license_key not in kept
+    assert license_key[:5] in kept
+    assert license_key not in redaction.line(f"/api/production/v1/licenses/{license_key}")
+
+
+def test_what_is_masked_leaves_its_neighbours() -> None:
+    kept = redaction.query("a=1&token=x;b=2&next=%2Fhome&c=a,b")
+
+    assert kept == "a=1&token=***;b=2&next=%2Fhome&c=a,b"
+    assert redaction.header("Referer", "https://x/y?page=2&token=z#top") == (
+        "https://x/y?page=2&token=***"
+    )
