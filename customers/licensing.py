@@ -141,6 +141,9 @@ def move(
             changes["status"] = [found.status, chosen.target.value]
             found.status = chosen.target
         else:
+            if expires_at is None and found.expires_at is None:
+                # It lasts for ever already: nothing happens, and nothing is recorded.
+                return found
             _refuse_earlier(found, expires_at)
             changes["expires_at"] = [_plain(found.expires_at), _plain(expires_at)]
             found.expires_at = expires_at
@@ -208,8 +211,6 @@ def _refusal(license_: License) -> str:
 
 def _refuse_earlier(license_: License, expires_at: datetime | None) -> None:
     if expires_at is None:
-        if license_.expires_at is None:
-            raise Conflict("The license never expires already. There is nothing to renew.")
         return
     if expires_at <= timezone.now():
         raise Conflict("The new expiry has passed. Choose a time to come.")

@@ -267,10 +267,13 @@ def test_a_change_of_metadata_is_one_by_json_and_not_by_python(
     assert LicenseEvent.objects.filter(license=license_, act="updated").count() == 1
 
 
-def test_a_license_that_never_expires_is_not_renewed(manager: Caller) -> None:
+def test_renewing_for_ever_what_never_expires_does_nothing(manager: Caller) -> None:
     license_ = make_license()
 
-    assert manager.post(f"licenses/{license_.pk}/renew", {"expires_at": None}).status_code == 409
+    renewed = manager.post(f"licenses/{license_.pk}/renew", {"expires_at": None})
+
+    assert (renewed.status_code, renewed.json()["expires_at"]) == (200, None)
+    assert not LicenseEvent.objects.filter(license=license_).exists()
 
 
 @pytest.mark.django_db(transaction=True)
