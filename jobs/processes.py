@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 logger = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1
+# Loaded here, since between fork and exec nothing may be.
+_libc = ctypes.CDLL(None)
 STOP_SECONDS = 15.0
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 3.0
@@ -25,7 +27,7 @@ STEADY_SECONDS = 30.0
 def end_with_parent() -> None:
     """Have the kernel end this process when its parent dies, kill -9 included (Linux)."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Child:
@@ -48,8 +50,8 @@ class Child:
             self._pause = FIRST_PAUSE if was_steady else min(self._pause * 2, LONGEST_PAUSE)
             self._process, self._due_at = None, now + self._pause
         if self._process is None and now >= self._due_at:
-            # In a session of its own, so that Ctrl-C reaches the supervisor alone. It has no
-            # threads, so running something between fork and exec is safe.
+            # In a session of its own, so that Ctrl-C reaches the supervisor alone. Between fork
+            # and exec there is one system call, and nothing that takes a lock.
             self._process = subprocess.Popen(  # noqa: S603 - the commands are our own
                 self._command,
                 preexec_fn=end_with_parent,  # noqa: PLW1509
