@@ -1,6 +1,7 @@
 """``python -m config.web``: Granian, with the processes and threads that the settings name."""
 
 import importlib
+import multiprocessing
 import os
 from typing import Any
 
@@ -20,7 +21,9 @@ os.environ["LATCHKEY_ROLE"] = "web"
 
 def load_application(target: str) -> Any:
     """Load the application in a web process, which must not outlive the server."""
-    end_with_parent()
+    server = multiprocessing.parent_process()
+    if server is not None and server.pid is not None:
+        end_with_parent(server.pid)
     module, _, name = target.partition(":")
     return getattr(importlib.import_module(module), name)
 

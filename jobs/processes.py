@@ -6,16 +6,19 @@ gone.
 
 import ctypes
 import logging
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 logger = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1
+ORPHANED = 71
 # Loaded here, since between fork and exec nothing may be.
 _libc = ctypes.CDLL(None)
 STOP_SECONDS = 15.0
@@ -24,10 +27,15 @@ LONGEST_PAUSE = 3.0
 STEADY_SECONDS = 30.0
 
 
-def end_with_parent() -> None:
-    """Have the kernel end this process when its parent dies, kill -9 included (Linux)."""
+def end_with_parent(parent: int) -> None:
+    """Have the kernel end this process when ``parent`` dies, kill -9 included (Linux).
+
+    Ends it at once if the parent is dead already: the kernel tells of no death before.
+    """
     if sys.platform == "linux":
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(ORPHANED)
 
 
 class Child:
@@ -54,7 +62,7 @@ class Child:
             # and exec there is one system call, and nothing that takes a lock.
             self._process = subprocess.Popen(  # noqa: S603 - the commands are our own
                 self._command,
-                preexec_fn=end_with_parent,  # noqa: PLW1509
+                preexec_fn=partial(end_with_parent, os.getpid()),  # noqa: PLW1509
                 start_new_session=True,
             )
             self._started_at = now

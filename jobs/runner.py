@@ -26,7 +26,6 @@ from apikeys.models import Door
 from jobs import dispatch, leases
 from jobs.leases import CancelRequested, LeaseLost, Withdrawn
 from jobs.models import Job
-from jobs.processes import end_with_parent
 from jobs.registry import JobFailed, JobType, Work, job_types
 
 logger = logging.getLogger(__name__)
@@ -216,7 +215,6 @@ def limit_memory(more_bytes: int) -> None:
 
 def main(queues: Collection[str]) -> None:
     """Run jobs of ``queues``, or of all, until told to stop."""
-    end_with_parent()
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
