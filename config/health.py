@@ -9,6 +9,7 @@ from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 
 from apikeys.guard import deadline
+from apikeys.guard.connection import connect
 from apikeys.limiter import counters
 from apikeys.limiter.store import CountersUnavailable
 from jobs.models import Worker
@@ -60,6 +61,7 @@ def _outcome(check: Callable[[], None]) -> str:
 
 
 def _check_database() -> None:
+    connect(connection)
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
 

@@ -1,12 +1,15 @@
-"""Headers of every page people see."""
+"""What every page people see passes: headers, addresses, and the way to the database."""
 
 from collections.abc import Callable
 from urllib.parse import unquote
 
+from django.db import connection
 from django.http import HttpRequest, HttpResponseBadRequest
 from django.http.response import HttpResponseBase
 
 from apikeys.credentials import mask
+from apikeys.guard import deadline
+from apikeys.guard.connection import connect
 from apikeys.guard.middleware import API
 
 # The admin's Alpine.js evaluates expressions in attributes. Nothing is loaded from elsewhere
@@ -48,4 +51,21 @@ class NoCredentialInAddressMiddleware:
                 "An address must not hold a key. Search for the key id, and regenerate the key.",
                 content_type="text/plain; charset=utf-8",
             )
+        return self.get_response(request)
+
+
+class LiveConnectionMiddleware:
+    """Connects before the admin needs the database, whatever connections a restart left behind.
+
+    The guard does the same with a query of its own.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer the request."""
+        if request.path_info.startswith("/admin/"):
+            with deadline.running():
+                connect(connection)
         return self.get_response(request)

@@ -3,6 +3,7 @@
 import sqlite3
 
 from django.db.utils import InterfaceError, OperationalError, ProgrammingError
+from redis.exceptions import RedisError
 
 from apikeys.limiter.store import CountersUnavailable
 
@@ -11,7 +12,7 @@ MISSING_TABLE = ("no such table", "no such column", "does not exist")
 
 def describe_outage(error: BaseException) -> str | None:
     """Return two sentences for an operator, or None for an error that is no outage."""
-    if isinstance(error, CountersUnavailable):
+    if isinstance(error, CountersUnavailable | RedisError):
         return "The rate-limit counters cannot be reached. Check REDIS_URL or the data folder."
     if isinstance(error, OperationalError | ProgrammingError) and _names_a_missing_table(error):
         return "The database has not been set up. Run `manage.py migrate` first."

@@ -17,7 +17,7 @@ from apikeys.guard import problems
 from apikeys.guard.middleware import API
 from apikeys.guard.problems import Problem
 from apikeys.guard.trace import Trace, trace_of
-from apikeys.identifiers import new_id
+from apikeys.identifiers import new_id_text
 from logs import record
 from logs.spool import Spool, SpoolUnavailable
 
@@ -40,7 +40,7 @@ class RequestLogMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request, with its id in ``X-Request-ID``."""
         began_at = time_ns()
-        trace = Trace(str(new_id()))
+        trace = Trace(new_id_text())
         request.trace = trace  # type: ignore[attr-defined]
         if not request.path_info.startswith(API):
             response = self.get_response(request)

@@ -88,6 +88,15 @@ class Latchkey(Server):
         headers = {"Authorization": f"Bearer {credential}"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=10, **options)
 
+    def visitor(self) -> httpx.Client:
+        """Return an HTTP client that has logged in to the admin."""
+        client = httpx.Client(base_url=self.url, timeout=10)
+        client.get("/admin/login/")
+        form = {"username": "admin", "password": PASSWORD}
+        token = {"csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        assert client.post("/admin/login/?next=/admin/", data=form | token).status_code == 302
+        return client
+
     def processes(self, part: str) -> list[int]:
         """Return the processes below the supervisor whose command line holds ``part``."""
         assert self.process is not None

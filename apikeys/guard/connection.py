@@ -1,6 +1,12 @@
-"""The PostgreSQL connection: never past a request's deadline, and one query without ceremony."""
+"""The PostgreSQL connection: never past a request's deadline, and one query without ceremony.
 
-from collections.abc import Sequence
+The pool asks the server before it hands out a connection, and when the server has hung up on
+one (it was restarted, or a firewall forgot it) it sleeps longer than a request may take.
+``first_answer`` instead puts such connections away, and its caller's question does the asking.
+"""
+
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import psycopg
@@ -22,11 +28,23 @@ NAME_LOST = (
     errors.FeatureNotSupported,
 )
 
+_check_is_spared: ContextVar[bool] = ContextVar("the pool's check is spared", default=False)
+
+
+class ServerSilent(psycopg.OperationalError):
+    """The server did not answer in the time there was."""
+
 
 class GuardConnection(psycopg.Connection[Any]):
     """What the pool hands out."""
 
     _query_prepared: str | None = None
+
+    def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run a query; the blank one is the pool's check."""
+        if query == "" and _check_is_spared.get():
+            return None
+        return super().execute(query, *args, **kwargs)
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Wait for the server until ``timeout`` or the request's deadline, then hang up.
@@ -39,7 +57,7 @@ class GuardConnection(psycopg.Connection[Any]):
         except errors._WaitTimeout:
             # Half a conversation is left on the wire: no later query may read its answer.
             self.pgconn.finish()
-            raise psycopg.OperationalError("the server did not answer in time") from None
+            raise ServerSilent("the server did not answer in time") from None
 
     def select(self, sql: str, parameters: Sequence[str]) -> list[list[bytes | None]]:
         """Run ``sql``, the one query prepared on a connection; return PostgreSQL's text.
@@ -69,3 +87,37 @@ class GuardConnection(psycopg.Connection[Any]):
         if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
             raise errors.error_from_result(result)
         return result
+
+
+def first_answer(database: Any, question: Callable[[GuardConnection], RV]) -> RV:
+    """Ask on the connection ``database`` has, or give it one whose server answers.
+
+    ``question`` changes nothing: connections that turn out to be dead were asked it before.
+    """
+    connection: GuardConnection | None = database.connection
+    if connection is not None:
+        return question(connection)
+    while True:
+        token = _check_is_spared.set(True)
+        try:
+            database.ensure_connection()
+        finally:
+            _check_is_spared.reset(token)
+        taken: GuardConnection = database.connection
+        try:
+            return question(taken)
+        except ServerSilent:
+            raise
+        except psycopg.OperationalError:
+            if not taken.closed:
+                raise
+            database.close()
+
+
+def connect(database: Any) -> None:
+    """Give ``database`` a connection that is alive, whatever the pool holds."""
+    if database.vendor == "postgresql":
+        with database.wrap_database_errors:
+            first_answer(database, lambda connection: connection.execute(""))
+    else:
+        database.ensure_connection()

@@ -7,7 +7,7 @@ judges by and leaves the rest of the row deferred. That is a fifth of the cost o
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from django.db import (
@@ -19,6 +19,7 @@ from django.db import (
 )
 from django.db.models.base import ModelState
 
+from apikeys.guard.connection import GuardConnection, first_answer
 from apikeys.models import ApiKey, SecretVersion
 from apikeys.pause import Pause
 from apikeys.peppers import Peppers
@@ -115,18 +116,18 @@ _pause = Pause()
 
 def find(key_id: str) -> tuple[ApiKey | None, list[Proof]]:
     """Return the key and its secrets; None and none for an unknown key id."""
-    database = connections[DEFAULT_DB_ALIAS]
+    database: Any = connections[DEFAULT_DB_ALIAS]
     query = _compiled()
     if database.connection is None and _pause.is_on:
         raise OperationalError("the database did not answer a moment ago")
     parameters = (*query.before, key_id, *query.after)
     try:
-        if database.connection is None:
-            database.ensure_connection()
         # The driver itself: Django's cursor is made for every kind of use, this for one query.
         if database.vendor == "postgresql":
-            rows = database.connection.select(query.sql, parameters)
+            ask = partial(GuardConnection.select, sql=query.sql, parameters=parameters)
+            rows: list[Any] = first_answer(database, ask)
         else:
+            database.ensure_connection()
             rows = database.connection.execute(query.sql, parameters).fetchall()
     except Exception:
         _pause.start()

@@ -1,5 +1,7 @@
 """A key's life in the admin, by mouse and keyboard."""
 
+import sqlite3
+
 import httpx
 import pytest
 from playwright.sync_api import Browser, expect
@@ -184,3 +186,46 @@ def test_the_documentation_lets_a_person_try_a_key_without_a_network(
     visitor.picture("docs-tried")
     visitor.context.close()
     assert visitor.troubles == []
+
+
+def test_a_dialog_says_why_nothing_came_of_it_and_keeps_what_was_typed(
+    visitor: Visitor, product: Latchkey
+) -> None:
+    page, made = visitor.page, product.create_key()
+    visitor.open(f"apikeys/apikey/{made['id']}/change/")
+    visitor.act("Revoke")
+    page.fill("[name=reason]", "Laptop reported stolen")
+
+    writer = sqlite3.connect(product.folder / "latchkey.sqlite3", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    page.click("#dialog button:has-text('Revoke')")
+    expect(page.locator("#dialog-form [role=alert]")).to_contain_text("nothing was changed")
+    visitor.picture("refused-by-an-outage")
+    writer.execute("ROLLBACK")
+    writer.close()
+    assert page.input_value("[name=reason]") == "Laptop reported stolen"
+    page.click("#dialog button:has-text('Revoke')")
+    expect(page.locator("body")).to_contain_text("is revoked")
+
+
+def test_a_dialog_says_that_its_visitor_was_logged_out(visitor: Visitor, product: Latchkey) -> None:
+    made = product.create_key()
+    visitor.open(f"apikeys/apikey/{made['id']}/change/")
+    visitor.context.clear_cookies()
+
+    if visitor.is_narrow:
+        visitor.page.click("text=more_horiz")
+    visitor.page.click("a:has-text('Revoke') >> visible=true")
+
+    notice = visitor.page.locator("#modal-content [role=alert]")
+    expect(notice).to_contain_text("no longer logged in")
+    visitor.picture("refused-logged-out")
+
+
+def test_an_address_that_is_none_says_so_in_words(visitor: Visitor) -> None:
+    visitor.open("nowhere/")
+
+    visitor.picture("not-found")
+    assert "no page at this address" in visitor.page.inner_text("main")
+    visitor.page.click("a:has-text('Overview')")
+    visitor.page.wait_for_url("**/admin/")

@@ -12,8 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
+from apikeys.pause import Pause
 from tests.latchkey import Latchkey
 from tests.servers import Postgres, Redis, Server, running
 from tests.services import available
@@ -21,6 +23,10 @@ from tests.services import available
 pytestmark = pytest.mark.crash
 
 PATH = "/api/production/v1/key"
+HANG_UP = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 ANSWER_SECONDS = 2.0
 RECOVERY_SECONDS = 5.0
 
@@ -98,6 +104,48 @@ def test_a_server_down_is_503_and_comes_back_by_itself(
     assert max(seconds for _, seconds in found) < ANSWER_SECONDS
     assert ready.status_code == 503
     assert alive.status_code == 200
+
+
+@pytest.mark.parametrize("how", [stop, freeze])
+def test_an_admin_page_says_what_is_down_and_is_back_with_it(
+    scaled: tuple[Latchkey, Postgres, Redis], how: Any
+) -> None:
+    product, postgres, _ = scaled
+    with contextlib.closing(product.visitor()) as admin:
+        assert admin.get("/admin/").status_code == 200
+        bring_back = how(postgres)
+        try:
+            began = time.monotonic()
+            page = admin.get("/admin/")
+            took = time.monotonic() - began
+        finally:
+            bring_back()
+        time.sleep(Pause.SECONDS)
+        # More than there are connections left over in the pools of both processes.
+        pages = [admin.get("/admin/").status_code for _ in range(12)]
+        ready = [httpx.get(product.url + "/readyz").json()["checks"] for _ in range(12)]
+
+    assert page.status_code == 503
+    assert took < ANSWER_SECONDS
+    assert "Wait a moment and load the page again." in page.text
+    assert set(pages) == {200}
+    assert {checks["database"] for checks in ready} == {"ok"}
+    assert "Traceback" not in product.log.read_text()
+
+
+def test_connections_that_the_server_hung_up_on_cost_no_request(
+    scaled: tuple[Latchkey, Postgres, Redis],
+) -> None:
+    product, postgres, _ = scaled
+    made = product.create_key("--permission", "customers:read")
+    with product.caller(made["key"]) as api:
+        assert {status for status, _ in answers(api)} == {200}
+        with psycopg.connect(postgres.url) as connection:
+            (ended,) = connection.execute(HANG_UP).fetchone() or (0,)
+        found = answers(api)
+
+    assert ended >= 4
+    assert {status for status, _ in found} == {200}
 
 
 @pytest.mark.parametrize("command", ["list_api_keys", "create_api_key", "serve"])

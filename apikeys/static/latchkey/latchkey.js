@@ -45,6 +45,40 @@
   });
 }
 
+// Says in a dialog why nothing came of it, and keeps what was typed.
+{
+  const OLD_PAGE = "The page is too old or your account may not do this, so nothing was changed. Load the page again.";
+  const LOGGED_OUT = "You are no longer logged in, so nothing was changed. Load the page again to log in.";
+  const FAILED = "The server could not do this, so nothing was changed. Wait a moment and try again.";
+  const UNREACHABLE = "The server did not answer. Load the page again to see whether anything was changed.";
+
+  const say = (event, text) => {
+    const notice = document.createElement("div");
+    notice.className = "latchkey-notice latchkey-notice-error";
+    notice.setAttribute("role", "alert");
+    notice.textContent = text;
+    const { elt } = event.detail;
+    if (elt.closest("#dialog")) {
+      const form = document.getElementById("dialog-form");
+      for (const before of form.querySelectorAll(":scope > .latchkey-notice-error")) before.remove();
+      form.prepend(notice);
+    } else {
+      document.getElementById("modal-content").replaceChildren(notice);
+      elt.dispatchEvent(new CustomEvent("htmx:after-on-load"));
+    }
+  };
+
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (!new URL(event.detail.xhr.responseURL).pathname.endsWith("/login/")) return;
+    event.detail.shouldSwap = false;
+    say(event, LOGGED_OUT);
+  });
+  document.addEventListener("htmx:responseError", (event) => {
+    say(event, event.detail.xhr.status === 403 ? OLD_PAGE : FAILED);
+  });
+  document.addEventListener("htmx:sendError", (event) => say(event, UNREACHABLE));
+}
+
 // Finds customers of the environment that the form has chosen.
 document.addEventListener("DOMContentLoaded", () => {
   const select = document.querySelector(".customers-widget");

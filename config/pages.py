@@ -1,0 +1,77 @@
+"""What people see instead of a page that cannot be shown: what is wrong, and what to do.
+
+Under ``/api/`` the guard puts these answers into problem details.
+"""
+
+import logging
+import sys
+from http import HTTPStatus
+
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+
+from apikeys.guard import problems
+from apikeys.guard.trace import trace_of
+from config.outages import describe_outage
+
+logger = logging.getLogger(__name__)
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Answer 400."""
+    return _page(
+        request,
+        HTTPStatus.BAD_REQUEST,
+        "The request is not acceptable as it is. Go back, and try it from the page's own links.",
+    )
+
+
+def forbidden(
+    request: HttpRequest, exception: Exception | None = None, reason: str = ""
+) -> HttpResponse:
+    """Answer 403; ``reason`` comes from the check against forged forms."""
+    text = (
+        "The form was sent without proof that it is this site's own, or its page is too old."
+        " Load the page again, and allow cookies for this site."
+        if reason
+        else "Your account may not do this. Ask an administrator for the permission."
+    )
+    return _page(request, HTTPStatus.FORBIDDEN, text)
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Answer 404."""
+    return _page(
+        request,
+        HTTPStatus.NOT_FOUND,
+        "There is no page at this address. Check it, or start from the overview.",
+    )
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """Answer 503 for a dependency that is down, 500 for a defect."""
+    _, error, _ = sys.exc_info()
+    outage = describe_outage(error) if error is not None else None
+    if outage is None:
+        return _page(
+            request,
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "The page could not be made. Tell an operator the number below if it happens again.",
+        )
+    logger.error("request %s: %s", trace_of(request).request_id, outage)
+    response = _page(
+        request,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The database or the counters cannot be reached. Wait a moment and load the page again.",
+    )
+    response["Retry-After"] = str(problems.RETRY_AFTER_SECONDS)
+    # One line says it; Django would add a traceback.
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
+
+
+def _page(request: HttpRequest, status: HTTPStatus, text: str) -> HttpResponse:
+    context = {"status": status, "text": text, "request_id": trace_of(request).request_id}
+    # Nothing of the visitor's, who may be unknown as long as the database is down.
+    page = render_to_string("latchkey/error_page.html", context)
+    return HttpResponse(page, status=status, headers={"Cache-Control": "no-store"})
