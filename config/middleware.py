@@ -1,11 +1,16 @@
 """What every page people see passes: headers, addresses, and the way to the database."""
 
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import unquote
 
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.db import connection
 from django.http import HttpRequest, HttpResponseBadRequest
 from django.http.response import HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
 
 from apikeys.credentials import mask
 from apikeys.guard import deadline
@@ -69,3 +74,25 @@ class LiveConnectionMiddleware:
             with deadline.running():
                 connect(connection)
         return self.get_response(request)
+
+
+class _ForPages(MiddlewareMixin):
+    """What only people need: a key has no session, no user and no messages."""
+
+    def __call__(self, request: HttpRequest) -> Any:
+        """Answer the request."""
+        if request.path_info.startswith(API):
+            return self.get_response(request)
+        return super().__call__(request)
+
+
+class PageSessionMiddleware(_ForPages, SessionMiddleware):
+    """Sessions of people."""
+
+
+class PageAuthenticationMiddleware(_ForPages, AuthenticationMiddleware):
+    """Who is logged in."""
+
+
+class PageMessageMiddleware(_ForPages, MessageMiddleware):
+    """What the last page has to say on the next."""

@@ -30,10 +30,11 @@ if _pool is not None:
     with contextlib.suppress(PoolTimeout):
         _pool.open(wait=True, timeout=3.0)
 
-# What is loaded by now stays loaded: the collector need not walk it again and again, and the
-# default of 700 objects between two walks is less than one request makes.
+# What is loaded by now stays loaded: the collector need not walk it again and again. The default
+# of 700 objects between two walks is less than some requests make; many more than this are no
+# longer in the processor's cache when they are walked.
 gc.freeze()
-gc.set_threshold(20_000, 20, 20)
+gc.set_threshold(10_000, 20, 20)
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
