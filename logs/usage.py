@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 
@@ -51,25 +51,30 @@ def _second(second: int) -> str:
     return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def add(records: Iterable[Record]) -> None:
+def add(records: Sequence[Record]) -> None:
     """Add requests to what is kept of their keys; within the transaction that stores them."""
+    # Many are alike: counted first, looked at after.
+    alike = Counter(
+        (use.key or "", use.at - use.at % HOUR, use.environment, use.status, bucket(use.duration))
+        for use in records
+        if use.environment is not None
+    )
     hours: dict[Hour, Counter[str]] = defaultdict(Counter)
+    for (key, hour, environment, status, held), number in alike.items():
+        counts = hours[key, hour, environment]
+        for name in ("requests", outcome(status), held):
+            counts[name] += number
     last: dict[str, Record] = {}
     permissions: dict[tuple[str, str], int] = {}
-    for record in records:
-        key, at = record.key, record.at
-        if record.environment is not None:
-            counts = hours[key or "", at - at % HOUR, record.environment]
-            counts["requests"] += 1
-            counts[outcome(record.status)] += 1
-            counts[bucket(record.duration)] += 1
+    for use in records:
         # A key that was refused as revoked, expired or of another environment was not used.
-        if key is not None and record.status != 401:
-            if key not in last or last[key].at < at:
-                last[key] = record
-            if record.permission is not None:
-                pair = (key, record.permission)
-                permissions[pair] = max(permissions.get(pair, at), at)
+        if use.key is None or use.status == 401:
+            continue
+        if use.key not in last or last[use.key].at < use.at:
+            last[use.key] = use
+        if use.permission is not None:
+            pair = (use.key, use.permission)
+            permissions[pair] = max(permissions.get(pair, use.at), use.at)
     _add_hours(hours)
     _note_last_use(last)
     _note_permissions(permissions)
