@@ -3,6 +3,8 @@
 from typing import Any
 
 from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
 
 VIEW = (
     "apikeys.view_apikey",
@@ -40,10 +42,16 @@ def provide(**_: Any) -> None:
 
     An installation that wants other rights makes a group of its own.
     """
+    tables = {Permission._meta.db_table, Group._meta.db_table, ContentType._meta.db_table}
+    if not tables <= set(connection.introspection.table_names()):
+        return
+    known = {
+        f"{permission.content_type.app_label}.{permission.codename}": permission
+        for permission in Permission.objects.select_related("content_type")
+    }
+    if not known.keys() >= {code for codes in ROLES.values() for code in codes}:
+        # Not all apps are migrated yet: the migration that is the last provides.
+        return
     for name, codes in ROLES.items():
         group, _created = Group.objects.get_or_create(name=name)
-        wanted = [
-            Permission.objects.get(content_type__app_label=app, codename=codename)
-            for app, codename in (code.split(".") for code in codes)
-        ]
-        group.permissions.set(wanted)
+        group.permissions.set([known[code] for code in codes])

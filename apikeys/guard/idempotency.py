@@ -115,6 +115,7 @@ def _complete(claimed: IdempotentRequest, response: Response) -> None:
         status=response.status_code,
         content_type=response.content_type or "application/json",
         location=response.get("Location", ""),
+        etag=response.get("ETag", ""),
         body=JSONRenderer().render(response.data).decode(),
     )
     if not stored:
@@ -125,8 +126,9 @@ def _complete(claimed: IdempotentRequest, response: Response) -> None:
 def _replay(first: IdempotentRequest) -> HttpResponse:
     response = HttpResponse(first.body, status=first.status, content_type=first.content_type)
     response["Idempotent-Replayed"] = "true"
-    if first.location:
-        response["Location"] = first.location
+    for name, value in (("Location", first.location), ("ETag", first.etag)):
+        if value:
+            response[name] = value
     return response
 
 

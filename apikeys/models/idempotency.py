@@ -24,6 +24,7 @@ class IdempotentRequest(models.Model):
     status = models.PositiveSmallIntegerField(null=True)
     content_type = models.CharField(max_length=100, blank=True)
     location = models.CharField(max_length=500, blank=True)
+    etag = models.CharField(max_length=100, blank=True)
     body = models.TextField(blank=True)
 
     class Meta:

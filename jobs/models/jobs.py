@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from apikeys.constraints import SameEnvironment
 from apikeys.environments import Environment
+from apikeys.fields import JSONObjectField
 from apikeys.identifiers import new_id
 from apikeys.models import Door
 
@@ -77,7 +78,8 @@ class Job(models.Model):
     )
     type = models.CharField(max_length=50)
     queue = models.CharField(max_length=30, default="default")
-    params = models.JSONField(default=dict)
+    # As it was sent: what is imported from it is then the same from both databases.
+    params = JSONObjectField()
     request_id = models.UUIDField(null=True)
     status = models.CharField(max_length=9, choices=JobStatus, default=JobStatus.QUEUED)
     reason = models.CharField(max_length=500, blank=True)

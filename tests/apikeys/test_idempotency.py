@@ -33,6 +33,7 @@ def test_the_same_request_again_gets_the_same_answer_and_has_no_effect() -> None
     assert (first.status_code, second.status_code) == (201, 201)
     assert first.content == second.content
     assert first["Location"] == second["Location"]
+    assert first["ETag"] == second["ETag"]
     assert "Idempotent-Replayed" not in first
     assert second["Idempotent-Replayed"] == "true"
     assert Customer.objects.count() == 1

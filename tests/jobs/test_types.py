@@ -174,6 +174,18 @@ def test_a_key_needs_the_types_own_permission() -> None:
     assert (refused.status_code, refused.json()["required_permission"]) == (403, "customers:read")
 
 
+def test_parameters_come_back_as_they_were_sent() -> None:
+    caller = Caller(issue(permissions=list(Permission)))
+    metadata = '{"z":100.0,"a":-0.0,"big":1e+300}'
+    rows = f'[{{"name":"N","external_reference":"R","metadata":{metadata}}}]'
+
+    body = f'{{"type":"customers.import","params":{{"rows":{rows}}}}}'.encode()
+    made = caller.post("jobs", body, content_type="application/json")
+
+    assert made.status_code == 202
+    assert metadata in caller.get(f"jobs/{made.json()['id']}").text
+
+
 def test_a_job_names_only_customers_that_its_key_sees() -> None:
     mine, other = make_customer(), make_customer()
     caller = Caller(issue(permissions=list(Permission), customers=[mine.pk]))
