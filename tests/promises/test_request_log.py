@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -26,6 +26,7 @@ PROCESSES = "4"
 CALLERS = 8
 KILLS = 2
 PATHS = ("key", "customers", "nowhere", "customers?limit=x")
+Harm = Callable[[Latchkey, random.Random], None]
 LOTS = ("--per-minute", "1000000", "--per-hour", "1000000", "--per-day", "1000000")
 
 
@@ -55,8 +56,18 @@ def recorded(product: Latchkey) -> Counter[str]:
         return Counter(identifier for (identifier,) in file.execute(query))
 
 
-def crash(product: Latchkey, *, kills: int, seed: int = 1) -> tuple[int, int, int]:
-    """Load, and kill web and worker again and again.
+def kill_web_and_worker(product: Latchkey, chance: random.Random) -> None:
+    web = product.processes("config.web")
+    worker = product.processes("manage.py worker")
+    for pid in [*chance.sample(web, min(2, len(web))), *worker]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def crash(
+    product: Latchkey, *, kills: int, seed: int = 1, harm: Harm = kill_web_and_worker
+) -> tuple[int, int, int]:
+    """Load, and kill web and worker, or do other ``harm``, again and again.
 
     Returns how many answers came, how many of them are not on record, and how many are twice.
     """
@@ -83,11 +94,7 @@ def crash(product: Latchkey, *, kills: int, seed: int = 1) -> tuple[int, int, in
     def kill() -> None:
         for _ in range(kills):
             time.sleep(chance.uniform(0.3, 1.2))
-            web = product.processes("config.web")
-            worker = product.processes("manage.py worker")
-            for pid in [*chance.sample(web, min(2, len(web))), *worker]:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            harm(product, chance)
             wait_until(product.is_ready)
         time.sleep(0.3)
         stopping.set()
@@ -105,3 +112,28 @@ def test_what_was_answered_is_recorded_once_through_kill_9(product: Any) -> None
 
     assert answered > 100
     assert (lost, doubled) == (0, 0)
+
+
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+def test_what_was_answered_is_recorded_once_through_outages_of_the_database(how: str) -> None:
+    def interrupt(product: Latchkey, chance: random.Random) -> None:
+        if how == "killed":
+            postgres.stop(signal.SIGQUIT)
+            time.sleep(chance.uniform(0.1, 1.5))
+            postgres.start()
+        else:
+            postgres.freeze()
+            time.sleep(chance.uniform(0.5, 2.5))
+            postgres.thaw()
+
+    with running(available(Postgres)) as postgres, running(available(Redis)) as redis:
+        product = Latchkey(
+            database=postgres.url, redis=redis.url, AUTH_FAILURE_LIMIT="1000000/min"
+        )
+        with running(product):
+            answered, lost, doubled = crash(product, kills=KILLS, harm=interrupt)
+
+            rejected = product.folder / "spool" / "rejected.txt"
+            assert answered > 100
+            assert (lost, doubled) == (0, 0)
+            assert not rejected.exists()
