@@ -31,6 +31,7 @@ from jobs.models.jobs import ENDED, WAITING
 from jobs.registry import JobType, job_types
 
 PRUNED_AT_ONCE = 100
+UNKNOWN_FOR = timedelta(days=1)
 
 
 class Conflict(Refused):
@@ -80,7 +81,8 @@ def claim(worker: str, queues: Collection[str] = ()) -> Job | None:
     """Take the job that is due first, None if there is none; cancel what its key may not have."""
     while True:
         now = timezone.now()
-        waiting = Job.objects.due(now)
+        # Others are for workers of another version, while one takes the other's place.
+        waiting = Job.objects.due(now).filter(type__in=list(job_types()))
         if queues:
             waiting = waiting.filter(queue__in=queues)
         # Looked for without a lock: an idle runner must not take SQLite's one write lock.
@@ -180,6 +182,16 @@ def prune(now: datetime) -> int:
         total += len(ids)
         if len(ids) < PRUNED_AT_ONCE:
             return total
+
+
+def abandon(now: datetime) -> int:
+    """Cancel what has been due for a day and no worker of this version knows; return how many."""
+    unknown = Job.objects.due(now - UNKNOWN_FOR).exclude(type__in=list(job_types()))
+    return unknown.update(
+        status=JobStatus.CANCELLED,
+        reason="No worker knows this type of job. Submit one of the types that the guide lists.",
+        finished_at=now,
+    )
 
 
 def _locked(job: Job) -> Job:

@@ -65,6 +65,7 @@ class WorkerLoop:
             Duty("pruning of idempotency keys", 600, idempotency.prune),
             Duty("pruning of request logs", 300, self._prune_logs),
             Duty("pruning of jobs", 600, dispatch.prune),
+            Duty("giving up on jobs of unknown types", 600, dispatch.abandon),
             Duty("pruning of workers", 3600, _prune_workers),
         ]
         self._announcing = [Duty("announcing of expiries", 600, notices.announce)]

@@ -112,6 +112,21 @@ def test_a_revoked_keys_queue_keeps_nobody_waiting() -> None:
     assert {stored(job).status for job in [*backlog, later]} == {"cancelled"}
 
 
+def test_a_job_of_an_unknown_type_waits_a_day_for_a_worker_that_knows_it() -> None:
+    key = issue(permissions=RUN).key
+    newer = make_job(key, type="customers.merge")
+    known = make_job(key)
+
+    taken = [dispatch.claim("a worker of the older version") for _ in range(2)]
+    soon = dispatch.abandon(timezone.now() + timedelta(hours=23))
+    late = dispatch.abandon(timezone.now() + timedelta(hours=25))
+
+    assert taken == [known, None]
+    assert (soon, late) == (0, 1)
+    assert stored(newer).status == "cancelled"
+    assert "No worker knows" in stored(newer).reason
+
+
 def test_a_job_is_about_the_customers_it_names_or_else_its_keys() -> None:
     mine, named = make_customer(), make_customer()
     scoped = issue(permissions=RUN, customers=[mine.pk, named.pk]).key

@@ -127,9 +127,7 @@ def test_what_was_answered_is_recorded_once_through_outages_of_the_database(how:
             postgres.thaw()
 
     with running(available(Postgres)) as postgres, running(available(Redis)) as redis:
-        product = Latchkey(
-            database=postgres.url, redis=redis.url, AUTH_FAILURE_LIMIT="1000000/min"
-        )
+        product = Latchkey(database=postgres.url, redis=redis.url, AUTH_FAILURE_LIMIT="1000000/min")
         with running(product):
             answered, lost, doubled = crash(product, kills=KILLS, harm=interrupt)
 
