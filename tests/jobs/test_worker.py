@@ -59,6 +59,34 @@ def test_a_duty_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -> No
     assert "a failing duty failed" in caplog.text
 
 
+def test_a_mail_server_that_hangs_and_a_long_prune_hold_up_no_recovery() -> None:
+    loop, seen, release = WorkerLoop(), threading.Event(), threading.Event()
+    held: set[str] = set()
+    looks: list[int] = []
+
+    def hold(name: str) -> Duty:
+        def wait(now: object) -> None:
+            held.add(name)
+            release.wait(20)
+
+        return Duty(name, 60, wait)
+
+    def look(now: object) -> None:
+        looks.append(len(held))
+        if looks.count(2) == 3:
+            seen.set()
+
+    loop._announcing[:] = [hold("mail")]
+    loop._upkeep[:] = [hold("prune")]
+    loop._duties.append(Duty("recovery", 0.05, look))
+    try:
+        run_until(loop, seen)
+    finally:
+        release.set()
+
+    assert held == {"mail", "prune"}
+
+
 def test_an_outage_is_one_line_and_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
     def fail(now: object) -> None:
         raise worker.DatabaseError("server\nis gone")
