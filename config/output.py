@@ -1,6 +1,7 @@
-"""What goes to the terminal: log lines, with the secret of every credential masked."""
+"""What goes to the terminal: log lines, never with a secret, whoever logs it."""
 
 import logging
+from typing import Any
 
 from apikeys.credentials import mask
 
@@ -11,3 +12,29 @@ class MaskingFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         return mask(super().format(record))
+
+
+_TERMINAL: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "masked": {
+            "()": "config.output.MaskingFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+        }
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "masked"}},
+}
+LOGGING = _TERMINAL | {
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.request": {"level": "ERROR"},
+        # The pool warns at each attempt; what a caller gets is logged once, by the guard.
+        "psycopg.pool": {"level": "ERROR"},
+    },
+}
+# Latchkey's own: what the web server logs looks the same.
+GRANIAN_LOGGING = _TERMINAL | {
+    "loggers": {"_granian": {"handlers": ["stderr"], "level": "WARNING", "propagate": False}}
+}

@@ -17,6 +17,7 @@ from apikeys.environments import Environment
 from apikeys.limits import Limits, Rate, parse_limits, parse_rate
 from apikeys.peppers import parse_peppers
 from config import provision, storage
+from config.output import GRANIAN_LOGGING, LOGGING  # noqa: F401 - read by Django and Granian
 from config.theme import UNFOLD  # noqa: F401 - read by django-unfold
 from config.variables import Variables, refuse
 
@@ -272,30 +273,4 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-}
-
-# --- What is written to the terminal: never a secret, whoever logs it ---------------------------
-_TERMINAL: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "masked": {
-            "()": "config.output.MaskingFormatter",
-            "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
-        }
-    },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "masked"}},
-}
-LOGGING = _TERMINAL | {
-    "root": {"handlers": ["stderr"], "level": "INFO"},
-    "loggers": {
-        "django": {"handlers": [], "level": "INFO", "propagate": True},
-        "django.request": {"level": "ERROR"},
-        # The pool warns at each attempt; what a caller gets is logged once, by the guard.
-        "psycopg.pool": {"level": "ERROR"},
-    },
-}
-# Latchkey's own: what the web server logs looks the same.
-GRANIAN_LOGGING = _TERMINAL | {
-    "loggers": {"_granian": {"handlers": ["stderr"], "level": "WARNING", "propagate": False}}
 }

@@ -12,39 +12,14 @@ from typing import Any, NoReturn
 from urllib.parse import quote, unquote, unquote_plus
 
 from apikeys.credentials import MASK, mask
+from logs.secret_names import ELEMENT, PAIR, TEXT_HINTS, is_secret
 
-# Names as they are compared: small letters and digits alone.
-SECRET_NAME = re.compile(
-    "passw|passphrase|passcode|pwd|secret|token|authori[sz]ation|credential|cookie|bearer"
-    "|sessionid|connectionstring"
-    "|(?:api|licen[cs]e|private|access|signing|encryption|auth)key"
-)
-# Too short to be looked for within others.
-SHORT_NAMES = frozenset(
-    "pass userpass auth xauth jwt xjwt otp pin sid session private signature sig".split()
-)
 # What has to occur, in small letters, in whatever holds something to mask.
 HINTS = (
     "key", "secret", "token", "pass", "pwd", "authori", "credential", "cookie", "bearer",
     "session", "connection", "licen", "serial", "_prod_", "_stag_", "_dev_",
     "\\u", "%", '"auth', '"jwt', '"otp', '"pin"', '"sid"', '"private"', '"sig', "&#",
 )  # fmt: skip
-# A value after a name that says it is secret, in text that cannot be parsed.
-_NAMES = (
-    r"(?:passw|passphrase|passcode|pwd|secret|token|authori[sz]ation|credential|cookie|bearer"
-    r"|session[-_. ]?id|connection[-_. ]?string"
-    r"|(?:api|licen[cs]e|private|access|signing|encryption|auth)[-_. ]{0,3}key"
-    r"|(?<![a-z])(?:pass|auth|jwt|otp|pin|sid|signature)(?![a-z]))"
-)
-_PAIR = re.compile(
-    rf"({_NAMES}(?: ?[\w\-.\[\]]){{0,64}}\\{{0,8}}[\"']?\s{{0,64}}[:=]\s{{0,64}})"
-    r"([\[{][\s\S]*|\"(?:[^\"\\]|\\.)*\"?|'[^']*'?"
-    r"|(?:[|>][+-]?\s+|-\s+)?(?:(?:bearer|basic|digest)\s+)?[^\s,;&}\]]+)",
-    re.IGNORECASE,
-)
-_ELEMENT = re.compile(
-    rf"(<[\w:.\-]{{0,64}}{_NAMES}[\w:.\-]{{0,64}}(?:\s[^<>]{{0,200}})?>)[^<]+", re.IGNORECASE
-)
 _PART_NAME = re.compile(r"\bname\*?\s*=\s*(?:[\w\-]*'[^']*')?\"?([^\";\r\n]*)", re.IGNORECASE)
 _BOUNDARY = re.compile(r"boundary=\"?([^\";\s]+)", re.IGNORECASE)
 _FIRST_LINE = re.compile(r"\s*--(\S+)")
@@ -58,10 +33,6 @@ LONGEST_KNOWN = 256
 # Names within a value take a sign and a value of their own.
 SHORTEST_NESTED = 4
 _SEPARATOR = re.compile("([&;])")
-_TEXT_HINTS = (
-    "key", "secret", "token", "pass", "pwd", "authori", "credential", "cookie", "bearer",
-    "session", "connection", "auth", "jwt", "otp", "pin", "sid", "sig",
-)  # fmt: skip
 _BOMS = {
     b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16",
     b"\xfe\xff": "utf-16",
@@ -71,8 +42,6 @@ _NULS: dict[tuple[bool, ...], str] = {
     (False, True, False, True): "utf-16-le", (True, False, True, False): "utf-16-be",
     (False, True, True, True): "utf-32-le", (True, True, True, False): "utf-32-be",
 }  # fmt: skip
-_NOT_WORD = re.compile(r"[^0-9a-z]")
-
 # Kept as they are only within bodies; nowhere may a character end a line or reorder one.
 _CONTROLS = [*range(32), *range(127, 160), 0x2028, 0x2029, 0xFEFF]
 _CONTROLS += [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]
@@ -108,13 +77,6 @@ def _header(name: str, value: str) -> str:
         text = f"{address}?{query(parameters)}"
     kept = _text(text)
     return kept if kept.isprintable() else kept.translate(_VISIBLE)
-
-
-@lru_cache(maxsize=1024)
-def is_secret(name: str) -> bool:
-    """Whether a name says that its value is secret: ``api_key``, ``X-API-Key``, ``apiKey``."""
-    plain = _NOT_WORD.sub("", name.lower())
-    return plain in SHORT_NAMES or SECRET_NAME.search(plain) is not None
 
 
 def query(text: str) -> str:
@@ -248,11 +210,11 @@ def _text(text: str) -> str:
     if "\\u00" in text:
         text = _ASCII_ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
     low = text.lower()
-    if any(hint in low for hint in _TEXT_HINTS):
+    if any(hint in low for hint in TEXT_HINTS):
         if ":" in text or "=" in text:
-            text = _PAIR.sub(rf"\1{MASK}", text)
+            text = PAIR.sub(rf"\1{MASK}", text)
         if "<" in text:
-            text = _ELEMENT.sub(rf"\1{MASK}", text)
+            text = ELEMENT.sub(rf"\1{MASK}", text)
     return _mask_anywhere(text)
 
 

@@ -18,6 +18,7 @@ from rest_framework import serializers
 from apikeys.environments import Environment
 from apikeys.guard import idempotency, problems
 from apikeys.guard.permission import ANY_KEY
+from apikeys.guard.problem_schema import ProblemSerializer, problem_example
 from apikeys.guard.serializers import NoQuery
 from apikeys.guard.views import CHANGING, Operation
 
@@ -42,30 +43,6 @@ COMMON = (
 HEADER_TEXT = {"type": "string", "pattern": "^[!-~]{1,255}$"}
 WITH_BODY = ("malformed_body", "body_too_large", "unsupported_media_type")
 WITH_IDEMPOTENCY = ("idempotency_in_progress", "idempotency_mismatch")
-
-
-class FieldErrorSerializer(serializers.Serializer[Any]):
-    """A field at fault."""
-
-    field = serializers.CharField()
-    message = serializers.CharField()
-
-
-class ProblemSerializer(serializers.Serializer[Any]):
-    """Problem details (RFC 9457)."""
-
-    type = serializers.CharField(help_text="A URN that ends in the code.")
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    detail = serializers.CharField(help_text="What is wrong, and what to do.")
-    code = serializers.ChoiceField(sorted(problems.CODES))
-    request_id = serializers.UUIDField()
-    errors = FieldErrorSerializer(many=True, required=False)  # type: ignore[assignment]
-    required_permission = serializers.CharField(required=False)
-    required_customer_scope = serializers.CharField(required=False)
-    violated_policies = serializers.ListField(child=serializers.CharField(), required=False)
-    key_environment = serializers.ChoiceField(Environment.choices, required=False)
-    endpoint_environment = serializers.ChoiceField(Environment.choices, required=False)
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -191,7 +168,7 @@ class EndpointSchema(AutoSchema):
                 examples.append(
                     OpenApiExample("Answer", example, response_only=True, status_codes=good)
                 )
-        return examples + [_problem_example(code) for code in self._problem_codes(self.declared)]
+        return examples + [problem_example(code) for code in self._problem_codes(self.declared)]
 
     def _answer(self, operation: Operation) -> Any:
         if operation.answer is None:
@@ -248,25 +225,6 @@ def _shared(responses: dict[str, Any], name: str, answer: Any) -> str:
         if responses.setdefault(chosen, answer) == answer:
             return chosen
     raise AssertionError
-
-
-def _problem_example(code: str) -> OpenApiExample:
-    status, title = problems.CODES[code]
-    value = {
-        "type": f"{problems.TYPE}{code}",
-        "title": title,
-        "status": status,
-        "detail": "What is wrong. What to do.",
-        "code": code,
-        "request_id": "01936f5e-7b1c-7a54-9c1e-2f6a3d1b8c40",
-    }
-    return OpenApiExample(
-        code,
-        value,
-        response_only=True,
-        status_codes=[str(status)],
-        media_type=problems.MEDIA_TYPE,
-    )
 
 
 def _tag_headers(*, is_change: bool) -> list[OpenApiParameter]:

@@ -2,9 +2,8 @@
 
 from typing import Any, ClassVar
 
-from django import forms
 from django.contrib import admin
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
@@ -15,17 +14,22 @@ from unfold.contrib.filters.admin import (
 )
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
-from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminSplitDateTimeWidget, UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminTextareaWidget
 
-from apikeys.admin.acting import ActingForm, find
-from apikeys.admin.actors import actor_of
+from apikeys.admin.acting import find
 from apikeys.admin.columns import ENVIRONMENT_COLOURS
 from apikeys.admin.fields import MetadataField
 from apikeys.fields import JSONObjectField
-from apikeys.guard.etags import etag
-from apikeys.identifiers import new_id
 from customers import license_keys, licensing
+from customers.admin.license_forms import (
+    SETTINGS,
+    LicenseForm,
+    MoveDialog,
+    ReinstateDialog,
+    RenewDialog,
+    RevokeDialog,
+    SuspendDialog,
+)
 from customers.models import License, LicenseStatus
 
 STATUS_COLOURS = {
@@ -34,110 +38,7 @@ STATUS_COLOURS = {
     LicenseStatus.REVOKED.label: "danger",
     LicenseStatus.EXPIRED.label: "warning",
 }
-SETTINGS = ("product", "seats", "expires_at", "metadata")
 SHOWN = 50
-
-
-class LicenseForm(ActingForm, forms.ModelForm):
-    """A license's settings; saving goes through the licensing rules."""
-
-    request: HttpRequest
-    # Chosen beforehand, so that a form sent twice issues one license.
-    ticket = forms.UUIDField(widget=forms.HiddenInput, required=False)
-    seen = forms.CharField(widget=forms.HiddenInput, required=False)
-
-    class Meta:
-        model = License
-        fields = ("customer", *SETTINGS)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.instance._state.adding:
-            self.initial["ticket"] = new_id()
-        else:
-            self.initial["seen"] = etag(self.instance)
-
-    def act(self) -> License:
-        """Issue or change the license."""
-        settings = {name: self.cleaned_data[name] for name in SETTINGS}
-        actor = actor_of(self.request)
-        if self.instance._state.adding:
-            ticket = self.cleaned_data["ticket"]
-            customer = self.cleaned_data["customer"]
-            return licensing.issue(customer, actor=actor, license_id=ticket, **settings)
-        return licensing.update(
-            self.instance, actor=actor, settings=settings, provided=self._require_seen
-        )
-
-    def _require_seen(self, row: License) -> None:
-        if self.cleaned_data["seen"] not in {"", etag(row)}:
-            raise licensing.Conflict(
-                "The license was changed after this page was opened. Reload it and try again."
-            )
-
-    def save(self, commit: bool = True) -> Any:
-        """Return what the rules have stored."""
-        return self.outcome
-
-    def save_m2m(self) -> None:
-        """Do nothing: there is none."""
-
-
-class MoveDialog(ActingForm, BaseDialogForm):
-    """One of the moves a license can make."""
-
-    form_before_template = "latchkey/dialog_errors.html"
-    move: str
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        found = find(License, self.object_id)
-        if found is None:
-            raise Http404
-        self.license = found
-
-    def get_before_template_context(self, request: Any, object_id: Any = None) -> dict[str, Any]:
-        """Return the errors that belong to no field."""
-        return {"errors": self.non_field_errors()}
-
-    def act(self) -> License:
-        """Make the move."""
-        return licensing.move(
-            self.license,
-            self.move,
-            actor=actor_of(self.request),
-            expires_at=self.cleaned_data.get("expires_at"),
-        )
-
-
-class SuspendDialog(MoveDialog):
-    """Suspends."""
-
-    move = "suspend"
-
-
-class ReinstateDialog(MoveDialog):
-    """Reinstates."""
-
-    move = "reinstate"
-
-
-class RevokeDialog(MoveDialog):
-    """Revokes."""
-
-    move = "revoke"
-
-
-class RenewDialog(MoveDialog):
-    """Renews, until a time or for ever."""
-
-    move = "renew"
-    expires_at = forms.SplitDateTimeField(
-        required=False,
-        label="New expiry (UTC)",
-        widget=UnfoldAdminSplitDateTimeWidget,
-        help_text="Blank: it never expires.",
-    )
 
 
 def _dialog(title: str, description: str, form: type[MoveDialog]) -> dict[str, Any]:
@@ -194,6 +95,10 @@ class LicenseAdmin(ModelAdmin):
     change_form_outer_before_template = "latchkey/license_summary.html"
     change_form_outer_after_template = "latchkey/license_history.html"
     warn_unsaved_form = True
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Count the seats taken with the rows."""
+        return super().get_queryset(request).with_seats_taken()
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody: a revoked license is as good as gone."""
@@ -310,6 +215,6 @@ class LicenseAdmin(ModelAdmin):
         return str(license_.effective_status.label)
 
     @display(description="Seats")
-    def taken(self, license_: License) -> str:
+    def taken(self, license_: Any) -> str:
         """Return how many seats are taken, of how many."""
-        return f"{license_.activations.count()} of {license_.seats}"
+        return f"{license_.seats_taken} of {license_.seats}"

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Self
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Count, F, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from apikeys.constraints import SameEnvironment
@@ -47,6 +48,12 @@ class LicenseQuerySet(IsolatedQuerySet["License"]):
         if status == LicenseStatus.ACTIVE:
             return self.filter(status=status).exclude(is_over)
         return self.filter(status=status)
+
+    def with_seats_taken(self) -> Self:
+        """Licenses with ``seats_taken``, how many machines each is activated on."""
+        machines = Activation.objects.filter(license=OuterRef("pk")).order_by()
+        counted = machines.values("license").annotate(number=Count("pk")).values("number")
+        return self.annotate(seats_taken=Coalesce(Subquery(counted), 0))
 
 
 class License(models.Model):

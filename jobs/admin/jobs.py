@@ -1,6 +1,5 @@
 """Jobs in the admin: watched while they run, cancelled, tried again."""
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -10,11 +9,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import (
-    AutocompleteSelectFilter,
-    ChoicesDropdownFilter,
-    DropdownFilter,
-)
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
@@ -22,11 +17,11 @@ from apikeys.admin.acting import find
 from apikeys.admin.columns import ENVIRONMENT_COLOURS
 from apikeys.admin.paging import KeysetChangeList
 from jobs.admin.dialogs import CancelDialog, JobDialog, RetryDialog
+from jobs.admin.filters import TypeFilter
+from jobs.admin.showing import pretty, progress_text, state_of
 from jobs.admin.timeline import timeline_of
 from jobs.models import Job, JobStatus
 from jobs.models.jobs import ENDED
-from jobs.registry import job_types
-from logs import redaction
 
 STATUS_COLOURS = {
     JobStatus.QUEUED.label: "info",
@@ -46,21 +41,6 @@ FILTERS = {
 RETRIED = (JobStatus.DEAD, JobStatus.CANCELLED, JobStatus.FAILED)
 MOST_WATCHED = 100
 SHOWN_CUSTOMERS = 5
-
-
-class TypeFilter(DropdownFilter):
-    """Jobs of a type."""
-
-    title = "type"
-    parameter_name = "type"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        """Return the choices."""
-        return [(name, name) for name in sorted(job_types())]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Return the jobs of the type chosen."""
-        return queryset.filter(type=self.value()) if self.value() in job_types() else queryset
 
 
 @admin.register(Job)
@@ -161,7 +141,7 @@ class JobAdmin(ModelAdmin):
             except ValueError:
                 continue
         found = Job.objects.filter(pk__in=ids).without_bulk()
-        jobs = {str(job.pk): _state(job) for job in found}
+        jobs = {str(job.pk): state_of(job) for job in found}
         return JsonResponse(jobs, headers={"Cache-Control": "no-store"})
 
     def change_view(
@@ -178,8 +158,8 @@ class JobAdmin(ModelAdmin):
                 "title": job.type,
                 "status_colour": STATUS_COLOURS[job.get_status_display()],
                 "timeline": timeline_of(job),
-                "params": _pretty(job.params),
-                "result": _pretty(job.result) if job.result is not None else "",
+                "params": pretty(job.params),
+                "result": pretty(job.result) if job.result is not None else "",
                 "is_watched": job.status not in ENDED,
             }
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
@@ -247,7 +227,7 @@ class JobAdmin(ModelAdmin):
         return format_html(
             '<span class="latchkey-progress" data-job="{}" data-status="{}">'
             '<progress max="100" value="{}"></progress> <small>{}</small></span>',
-            job.pk, job.status, job.percent or 0, _progress_text(job),
+            job.pk, job.status, job.percent or 0, progress_text(job),
         )  # fmt: skip
 
     @display(description="Key")
@@ -272,28 +252,3 @@ class JobAdmin(ModelAdmin):
         if job.started_at is None or job.finished_at is None:
             return ""
         return f"{(job.finished_at - job.started_at).total_seconds():,.1f} s"
-
-
-def _state(job: Job) -> dict[str, Any]:
-    return {
-        "status": job.status,
-        "label": job.get_status_display(),
-        "percent": job.percent or 0,
-        "text": _progress_text(job),
-        "is_over": job.status in ENDED,
-    }
-
-
-def _progress_text(job: Job) -> str:
-    if job.total:
-        return f"{job.done:,} of {job.total:,}"
-    return job.message
-
-
-def _pretty(value: Any) -> str:
-    text = redaction.body(json.dumps(value, ensure_ascii=False).encode())
-    try:
-        return json.dumps(json.loads(text), ensure_ascii=False, indent=2)
-    except ValueError:
-        # A control character was made visible, and that is no escape of JSON's.
-        return text

@@ -1,11 +1,8 @@
 """The list of requests and the page of one, to read."""
 
 import ipaddress
-import json
-import shlex
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 from uuid import UUID
 
 from django.contrib import admin
@@ -22,10 +19,10 @@ from unfold.decorators import display
 
 from apikeys.admin.columns import ENVIRONMENT_COLOURS
 from apikeys.admin.paging import KeysetChangeList
-from apikeys.guard.problems import CODES
 from logs import export
+from logs.admin.content import content_of
 from logs.admin.filters import CodeFilter, MethodFilter, SlowFilter, StatusClassFilter, TimeFilter
-from logs.models import RequestContent, RequestLog
+from logs.models import RequestLog
 
 # How far back a part of a path is looked for: nothing indexes the middle of a text.
 SEARCHED = 100_000
@@ -39,16 +36,6 @@ FILTERS = {
         for choice in (StatusClassFilter, CodeFilter, MethodFilter, SlowFilter)
     ),
     *(f"at_{end}_{part}" for end in ("from", "to") for part in (0, 1)),
-}
-SKIPPED_HEADERS = {
-    "Host",
-    "Content-Length",
-    "Connection",
-    "Accept-Encoding",
-    "Cookie",
-    "Transfer-Encoding",
-    "X-Forwarded-For",
-    "X-Forwarded-Proto",
 }
 
 
@@ -173,7 +160,7 @@ class RequestLogAdmin(ModelAdmin):
             "record": found,
             "status_colour": STATUS_COLOURS.get(str(found.status_class), "info"),
             "milliseconds": found.duration / 1000,
-            **_content(found),
+            **content_of(found),
         }
         return TemplateResponse(request, "latchkey/request_page.html", context)
 
@@ -221,60 +208,3 @@ class RequestLogAdmin(ModelAdmin):
             return ""
         address = reverse("admin:customers_customer_change", args=(record.customer_id,))
         return format_html('<a class="latchkey-link" href="{}">{}</a>', address, record.customer)
-
-
-def _content(record: RequestLog) -> dict[str, Any]:
-    """Return headers and bodies to read, and the command that would repeat the request."""
-    content = RequestContent.objects.filter(pk=record.pk).first() or RequestContent(
-        request_headers="{}", response_headers="{}"
-    )
-    request_headers = json.loads(content.request_headers)
-    problem = _object(content.response_body) if record.code else {}
-    return {
-        "content": content,
-        "request_headers": sorted(request_headers.items()),
-        "response_headers": sorted(json.loads(content.response_headers).items()),
-        "request_body": _pretty(content.request_body),
-        "response_body": _pretty(content.response_body),
-        "curl": _curl(record, request_headers, content),
-        "refusal": CODES.get(record.code, (0, record.code))[1] if record.code else "",
-        "refusal_detail": problem.get("detail", ""),
-        "refusal_errors": problem.get("errors", []),
-    }
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _pretty(text: str) -> str:
-    try:
-        return json.dumps(json.loads(text), ensure_ascii=False, indent=2)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _curl(record: RequestLog, headers: dict[str, str], content: RequestContent) -> str:
-    is_https = headers.get("X-Forwarded-Proto") == "https"
-    host = headers.get("Host", "localhost")
-    path = quote(record.path, safe="/:@!$&'()*+,;=~")
-    parts = ["curl"]
-    if set("[]{}") & set(path + record.query):
-        parts.append("--globoff")
-    if record.method == "HEAD":
-        parts.append("--head")
-    elif record.method != "GET" or content.request_body:
-        parts += ["-X", record.method]
-    for name, value in headers.items():
-        if name not in SKIPPED_HEADERS:
-            parts += ["-H", f"{name}: {value}"]
-    if content.request_body:
-        # As it is: a body that begins with @ is no file.
-        parts += ["--data-raw", content.request_body]
-    address = f"{'https' if is_https else 'http'}://{host}{path}"
-    parts.append(f"{address}?{record.query}" if record.query else address)
-    return shlex.join(parts)

@@ -1,0 +1,119 @@
+"""The forms that issue and change a license, and the dialogs that move it."""
+
+from typing import Any
+
+from django import forms
+from django.http import Http404, HttpRequest
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminSplitDateTimeWidget
+
+from apikeys.admin.acting import ActingForm, find
+from apikeys.admin.actors import actor_of
+from apikeys.guard.etags import etag
+from apikeys.identifiers import new_id
+from customers import licensing
+from customers.models import License
+
+SETTINGS = ("product", "seats", "expires_at", "metadata")
+
+
+class LicenseForm(ActingForm, forms.ModelForm):
+    """A license's settings; saving goes through the licensing rules."""
+
+    request: HttpRequest
+    # Chosen beforehand, so that a form sent twice issues one license.
+    ticket = forms.UUIDField(widget=forms.HiddenInput, required=False)
+    seen = forms.CharField(widget=forms.HiddenInput, required=False)
+
+    class Meta:
+        model = License
+        fields = ("customer", *SETTINGS)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance._state.adding:
+            self.initial["ticket"] = new_id()
+        else:
+            self.initial["seen"] = etag(self.instance)
+
+    def act(self) -> License:
+        """Issue or change the license."""
+        settings = {name: self.cleaned_data[name] for name in SETTINGS}
+        actor = actor_of(self.request)
+        if self.instance._state.adding:
+            ticket = self.cleaned_data["ticket"]
+            customer = self.cleaned_data["customer"]
+            return licensing.issue(customer, actor=actor, license_id=ticket, **settings)
+        return licensing.update(
+            self.instance, actor=actor, settings=settings, provided=self._require_seen
+        )
+
+    def _require_seen(self, row: License) -> None:
+        if self.cleaned_data["seen"] not in {"", etag(row)}:
+            raise licensing.Conflict(
+                "The license was changed after this page was opened. Reload it and try again."
+            )
+
+    def save(self, commit: bool = True) -> Any:
+        """Return what the rules have stored."""
+        return self.outcome
+
+    def save_m2m(self) -> None:
+        """Do nothing: there is none."""
+
+
+class MoveDialog(ActingForm, BaseDialogForm):
+    """One of the moves a license can make."""
+
+    form_before_template = "latchkey/dialog_errors.html"
+    move: str
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        found = find(License, self.object_id)
+        if found is None:
+            raise Http404
+        self.license = found
+
+    def get_before_template_context(self, request: Any, object_id: Any = None) -> dict[str, Any]:
+        """Return the errors that belong to no field."""
+        return {"errors": self.non_field_errors()}
+
+    def act(self) -> License:
+        """Make the move."""
+        return licensing.move(
+            self.license,
+            self.move,
+            actor=actor_of(self.request),
+            expires_at=self.cleaned_data.get("expires_at"),
+        )
+
+
+class SuspendDialog(MoveDialog):
+    """Suspends."""
+
+    move = "suspend"
+
+
+class ReinstateDialog(MoveDialog):
+    """Reinstates."""
+
+    move = "reinstate"
+
+
+class RevokeDialog(MoveDialog):
+    """Revokes."""
+
+    move = "revoke"
+
+
+class RenewDialog(MoveDialog):
+    """Renews, until a time or for ever."""
+
+    move = "renew"
+    expires_at = forms.SplitDateTimeField(
+        required=False,
+        label="New expiry (UTC)",
+        widget=UnfoldAdminSplitDateTimeWidget,
+        help_text="Blank: it never expires.",
+    )

@@ -1,0 +1,44 @@
+"""Which names say that their value is secret, alone and in the middle of a text."""
+
+import re
+from functools import lru_cache
+
+# Names as they are compared: small letters and digits alone.
+SECRET_NAME = re.compile(
+    "passw|passphrase|passcode|pwd|secret|token|authori[sz]ation|credential|cookie|bearer"
+    "|sessionid|connectionstring"
+    "|(?:api|licen[cs]e|private|access|signing|encryption|auth)key"
+)
+# Too short to be looked for within others.
+SHORT_NAMES = frozenset(
+    "pass userpass auth xauth jwt xjwt otp pin sid session private signature sig".split()
+)
+# A value after a name that says it is secret, in text that cannot be parsed.
+_NAMES = (
+    r"(?:passw|passphrase|passcode|pwd|secret|token|authori[sz]ation|credential|cookie|bearer"
+    r"|session[-_. ]?id|connection[-_. ]?string"
+    r"|(?:api|licen[cs]e|private|access|signing|encryption|auth)[-_. ]{0,3}key"
+    r"|(?<![a-z])(?:pass|auth|jwt|otp|pin|sid|signature)(?![a-z]))"
+)
+PAIR = re.compile(
+    rf"({_NAMES}(?: ?[\w\-.\[\]]){{0,64}}\\{{0,8}}[\"']?\s{{0,64}}[:=]\s{{0,64}})"
+    r"([\[{][\s\S]*|\"(?:[^\"\\]|\\.)*\"?|'[^']*'?"
+    r"|(?:[|>][+-]?\s+|-\s+)?(?:(?:bearer|basic|digest)\s+)?[^\s,;&}\]]+)",
+    re.IGNORECASE,
+)
+ELEMENT = re.compile(
+    rf"(<[\w:.\-]{{0,64}}{_NAMES}[\w:.\-]{{0,64}}(?:\s[^<>]{{0,200}})?>)[^<]+", re.IGNORECASE
+)
+# One of them occurs, in small letters, wherever PAIR or ELEMENT finds something.
+TEXT_HINTS = (
+    "key", "secret", "token", "pass", "pwd", "authori", "credential", "cookie", "bearer",
+    "session", "connection", "auth", "jwt", "otp", "pin", "sid", "sig",
+)  # fmt: skip
+_NOT_WORD = re.compile(r"[^0-9a-z]")
+
+
+@lru_cache(maxsize=1024)
+def is_secret(name: str) -> bool:
+    """Whether a name says that its value is secret: ``api_key``, ``X-API-Key``, ``apiKey``."""
+    plain = _NOT_WORD.sub("", name.lower())
+    return plain in SHORT_NAMES or SECRET_NAME.search(plain) is not None
