@@ -4,12 +4,13 @@ The act is the last step of validation, so whatever was typed is still there whe
 refused, and a form that is valid has been carried out.
 """
 
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
+from unfold.forms import BaseDialogForm
 
 from apikeys.rules import Refused
 
@@ -47,3 +48,21 @@ class ActingForm(forms.BaseForm):
                 field = refused.setting if refused.setting in self.fields else None
                 self.add_error(field, str(refused))
         return not self.errors
+
+
+class ActingDialog(ActingForm, BaseDialogForm, Generic[M]):
+    """A dialog about one row of ``model``, which shows why it was refused."""
+
+    form_before_template = "latchkey/dialog_errors.html"
+    model: type[M]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        found = find(self.model, self.object_id)
+        if found is None:
+            raise Http404
+        self.row = found
+
+    def get_before_template_context(self, request: Any, object_id: Any = None) -> dict[str, Any]:
+        """Return the errors that belong to no field."""
+        return {"errors": self.non_field_errors()}

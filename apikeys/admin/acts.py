@@ -52,8 +52,8 @@ class KeyActs:
     )
     def revoke(self, request: HttpRequest, form: RevokeDialog, object_id: str) -> HttpResponse:
         """Say that the key is revoked."""
-        self.message_user(request, f"{form.key} is revoked.")
-        return self._back_to(form.key)
+        self.message_user(request, f"{form.row} is revoked.")
+        return self._back_to(form.row)
 
     @action(
         description="Activate",
@@ -69,8 +69,8 @@ class KeyActs:
     )
     def activate(self, request: HttpRequest, form: ActivateDialog, object_id: str) -> HttpResponse:
         """Say that the key is active."""
-        self.message_user(request, f"{form.key} is activated.")
-        return self._back_to(form.key)
+        self.message_user(request, f"{form.row} is activated.")
+        return self._back_to(form.row)
 
     @staticmethod
     def _back_to(key: ApiKey) -> HttpResponse:

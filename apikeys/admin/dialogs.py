@@ -4,12 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
-from django.http import Http404
-from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from apikeys import lifecycle
-from apikeys.admin.acting import ActingForm, find
+from apikeys.admin.acting import ActingDialog
 from apikeys.admin.actors import actor_of
 from apikeys.models import ApiKey
 from apikeys.rules import LONGEST_REASON
@@ -23,21 +21,10 @@ OVERLAPS = {
 }
 
 
-class KeyDialog(ActingForm, BaseDialogForm):
-    """A dialog about one key, which shows why it was refused."""
+class KeyDialog(ActingDialog[ApiKey]):
+    """A dialog about one key."""
 
-    form_before_template = "latchkey/dialog_errors.html"
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        found = find(ApiKey, self.object_id)
-        if found is None:
-            raise Http404
-        self.key = found
-
-    def get_before_template_context(self, request: Any, object_id: Any = None) -> dict[str, Any]:
-        """Return the errors that belong to no field."""
-        return {"errors": self.non_field_errors()}
+    model = ApiKey
 
 
 class RegenerateDialog(KeyDialog):
@@ -55,12 +42,12 @@ class RegenerateDialog(KeyDialog):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # The secret this dialog was opened on: sent again, it makes no other.
-        self.initial["version"] = self.key.secrets.get(retires_at=None).number
+        self.initial["version"] = self.row.secrets.get(retires_at=None).number
 
     def act(self) -> lifecycle.IssuedKey:
         """Regenerate the key."""
         return lifecycle.regenerate(
-            self.key,
+            self.row,
             actor=actor_of(self.request),
             overlap=timedelta(seconds=self.cleaned_data["overlap"]),
             version=self.cleaned_data["version"],
@@ -80,7 +67,7 @@ class RevokeDialog(KeyDialog):
     def act(self) -> Any:
         """Revoke the key."""
         return lifecycle.revoke(
-            self.key, actor=actor_of(self.request), reason=self.cleaned_data["reason"]
+            self.row, actor=actor_of(self.request), reason=self.cleaned_data["reason"]
         )
 
 
@@ -91,10 +78,10 @@ class ActivateDialog(KeyDialog):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.initial["revision"] = self.key.revision
+        self.initial["revision"] = self.row.revision
 
     def act(self) -> Any:
         """Activate the key."""
         return lifecycle.activate(
-            self.key, actor=actor_of(self.request), revision=self.cleaned_data["revision"]
+            self.row, actor=actor_of(self.request), revision=self.cleaned_data["revision"]
         )

@@ -3,11 +3,10 @@
 from typing import Any
 
 from django import forms
-from django.http import Http404, HttpRequest
-from unfold.forms import BaseDialogForm
+from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminSplitDateTimeWidget
 
-from apikeys.admin.acting import ActingForm, find
+from apikeys.admin.acting import ActingDialog, ActingForm
 from apikeys.admin.actors import actor_of
 from apikeys.guard.etags import etag
 from apikeys.identifiers import new_id
@@ -62,27 +61,16 @@ class LicenseForm(ActingForm, forms.ModelForm):
         """Do nothing: there is none."""
 
 
-class MoveDialog(ActingForm, BaseDialogForm):
+class MoveDialog(ActingDialog[License]):
     """One of the moves a license can make."""
 
-    form_before_template = "latchkey/dialog_errors.html"
+    model = License
     move: str
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        found = find(License, self.object_id)
-        if found is None:
-            raise Http404
-        self.license = found
-
-    def get_before_template_context(self, request: Any, object_id: Any = None) -> dict[str, Any]:
-        """Return the errors that belong to no field."""
-        return {"errors": self.non_field_errors()}
 
     def act(self) -> License:
         """Make the move."""
         return licensing.move(
-            self.license,
+            self.row,
             self.move,
             actor=actor_of(self.request),
             expires_at=self.cleaned_data.get("expires_at"),

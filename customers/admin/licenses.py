@@ -189,8 +189,8 @@ class LicenseAdmin(ModelAdmin):
         return self._moved(request, form, "revoked")
 
     def _moved(self, request: HttpRequest, form: MoveDialog, outcome: str) -> HttpResponse:
-        self.message_user(request, f"{form.license} is {outcome}.")
-        address = reverse("admin:customers_license_change", args=(form.license.pk,))
+        self.message_user(request, f"{form.row} is {outcome}.")
+        address = reverse("admin:customers_license_change", args=(form.row.pk,))
         return HttpResponse(headers={"HX-Redirect": address})
 
     @display(description="License", header=True)

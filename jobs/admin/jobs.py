@@ -179,7 +179,7 @@ class JobAdmin(ModelAdmin):
     def cancel(self, request: HttpRequest, form: JobDialog, object_id: str) -> HttpResponse:
         """Say that it is cancelled, or will be."""
         self.message_user(request, "The job is cancelled.")
-        return self._back_to(form.job)
+        return self._back_to(form.row)
 
     @action(
         description="Try again",
@@ -195,7 +195,7 @@ class JobAdmin(ModelAdmin):
     def retry(self, request: HttpRequest, form: JobDialog, object_id: str) -> HttpResponse:
         """Say that it is queued."""
         self.message_user(request, "The job is queued again.")
-        return self._back_to(form.job)
+        return self._back_to(form.row)
 
     @staticmethod
     def _back_to(job: Job) -> HttpResponse:
