@@ -9,6 +9,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from apikeys import addresses, permissions
+from apikeys.credentials import mask
 from apikeys.limits import MOST
 from apikeys.models import ApiKey, KeyCustomer
 
@@ -86,6 +87,11 @@ def clean_text(text: str, *, setting: str, longest: int) -> str:
     if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in text):
         raise Refused(
             f"The {setting} holds a control character or a line break. Use plain text.",
+            setting=setting,
+        )
+    if mask(text) != text:
+        raise Refused(
+            f"The {setting} holds an API key. Leave the key out; its key id says which it is.",
             setting=setting,
         )
     return text

@@ -155,6 +155,7 @@ USE_TZ = True
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 APPEND_SLASH = False
 
 INSTALLED_APPS = [

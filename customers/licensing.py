@@ -31,6 +31,10 @@ Status = StoredLicenseStatus
 Condition = Callable[[License], None]
 
 
+MOST_SEATS = 1_000_000
+SEATS_OUT_OF_RANGE = f"The seats are out of range. Use 1 to {MOST_SEATS:,}."
+
+
 class Conflict(Refused):
     """What is stored stands against it. Two sentences: what is wrong, what to do."""
 
@@ -66,6 +70,7 @@ def issue(
     A door that may be asked twice for the same license chooses ``license_id`` beforehand; the
     second time raises ``Conflict`` and makes nothing.
     """
+    _refuse_impossible(settings)
     made = License(
         id=license_id or new_id(),
         environment=customer.environment,
@@ -102,6 +107,7 @@ def update(
         found = _locked(license_, provided)
         if found.status == Status.REVOKED:
             raise Conflict("The license is revoked and stays as it was. Issue another.")
+        _refuse_impossible({n: v for n, v in settings.items() if v != getattr(found, n)})
         seats = settings.get("seats", found.seats)
         if seats < found.seats and seats < (taken := found.activations.count()):
             raise Conflict(
@@ -207,6 +213,15 @@ def _refusal(license_: License) -> str:
     if license_.status == Status.SUSPENDED:
         return "SUSPENDED"
     return "EXPIRED" if license_.is_expired() else ""
+
+
+def _refuse_impossible(settings: Mapping[str, Any]) -> None:
+    """Raise ``Conflict`` for a setting that no license may be given."""
+    if not 1 <= settings.get("seats", 1) <= MOST_SEATS:
+        raise Conflict(SEATS_OUT_OF_RANGE, setting="seats")
+    expires_at = settings.get("expires_at")
+    if expires_at is not None and expires_at <= timezone.now():
+        raise Conflict("The expiry has passed. Choose a time to come.", setting="expires_at")
 
 
 def _refuse_earlier(license_: License, expires_at: datetime | None) -> None:

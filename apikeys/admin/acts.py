@@ -3,12 +3,10 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 
-from apikeys import lifecycle
 from apikeys.admin.dialogs import ActivateDialog, RegenerateDialog, RevokeDialog
 from apikeys.models import ApiKey
 
@@ -31,11 +29,10 @@ class KeyActs:
     )
     def regenerate(self, request: HttpRequest, form: RegenerateDialog, object_id: str) -> Any:
         """Show the new credential in the dialog's place."""
-        context = issued_context(form.outcome)
-        response = TemplateResponse(request, "latchkey/issued_dialog.html", context)
+        response = HttpResponse(form.outcome, headers={"Cache-Control": "no-store"})
         # The dialog library would take only the form out of the answer.
         response["HX-Retarget"] = response["HX-Reselect"] = "#dialog"
-        return never_stored(response)
+        return response
 
     @action(
         description="Revoke",
@@ -76,15 +73,3 @@ class KeyActs:
     def _back_to(key: ApiKey) -> HttpResponse:
         address = reverse("admin:apikeys_apikey_change", args=(key.pk,))
         return HttpResponse(headers={"HX-Redirect": address})
-
-
-def issued_context(issued: lifecycle.IssuedKey) -> dict[str, Any]:
-    """Return what the two templates that show a credential need."""
-    return {"issued": issued, "key": issued.key}
-
-
-def never_stored(response: TemplateResponse) -> TemplateResponse:
-    """Render now, within the act's transaction, and let nobody keep it."""
-    response["Cache-Control"] = "no-store"
-    response.render()
-    return response

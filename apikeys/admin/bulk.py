@@ -11,7 +11,9 @@ from django.template.response import TemplateResponse
 from apikeys import lifecycle
 from apikeys.admin.actors import actor_of
 from apikeys.models import ApiKey
-from apikeys.rules import LONGEST_REASON, Refused
+from apikeys.rules import LONGEST_REASON, Refused, clean_text
+
+SHOWN = 100
 
 
 class BulkActs:
@@ -27,10 +29,17 @@ class BulkActs:
         if "confirmed" not in request.POST:
             return self._confirm(request, queryset, "revoke_selected", asks_reason=True)
         reason = request.POST.get("reason", "")[:LONGEST_REASON]
+        try:
+            clean_text(reason, setting="reason", longest=LONGEST_REASON)
+        except Refused as refused:
+            # Once, and not for each key.
+            self.message_user(request, str(refused), messages.ERROR)
+            seen = queryset.filter(pk__in=_seen(request.POST.get("seen", "")))
+            return self._confirm(request, seen, "revoke_selected", asks_reason=True)
         return self._act_on(
             request,
             queryset,
-            lambda key: lifecycle.revoke(key, actor=actor_of(request), reason=reason),
+            lambda key, _: lifecycle.revoke(key, actor=actor_of(request), reason=reason),
             "revoked",
         )
 
@@ -39,12 +48,11 @@ class BulkActs:
         """Ask, then activate each."""
         if "confirmed" not in request.POST:
             return self._confirm(request, queryset, "activate_selected", asks_reason=False)
-        revisions = dict(pair.split(":") for pair in request.POST.getlist("revision"))
         return self._act_on(
             request,
             queryset,
-            lambda key: lifecycle.activate(
-                key, actor=actor_of(request), revision=int(revisions.get(key.pk, 0))
+            lambda key, revision: lifecycle.activate(
+                key, actor=actor_of(request), revision=revision
             ),
             "activated",
         )
@@ -55,20 +63,32 @@ class BulkActs:
         context = self.admin_site.each_context(request) | {
             "title": getattr(self, act).short_description,
             "opts": self.opts,
-            "keys": keys,
+            "keys": keys[:SHOWN],
+            "more": max(0, len(keys) - SHOWN),
+            # In one field: Django takes a thousand, and an incident may be about more keys.
+            "seen": " ".join(f"{key.pk}:{key.revision}" for key in keys),
             "act": act,
             "asks_reason": asks_reason,
+            "reason": request.POST.get("reason", ""),
         }
         return TemplateResponse(request, "latchkey/confirm_selected.html", context)
 
     def _act_on(
         self, request: HttpRequest, keys: QuerySet[ApiKey], act: Any, done: str
     ) -> HttpResponse:
-        count = 0
+        count, revisions = 0, _seen(request.POST.get("seen", ""))
         for key in keys:
+            if key.pk not in revisions:
+                continue
             try:
-                count += act(key) is not None
+                count += act(key, revisions[key.pk]) is not None
             except Refused as refused:
                 self.message_user(request, f"{key}: {refused}", messages.ERROR)
         self.message_user(request, f"{count} {'key was' if count == 1 else 'keys were'} {done}.")
         return redirect(request.get_full_path())
+
+
+def _seen(text: str) -> dict[str, int]:
+    """Return the keys that the page named, each with the revision it had then."""
+    pairs = (word.partition(":") for word in text.split())
+    return {key_id: int(revision) for key_id, _, revision in pairs if revision.isdecimal()}

@@ -4,6 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
+from django.db import transaction
+from django.template.loader import render_to_string
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from apikeys import lifecycle
@@ -44,14 +46,18 @@ class RegenerateDialog(KeyDialog):
         # The secret this dialog was opened on: sent again, it makes no other.
         self.initial["version"] = self.row.secrets.get(retires_at=None).number
 
-    def act(self) -> lifecycle.IssuedKey:
-        """Regenerate the key."""
-        return lifecycle.regenerate(
-            self.row,
-            actor=actor_of(self.request),
-            overlap=timedelta(seconds=self.cleaned_data["overlap"]),
-            version=self.cleaned_data["version"],
-        )
+    def act(self) -> str:
+        """Regenerate the key; return the page that shows it, made before the old one stops."""
+        with transaction.atomic():
+            issued = lifecycle.regenerate(
+                self.row,
+                actor=actor_of(self.request),
+                overlap=timedelta(seconds=self.cleaned_data["overlap"]),
+                version=self.cleaned_data["version"],
+            )
+            return render_to_string(
+                "latchkey/issued_dialog.html", issued_context(issued), self.request
+            )
 
 
 class RevokeDialog(KeyDialog):
@@ -85,3 +91,8 @@ class ActivateDialog(KeyDialog):
         return lifecycle.activate(
             self.row, actor=actor_of(self.request), revision=self.cleaned_data["revision"]
         )
+
+
+def issued_context(issued: lifecycle.IssuedKey) -> dict[str, Any]:
+    """Return what the two templates that show a credential need."""
+    return {"issued": issued, "key": issued.key}

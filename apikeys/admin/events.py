@@ -7,9 +7,11 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
+from apikeys.admin.filters import TimeFilter
+from apikeys.admin.searching import BoundedSearch
 from apikeys.models import Act, Event
 
 ACT_COLOURS = {
@@ -19,10 +21,15 @@ ACT_COLOURS = {
     Act.REVOKED.label: "danger",
     Act.ACTIVATED.label: "success",
 }
+FILTERS = {
+    "act__exact",
+    "door__exact",
+    *(f"created_at_{end}_{part}" for end in ("from", "to") for part in (0, 1)),
+}
 
 
 @admin.register(Event)
-class EventAdmin(ModelAdmin):
+class EventAdmin(BoundedSearch, ModelAdmin):
     """Who did what to which key, when, from where."""
 
     list_display = ("when", "what", "of_key", "actor_name", "door", "address", "reason")
@@ -30,7 +37,7 @@ class EventAdmin(ModelAdmin):
     list_filter = (
         ("act", ChoicesDropdownFilter),
         ("door", ChoicesDropdownFilter),
-        ("created_at", RangeDateTimeFilter),
+        ("created_at", TimeFilter),
     )
     list_filter_submit = True
     list_per_page = 50
@@ -40,6 +47,10 @@ class EventAdmin(ModelAdmin):
     show_full_result_count = False
     fields = ("when", "what", "of_key", "actor_name", "door", "address", "reason", "changed")
     readonly_fields = fields
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow the filters above and no other."""
+        return lookup in FILTERS
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody: events are recorded with their acts."""

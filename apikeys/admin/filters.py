@@ -1,12 +1,13 @@
-"""What the list of keys can be narrowed by."""
+"""What the list of keys can be narrowed by, and any list by a range of time."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.contrib.filters.admin import DropdownFilter
+from django.utils.dateparse import parse_date, parse_time
+from unfold.contrib.filters.admin import DropdownFilter, RangeDateTimeFilter
 
 from apikeys.models import ApiKey, Status
 from apikeys.permissions import Permission
@@ -94,3 +95,35 @@ class ExpiryFilter(DropdownFilter):
                 timezone.now() + timedelta(days=self.DAYS[self.value()])
             )
         return queryset
+
+
+class TimeFilter(RangeDateTimeFilter):
+    """Rows within a range of time, a date alone standing for the whole day (UTC)."""
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Return the rows of the range; an end that cannot be read lets none pass."""
+        try:
+            began, ended = self._instant("from", time.min), self._instant("to", time.max)
+        except ValueError:
+            return queryset.none()
+        if began:
+            queryset = self.since(queryset, began)
+        return self.until(queryset, ended) if ended else queryset
+
+    def since(self, rows: Any, instant: datetime) -> Any:
+        """Return the rows from ``instant`` on."""
+        return rows.filter(**{f"{self.parameter_name}__gte": instant})
+
+    def until(self, rows: Any, instant: datetime) -> Any:
+        """Return the rows up to ``instant``."""
+        return rows.filter(**{f"{self.parameter_name}__lte": instant})
+
+    def _instant(self, end: str, default: time) -> datetime | None:
+        name = f"{self.parameter_name}_{end}"
+        day, clock = (self.used_parameters.get(f"{name}_{part}") or "" for part in (0, 1))
+        if not day:
+            return None
+        date, hour = parse_date(day), parse_time(clock) if clock else default
+        if date is None or hour is None:
+            raise ValueError(day)
+        return datetime.combine(date, hour, UTC)

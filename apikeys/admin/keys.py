@@ -10,11 +10,13 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 
-from apikeys.admin.acts import KeyActs, issued_context, never_stored
+from apikeys.admin.acts import KeyActs
 from apikeys.admin.bulk import BulkActs
 from apikeys.admin.columns import STATUS_COLOURS, KeyColumns
+from apikeys.admin.dialogs import issued_context
 from apikeys.admin.filters import ExpiryFilter, PermissionFilter, StatusFilter, UseFilter
 from apikeys.admin.forms import ChangeKeyForm, CreateKeyForm, NarrowKeyForm
+from apikeys.admin.searching import BoundedSearch
 from apikeys.models import ApiKey
 from apikeys.permissions import labels
 from apikeys.rules import LIMIT_FIELDS
@@ -31,7 +33,7 @@ FILTERS = {
 
 
 @admin.register(ApiKey)
-class KeyAdmin(KeyColumns, KeyActs, BulkActs, ModelAdmin):
+class KeyAdmin(KeyColumns, KeyActs, BulkActs, BoundedSearch, ModelAdmin):
     """Keys: made, watched and withdrawn. Never deleted, for their history stays."""
 
     list_display = (
@@ -101,6 +103,10 @@ class KeyAdmin(KeyColumns, KeyActs, BulkActs, ModelAdmin):
         """Allow the filters above and no other: a digest can be guessed through a filter."""
         return lookup in FILTERS
 
+    def to_field_allowed(self, request: HttpRequest, to_field: str) -> bool:
+        """Allow a pop-up to name a key by its key id and by nothing else."""
+        return to_field == "id"
+
     # --- The form ------------------------------------------------------------------------------
 
     def get_form(
@@ -118,9 +124,9 @@ class KeyAdmin(KeyColumns, KeyActs, BulkActs, ModelAdmin):
         limits = ("Rate limits", {"fields": LIMIT_FIELDS})
         if obj is not None and not self._may(request, "change"):
             is_operator = self._may(request, "narrow")
-            granted = "permissions" if is_operator else "granted"
+            granted = ["permissions", "revision"] if is_operator else ["granted"]
             return [
-                ("Permissions", {"fields": [granted]}),
+                ("Permissions", {"fields": granted}),
                 limits if is_operator else ("Rate limits", {"fields": ["limits_in_force"]}),
                 ("Reach", {"fields": ["reach", "allowed_networks"]}),
             ]
@@ -198,5 +204,8 @@ class KeyAdmin(KeyColumns, KeyActs, BulkActs, ModelAdmin):
         """Answer a creation with the one page that shows the credential."""
         context = self.admin_site.each_context(request) | issued_context(request.issued)  # type: ignore[attr-defined]
         context |= {"title": "API key created", "opts": self.opts}
-        response = TemplateResponse(request, "latchkey/issued_page.html", context)
-        return never_stored(response)
+        response = TemplateResponse(
+            request, "latchkey/issued_page.html", context, headers={"Cache-Control": "no-store"}
+        )
+        # Now, within the act's transaction: a key that cannot be shown is not made.
+        return response.render()

@@ -1,6 +1,7 @@
 """Inputs of the key form that the admin does not have."""
 
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin
@@ -34,6 +35,10 @@ class CustomersWidget(AutocompleteSelectMultiple):
         attrs["class"] = "customers-widget"
         return attrs
 
+    def optgroups(self, name: str, value: Any, attrs: dict[str, Any] | None = None) -> Any:
+        """Show the customers chosen; what is no id is none of them."""
+        return super().optgroups(name, [text for text in value if is_id(text)], attrs)
+
     @property
     def media(self) -> forms.Media:
         """Return what select2 needs, and no script that would start it."""
@@ -50,3 +55,12 @@ class CustomersWidget(AutocompleteSelectMultiple):
                 )
             },
         )
+
+
+def is_id(text: Any) -> bool:
+    """Whether a form's value can be the id of a row."""
+    try:
+        UUID(str(text))
+    except ValueError:
+        return False
+    return True

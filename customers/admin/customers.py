@@ -3,8 +3,10 @@
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
@@ -12,18 +14,22 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from apikeys.admin.columns import ENVIRONMENT_COLOURS
 from apikeys.admin.fields import MetadataField
+from apikeys.admin.searching import BoundedSearch
 from apikeys.fields import JSONObjectField
 from apikeys.guard.etags import etag
 from customers.models import Customer, CustomerStatus
+from customers.models.customers import STILL_HAS
 
 SHOWN = 10
+# Each with the permission that it takes to see it.
 TABS = (
-    ("licenses", "Licenses"),
-    ("keys", "Scoped keys"),
-    ("telemetry", "Telemetry"),
-    ("requests", "Requests"),
-    ("jobs", "Jobs"),
+    ("licenses", "Licenses", "customers.view_license"),
+    ("keys", "Scoped keys", "apikeys.view_apikey"),
+    ("telemetry", "Telemetry", "customers.view_telemetryevent"),
+    ("requests", "Requests", "logs.view_requestlog"),
+    ("jobs", "Jobs", "jobs.view_job"),
 )
+FILTERS = {"environment__exact", "status__exact"}
 STATUS_COLOURS = {
     CustomerStatus.ACTIVE.label: "success",
     CustomerStatus.SUSPENDED.label: "warning",
@@ -52,7 +58,7 @@ class CustomerForm(forms.ModelForm):
 
 
 @admin.register(Customer)
-class CustomerAdmin(ModelAdmin):
+class CustomerAdmin(BoundedSearch, ModelAdmin):
     """Customers of each environment."""
 
     list_display = (
@@ -61,7 +67,7 @@ class CustomerAdmin(ModelAdmin):
         "in_status",
         "external_reference",
         "email",
-        "created_at",
+        "made",
     )
     list_filter = (("environment", ChoicesDropdownFilter), ("status", ChoicesDropdownFilter))
     list_filter_submit = True
@@ -81,16 +87,39 @@ class CustomerAdmin(ModelAdmin):
     ) -> Any:
         """Show the customer with what belongs to it, each part to whoever may see it."""
         customer = self.get_object(request, object_id)
-        context: dict[str, Any] = {"customer": customer, "tabs": TABS}
+        tabs = {name: label for name, label, needed in TABS if request.user.has_perm(needed)}
+        context: dict[str, Any] = {
+            "customer": customer,
+            "tabs": tabs,
+            "first_tab": next(iter(tabs), ""),
+        }
         if customer is not None:
-            may = request.user.has_perm
-            if may("customers.view_license"):
-                context["licenses"] = customer.licenses.all()[:SHOWN]
-            if may("apikeys.view_apikey"):
-                context["scopes"] = customer.key_scopes.select_related("key")[:SHOWN]
-            if may("customers.view_telemetryevent"):
-                context["telemetry"] = customer.telemetry.all()[:SHOWN]
+            context["licenses"] = customer.licenses.all()[:SHOWN]
+            context["scopes"] = customer.key_scopes.select_related("key")[:SHOWN]
+            context["telemetry"] = customer.telemetry.all()[:SHOWN]
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow the filters above and no other."""
+        return lookup in FILTERS
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        """Leave out deleting many: each takes a look at what still belongs to it."""
+        actions = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: Any = None
+    ) -> HttpResponseBase:
+        """Ask, unless something still belongs to the customer."""
+        customer = self.get_object(request, object_id)
+        may = customer is not None and self.has_delete_permission(request, customer)
+        if may and (customer.licenses.exists() or customer.telemetry.exists()):
+            self.message_user(request, STILL_HAS, messages.ERROR)
+            return redirect("admin:customers_customer_change", object_id)
+        answer: HttpResponseBase = super().delete_view(request, object_id, extra_context)
+        return answer
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Keep the environment, once chosen."""
@@ -108,6 +137,11 @@ class CustomerAdmin(ModelAdmin):
     def in_environment(self, customer: Customer) -> str:
         """Return the environment."""
         return customer.get_environment_display()
+
+    @display(description="Created (UTC)", ordering="created_at")
+    def made(self, customer: Customer) -> str:
+        """Return when it was made."""
+        return f"{customer.created_at:%Y-%m-%d %H:%M}"
 
     @display(description="Status", ordering="status", label=STATUS_COLOURS)
     def in_status(self, customer: Customer) -> str:

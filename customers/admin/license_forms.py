@@ -8,6 +8,7 @@ from unfold.widgets import UnfoldAdminSplitDateTimeWidget
 
 from apikeys.admin.acting import ActingDialog, ActingForm
 from apikeys.admin.actors import actor_of
+from apikeys.admin.widgets import is_id
 from apikeys.guard.etags import etag
 from apikeys.identifiers import new_id
 from customers import licensing
@@ -30,14 +31,30 @@ class LicenseForm(ActingForm, forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "expires_at" in self.fields:
+            self.fields["expires_at"].label = "Expires (UTC)"
+        if self.data and not is_id(self.data.get("customer")):
+            # The widget would look for it.
+            self.data = self.data.copy()  # type: ignore[attr-defined]
+            self.data["customer"] = ""  # type: ignore[index]
         if self.instance._state.adding:
             self.initial["ticket"] = new_id()
         else:
             self.initial["seen"] = etag(self.instance)
 
+    def clean_seats(self) -> int:
+        """Refuse what the database's constraint would refuse in words of its own."""
+        seats: int = self.cleaned_data["seats"]
+        if seats < 1:
+            raise forms.ValidationError(licensing.SEATS_OUT_OF_RANGE)
+        return seats
+
     def act(self) -> License:
         """Issue or change the license."""
         settings = {name: self.cleaned_data[name] for name in SETTINGS}
+        if not self.instance._state.adding and "expires_at" not in self.changed_data:
+            # The page shows no fractions of a second: it stays as it is stored.
+            del settings["expires_at"]
         actor = actor_of(self.request)
         if self.instance._state.adding:
             ticket = self.cleaned_data["ticket"]

@@ -19,6 +19,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from apikeys.admin.acting import find
 from apikeys.admin.columns import ENVIRONMENT_COLOURS
 from apikeys.admin.fields import MetadataField
+from apikeys.admin.searching import BoundedSearch
 from apikeys.fields import JSONObjectField
 from customers import license_keys, licensing
 from customers.admin.license_forms import (
@@ -67,13 +68,16 @@ class StatusFilter(DropdownFilter):
         return queryset
 
 
+FILTERS = {"environment__exact", "customer__id__exact", StatusFilter.parameter_name}
+
+
 @admin.register(License)
-class LicenseAdmin(ModelAdmin):
+class LicenseAdmin(BoundedSearch, ModelAdmin):
     """Licenses of each environment; never deleted, for their history stays."""
 
     form = LicenseForm
     list_display = (
-        "named", "in_environment", "of_customer", "in_status", "taken", "expires_at", "created_at",
+        "named", "in_environment", "of_customer", "in_status", "taken", "expires", "issued",
     )  # fmt: skip
     list_filter = (
         ("environment", ChoicesDropdownFilter),
@@ -95,6 +99,10 @@ class LicenseAdmin(ModelAdmin):
     change_form_outer_before_template = "latchkey/license_summary.html"
     change_form_outer_after_template = "latchkey/license_history.html"
     warn_unsaved_form = True
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow the filters above and no other."""
+        return lookup in FILTERS
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Count the seats taken with the rows."""
@@ -146,14 +154,19 @@ class LicenseAdmin(ModelAdmin):
     ) -> Any:
         """Show the license with its machines and its history."""
         found = self.get_object(request, object_id)
-        context = {
-            "license": found,
-            "status_colour": STATUS_COLOURS[found.effective_status.label] if found else "",
-            "activations": found.activations.all()[:SHOWN] if found else [],
-            "events": found.events.all()[:SHOWN] if found else [],
-            **(extra_context or {}),
-        }
-        return super().change_view(request, object_id, form_url, context)
+        context: dict[str, Any] = {"license": found}
+        if found is not None:
+            whole = found.license_key
+            may_change = self.has_change_permission(request, found)
+            context |= {
+                "license_key": whole if may_change else license_keys.masked(whole),
+                "status_colour": STATUS_COLOURS[found.effective_status.label],
+                "activations": found.activations.all()[:SHOWN],
+                "more_activations": max(0, found.seats_taken - SHOWN),
+                "events": found.events.all()[:SHOWN],
+                "more_events": max(0, found.events.count() - SHOWN),
+            }
+        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
     @action(
         description="Suspend", permissions=["suspend"], icon="pause",
@@ -218,3 +231,13 @@ class LicenseAdmin(ModelAdmin):
     def taken(self, license_: Any) -> str:
         """Return how many seats are taken, of how many."""
         return f"{license_.seats_taken} of {license_.seats}"
+
+    @display(description="Expires (UTC)", ordering="expires_at")
+    def expires(self, license_: License) -> str:
+        """Return when it expires."""
+        return f"{license_.expires_at:%Y-%m-%d %H:%M}" if license_.expires_at else "Never"
+
+    @display(description="Issued (UTC)", ordering="created_at")
+    def issued(self, license_: License) -> str:
+        """Return when it was issued."""
+        return f"{license_.created_at:%Y-%m-%d %H:%M}"

@@ -24,6 +24,7 @@ from customers.models.telemetry import EVERYTHING
 
 HOURS = 24
 MOST_TYPES = 5
+FILTERS = {"environment__exact", "customer__id__exact"}
 
 
 @admin.register(TelemetryEvent)
@@ -50,6 +51,10 @@ class TelemetryAdmin(ModelAdmin):
         "pretty",
     )  # fmt: skip
     readonly_fields = fields
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow the filters above and no other."""
+        return lookup in FILTERS
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody: events come through the API."""

@@ -13,6 +13,7 @@ from apikeys.guard.problems import Problem, not_found
 from apikeys.guard.views import GuardedView, endpoint
 from apikeys.permissions import Permission
 from customers.models import Customer
+from customers.models.customers import STILL_HAS
 from customers.serializers.customers import CustomerInput, CustomerQuery, CustomerSerializer
 
 
@@ -90,10 +91,7 @@ class CustomerView(GuardedView):
                 require_match(request, customer)
                 customer.delete()
         except ProtectedError:
-            raise Problem(
-                "conflict",
-                "The customer still has licenses or telemetry. Remove those first, or suspend it.",
-            ) from None
+            raise Problem("conflict", STILL_HAS) from None
         return Response(status=204)
 
     def _customer(self, customer_id: UUID, *, lock: bool = False) -> Customer:

@@ -86,7 +86,8 @@ class LicensesView(_LicenseView):
         if customer is None:
             raise FieldErrors([("customer", "There is no such customer. Check its id.")])
         self.concerns(customer.pk)
-        made = licensing.issue(customer, actor=self.actor, **settings)
+        with conflicts():
+            made = licensing.issue(customer, actor=self.actor, **settings)
         return self.answer(made, 201, Location=f"{request.path}/{made.pk}")
 
 

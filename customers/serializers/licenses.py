@@ -15,9 +15,9 @@ from apikeys.guard.serializers import (
     WholeNumberField,
 )
 from customers import license_keys
+from customers.licensing import MOST_SEATS
 from customers.models import Activation, License, LicenseStatus
 
-MOST_SEATS = 1_000_000
 CODES = (
     "VALID",
     "NOT_FOUND",

@@ -15,8 +15,9 @@ from apikeys.guard.serializers import (
 )
 from apikeys.permissions import Permission
 from customers import licensing
+from customers.licensing import MOST_SEATS
 from customers.models import Customer, License, LicenseStatus
-from customers.serializers.licenses import MOST_SEATS, future
+from customers.serializers.licenses import future
 from jobs.registry import JobFailed, Step, Steps, Work, job_type
 
 MOST_CUSTOMERS = 5_000
@@ -48,7 +49,11 @@ def issue_licenses(work: Work) -> Steps:
         for customer_id in some:
             if customer_id not in customers:
                 raise JobFailed(f"There is no customer {customer_id}. Leave it out.")
-            licensing.issue(customers[customer_id], actor=work.actor, **params)
+            try:
+                licensing.issue(customers[customer_id], actor=work.actor, **params)
+            except licensing.Conflict as conflict:
+                # The expiry was ahead when the job was asked for.
+                raise JobFailed(str(conflict)) from None
         done = min(start + CHUNK, len(wanted))
         yield Step(done, len(wanted), f"{done} of {len(wanted)} licenses issued")
     return {"issued": len(wanted)}

@@ -1,12 +1,12 @@
 """What the request log can be narrowed by; each is the beginning of an index, or a range of ids."""
 
-from datetime import UTC, datetime, time
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
-from django.utils.dateparse import parse_date, parse_time
-from unfold.contrib.filters.admin import DropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import DropdownFilter
 
+from apikeys.admin import filters
 from apikeys.guard.problems import CODES
 
 METHODS = ("GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS")
@@ -73,22 +73,13 @@ class SlowFilter(DropdownFilter):
         return queryset.slow() if self.value() == "1" else queryset
 
 
-class TimeFilter(RangeDateTimeFilter):
+class TimeFilter(filters.TimeFilter):
     """Requests within a time range, found by their ids."""
 
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Return the requests of the range."""
-        if began := self._instant("from", time.min):
-            queryset = queryset.since(began)
-        if ended := self._instant("to", time.max):
-            queryset = queryset.before(ended)
-        return queryset
+    def since(self, rows: Any, instant: datetime) -> Any:
+        """Return the requests from ``instant`` on."""
+        return rows.since(instant)
 
-    def _instant(self, end: str, default: time) -> datetime | None:
-        name = f"{self.parameter_name}_{end}"
-        try:
-            date = parse_date(self.used_parameters.get(f"{name}_0") or "")
-            clock = parse_time(self.used_parameters.get(f"{name}_1") or "") or default
-        except ValueError:
-            return None
-        return datetime.combine(date, clock, UTC) if date else None
+    def until(self, rows: Any, instant: datetime) -> Any:
+        """Return the requests up to ``instant``."""
+        return rows.before(instant)

@@ -35,9 +35,10 @@ def staff() -> Client:
 
 
 def fields_of(page: Any) -> dict[str, Any]:
-    """Return what the page's form would send as it stands."""
+    """Return what the page's form would send as it stands: the fields that the page renders."""
     form = page.context["adminform"].form
-    values = {bound.html_name: bound.value() for bound in form}
+    rendered = [bound for bound in form if f'name="{bound.html_name}' in page.text]
+    values = {bound.html_name: bound.value() for bound in rendered}
     return {name: value for name, value in values.items() if value not in (None, "", [], ())}
 
 
@@ -268,12 +269,19 @@ def bulk(client: Client, act: str, keys: list[ApiKey], **extra: Any) -> Any:
     return client.post(reverse(LIST), body, follow=True)
 
 
+def confirm(client: Client, page: Any, **typed: Any) -> Any:
+    """Send the page that asks once more, as a browser does."""
+    hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text))
+    hidden.pop("csrfmiddlewaretoken", None)
+    return client.post(reverse(LIST), hidden | typed, follow=True)
+
+
 def test_many_keys_are_revoked_after_one_more_question(staff: Client) -> None:
     keys = [issue().key for _ in range(3)]
 
     asked = bulk(staff, "revoke_selected", keys[:2])
     before = ApiKey.objects.inactive().count()
-    done = bulk(staff, "revoke_selected", keys[:2], confirmed="1", reason="Audit")
+    done = confirm(staff, asked, reason="Audit")
 
     assert "Reason" in asked.content.decode()
     assert before == 0
@@ -286,14 +294,38 @@ def test_many_keys_are_activated_but_not_one_revoked_again_meanwhile(staff: Clie
     first, second = issue().key, issue().key
     for key in (first, second):
         lifecycle.revoke(key, actor=ACTOR)
-    first.refresh_from_db()
-    seen = [f"{key.pk}:{ApiKey.objects.get(pk=key.pk).revision}" for key in (first, second)]
+    asked = bulk(staff, "activate_selected", [first, second])
     lifecycle.activate(second, actor=ACTOR)
     lifecycle.revoke(second, actor=ACTOR, reason="Leaked")
 
-    bulk(staff, "activate_selected", [first, second], confirmed="1", revision=seen)
+    confirm(staff, asked)
 
     assert set(ApiKey.objects.active()) == {first}
+
+
+def test_more_keys_than_a_form_has_fields_are_revoked_at_once(staff: Client) -> None:
+    keys = ApiKey.objects.bulk_create(
+        ApiKey(id=f"Incident{number:04}", environment="staging", name=f"K{number}")
+        for number in range(1100)
+    )
+
+    asked = bulk(staff, "revoke_selected", keys[:1], select_across="1")
+    refused = confirm(staff, asked, reason=issue().credential)
+    done = confirm(staff, refused, reason="Incident 7")
+
+    assert "and 1000 more" in asked.text
+    assert refused.text.count("holds an API key") == 1
+    assert "1100 keys were revoked" in done.text
+
+
+@pytest.mark.parametrize("seen", ["x", "x:y", ":", "x:\u0661"])
+def test_a_confirmation_that_was_tampered_with_does_nothing(staff: Client, seen: str) -> None:
+    key = issue().key
+
+    response = bulk(staff, "revoke_selected", [key], confirmed="1", seen=f"{seen} {key.pk}:z")
+
+    assert response.status_code == 200
+    assert not ApiKey.objects.inactive().exists()
 
 
 @pytest.mark.parametrize(
@@ -359,9 +391,10 @@ def what_may(client: Client) -> set[str]:
     path = reverse("admin:apikeys_apikey_change", args=(active.key.pk,))
     if client.get(path).status_code == 200:
         may.add("view")
-    forms = {"permissions": ["jobs:run"], "limit_minute": "10", "name": "Changed", "revision": "1",
-             "expiry": "never", "customer_scope": "all"}  # fmt: skip
-    client.post(path, forms)
+    if "view" in may:
+        change(client, active.key, permissions=["jobs:run"], limit_minute="10", name="Changed")
+    else:
+        client.post(path, {"permissions": ["jobs:run"], "name": "Changed", "revision": "1"})
     active.key.refresh_from_db()
     if active.key.name == "Changed":
         may.add("change")
@@ -395,6 +428,39 @@ def test_an_operator_cannot_widen_by_forging_the_form() -> None:
     assert (key.permissions, key.limit_minute) == (("jobs:run",), 50)
 
 
+@pytest.mark.parametrize("address", ["?_popup=1&_to_field=secrets", "?name__regex=(a"])
+def test_what_the_list_does_not_offer_is_400(staff: Client, address: str) -> None:
+    assert staff.get(reverse(LIST) + address).status_code == 400
+
+
+def test_a_long_search_is_cut_to_what_a_database_takes(staff: Client) -> None:
+    issue(name="Needle")
+
+    for name in ("apikeys_apikey", "customers_customer", "customers_license", "apikeys_event"):
+        page = staff.get(reverse(f"admin:{name}_changelist"), {"q": "Needle " * 2000})
+        assert page.status_code == 200, name
+    assert "Needle" in staff.get(reverse(LIST), {"q": "Needle " * 2000}).text
+
+
+@pytest.mark.parametrize("customer", ["abc", "a\0"])
+def test_a_customer_that_is_no_id_is_refused_beside_the_field(staff: Client, customer: str) -> None:
+    response = create(staff, customer_scope="selected", customers=[customer])
+
+    assert response.status_code == 200
+    assert "customers" in response.context["adminform"].form.errors
+
+
+def test_a_credential_typed_into_a_text_is_refused_and_stored_nowhere(staff: Client) -> None:
+    issued = issue()
+
+    named = change(staff, issued.key, name=f"old {issued.credential}")
+    reasoned = dialog(staff, "revoke", issued.key, reason=f"leaked {issued.credential}")
+
+    for response in (named, reasoned):
+        assert "holds an API key" in response.text
+    assert not Event.objects.exclude(act="created").exists()
+
+
 def test_nobody_deletes_a_key_or_touches_the_audit_trail() -> None:
     client = client_of(make_staff(is_superuser=True))
     key = issue().key
@@ -422,6 +488,25 @@ def test_the_audit_trail_is_listed_and_found(staff: Client) -> None:
 
     assert "Laptop lost" in page
     assert "inactive" in detail
+
+
+@pytest.mark.parametrize(
+    ("query", "is_found"),
+    [
+        ("created_at_from_0=2030-01-01", False),
+        ("created_at_to_0=2030-01-01", True),
+        ("created_at_to_0=2020-01-01", False),
+        ("created_at_from_0=2020-01-01&created_at_from_1=00:00:00", True),
+        ("created_at_from_0=2026-02-30", False),
+        ("created_at_from_0=01/01/2020", False),
+    ],
+)
+def test_the_audit_trail_is_narrowed_by_days(staff: Client, query: str, is_found: bool) -> None:
+    issue(name="Watched")
+
+    page = staff.get(f"{reverse('admin:apikeys_event_changelist')}?{query}").text
+
+    assert ("Watched" in page) == is_found
 
 
 @pytest.mark.parametrize("role", ["Key administrator", "Key operator", "Auditor"])

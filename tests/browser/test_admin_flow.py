@@ -199,7 +199,7 @@ def test_a_dialog_says_why_nothing_came_of_it_and_keeps_what_was_typed(
     writer = sqlite3.connect(product.folder / "latchkey.sqlite3", isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
     page.click("#dialog button:has-text('Revoke')")
-    expect(page.locator("#dialog-form [role=alert]")).to_contain_text("nothing was changed")
+    expect(page.locator("#dialog-form [role=alert]")).to_contain_text("Load the page again")
     visitor.picture("refused-by-an-outage")
     writer.execute("ROLLBACK")
     writer.close()

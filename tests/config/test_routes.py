@@ -35,7 +35,7 @@ from tests.factories import (
 
 pytestmark = pytest.mark.django_db
 
-PUBLIC = {"api/schema", "api/docs", "healthz", "readyz", ""}
+PUBLIC = {"api/schema", "api/docs", "healthz", "readyz", "", "admin"}
 ID = re.compile(r"<uuid:(\w+)>")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 

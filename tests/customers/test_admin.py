@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
@@ -111,3 +112,34 @@ def test_customers_are_found_by_name_reference_and_mail(staff: Client) -> None:
     for text in ("ada", "R-77", "ada@x"):
         page = staff.get(reverse("admin:customers_customer_changelist"), {"q": text})
         assert [row.name for row in page.context["cl"].result_list] == ["Ada"]
+
+
+def test_a_customer_that_still_has_something_is_not_deleted_and_the_page_says_why(
+    staff: Client,
+) -> None:
+    held, free = make_customer(), make_customer()
+    make_license(held)
+
+    def delete(customer: Customer) -> Any:
+        address = reverse("admin:customers_customer_delete", args=(customer.pk,))
+        return staff.post(address, {"post": "yes"}, follow=True)
+
+    refused = delete(held)
+    delete(free)
+
+    assert "still has licenses or telemetry" in refused.text
+    assert set(Customer.objects.all()) == {held}
+
+
+def test_a_person_sees_the_tabs_of_what_he_may_see() -> None:
+    client, person, customer = Client(), make_staff(), make_customer()
+    make_license(customer, product="Hidden")
+    person.user_permissions.add(Permission.objects.get(codename="view_customer"))
+    client.force_login(person)
+
+    page = client.get(reverse("admin:customers_customer_change", args=(customer.pk,))).text
+    front = client.get(reverse("admin:index")).text
+
+    assert "Hidden" not in page
+    assert "All licenses" not in page
+    assert "no rights here yet" not in front

@@ -171,3 +171,66 @@ def test_a_dialog_of_a_license_that_is_not_there_is_404(staff: Client) -> None:
     license_.delete()
 
     assert dialog(staff, "suspend", license_).status_code in {403, 404}
+
+
+def test_a_page_with_more_machines_than_it_shows_tells_how_many(staff: Client) -> None:
+    license_ = make_activation(seats=100).license
+    for number in range(52):
+        licensing.activate(license_, actor=ACTOR, fingerprint=f"another {number}")
+
+    page = staff.get(page_of(license_)).text
+    listed = staff.get(reverse("admin:customers_license_changelist")).text
+
+    assert "53 of 100 taken" in page
+    assert "and 3 more" in page
+    assert "and 2 earlier" in page
+    assert "53 of 100" in listed
+
+
+def test_saving_a_page_as_it_stands_changes_nothing(staff: Client) -> None:
+    license_ = make_license(expires_at=timezone.now() + timedelta(days=9, microseconds=7))
+    page = staff.get(page_of(license_))
+    form = page.context["adminform"].form
+    expiry = form["expires_at"].value()
+
+    staff.post(
+        page_of(license_),
+        {"product": license_.product, "seats": license_.seats, "metadata": "{}",
+         "seen": form["seen"].value(), "expires_at_0": f"{expiry:%Y-%m-%d}",
+         "expires_at_1": f"{expiry:%H:%M:%S}"},
+    )  # fmt: skip
+
+    assert License.objects.get().expires_at == license_.expires_at
+    assert not license_.events.exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"seats": 99_999_999_999_999}, "Use 1 to 1,000,000."),
+        ({"seats": 0}, "Use 1 to 1,000,000."),
+        ({"expires_at_0": "2020-01-01", "expires_at_1": "00:00:00"}, "Choose a time to come."),
+        ({"customer": "abc"}, "required"),
+    ],
+)
+def test_what_no_license_may_be_is_refused_beside_the_field(
+    staff: Client, settings: dict[str, Any], told: str
+) -> None:
+    fields = {"customer": make_customer().pk, "product": "Pro", "seats": 2, "metadata": "{}"}
+
+    response = staff.post(reverse("admin:customers_license_add"), fields | settings)
+
+    assert response.status_code == 200
+    assert told in response.text
+    assert not License.objects.exists()
+
+
+def test_an_auditor_sees_the_license_key_masked() -> None:
+    license_ = make_license()
+    auditor = Client()
+    auditor.force_login(make_staff("Auditor"))
+
+    page = auditor.get(page_of(license_)).text
+
+    assert license_.license_key not in page
+    assert license_.license_key[:5] in page

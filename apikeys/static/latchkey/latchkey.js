@@ -45,12 +45,13 @@
   });
 }
 
-// Says in a dialog why nothing came of it, and keeps what was typed.
+// A dialog says why nothing came of it and keeps what was typed; it has the keyboard while it is
+// open, and gives it back to the button that opened it.
 {
   const OLD_PAGE = "The page is too old or your account may not do this, so nothing was changed. Load the page again.";
   const LOGGED_OUT = "You are no longer logged in, so nothing was changed. Load the page again to log in.";
-  const FAILED = "The server could not do this, so nothing was changed. Wait a moment and try again.";
-  const UNREACHABLE = "The server did not answer. Load the page again to see whether anything was changed.";
+  const NOT_OPENED = "The server could not open this. Wait a moment and try again.";
+  const UNKNOWN = "The server did not say whether this was done. Load the page again and look.";
 
   const say = (event, text) => {
     const notice = document.createElement("div");
@@ -67,6 +68,7 @@
       elt.dispatchEvent(new CustomEvent("htmx:after-on-load"));
     }
   };
+  const failed = (event) => say(event, event.detail.elt.closest("#dialog") ? UNKNOWN : NOT_OPENED);
 
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (!new URL(event.detail.xhr.responseURL).pathname.endsWith("/login/")) return;
@@ -74,9 +76,58 @@
     say(event, LOGGED_OUT);
   });
   document.addEventListener("htmx:responseError", (event) => {
-    say(event, event.detail.xhr.status === 403 ? OLD_PAGE : FAILED);
+    if (event.detail.xhr.status === 403) say(event, OLD_PAGE);
+    else failed(event);
   });
-  document.addEventListener("htmx:sendError", (event) => say(event, UNREACHABLE));
+  document.addEventListener("htmx:sendError", failed);
+
+  let opener = null;
+  const stops = (box) => [...box.querySelectorAll("a[href], button, input, select, textarea, [tabindex]")]
+    .filter((stop) => !stop.disabled && stop.type !== "hidden" && stop.offsetParent !== null);
+
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (!event.detail.elt.closest("#dialog")) opener = event.detail.elt;
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    const dialog = document.getElementById("dialog");
+    if (!dialog || dialog.hasAttribute("role")) return;
+    dialog.setAttribute("role", "dialog");
+    dialog.setAttribute("aria-modal", "true");
+    const title = dialog.querySelector("h1");
+    if (title) {
+      title.id = "dialog-title";
+      dialog.setAttribute("aria-labelledby", title.id);
+    }
+    const cross = dialog.querySelector(":scope > div:first-child");
+    if (cross) {
+      cross.setAttribute("role", "button");
+      cross.setAttribute("aria-label", "Close");
+      cross.tabIndex = 0;
+      cross.addEventListener("keydown", (event) => { if (event.key === "Enter") cross.click(); });
+    }
+    // Once it is shown: first what is to be filled in, then whatever there is.
+    setTimeout(() => {
+      const [first] = dialog.querySelectorAll("#dialog-form :is(input:not([type=hidden]), select, textarea)");
+      (first || stops(dialog).find((stop) => stop !== cross) || dialog).focus();
+    }, 50);
+  });
+  document.addEventListener("keydown", (event) => {
+    const dialog = document.getElementById("dialog");
+    if (event.key !== "Tab" || !dialog || dialog.offsetParent === null) return;
+    const all = stops(dialog);
+    const at = all.indexOf(document.activeElement);
+    const wanted = at + (event.shiftKey ? -1 : 1);
+    if (at >= 0 && wanted >= 0 && wanted < all.length) return;
+    event.preventDefault();
+    all[event.shiftKey ? all.length - 1 : 0].focus();
+  });
+  document.addEventListener("DOMContentLoaded", () => {
+    const box = document.getElementById("modal-content");
+    if (!box) return;
+    new MutationObserver(() => {
+      if (box.parentElement.style.display === "none" && opener) opener.focus();
+    }).observe(box.parentElement, { attributes: true, attributeFilter: ["style"] });
+  });
 }
 
 // Finds customers of the environment that the form has chosen.
