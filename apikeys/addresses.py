@@ -16,18 +16,19 @@ def client_address(meta: Mapping[str, Any], trusted: Sequence[Network]) -> str:
     """Return the caller's address in canonical form.
 
     ``X-Forwarded-For`` is read from its right end, for as long as the hop that wrote an entry
-    is itself trusted; the first address that is not is the client. An entry that is no address
-    ends the walk at the hop that passed it on. Unless the peer is a trusted proxy the header
-    counts for nothing.
+    is itself trusted; the first address that is not is the client. If it meets an entry that is
+    no address before that, the client is unknown: never the proxy, which keys may be limited to.
+    So it is with a header that is there and blank, which is what the server makes of one with
+    odd bytes. Unless the peer is a trusted proxy the header counts for nothing.
     """
     client = parse_address(meta.get("REMOTE_ADDR", ""))
     if client is None:
         return UNKNOWN
-    if trusted and _within(client, trusted):
-        for entry in reversed(meta.get("HTTP_X_FORWARDED_FOR", "").split(",")):
+    if trusted and "HTTP_X_FORWARDED_FOR" in meta and _within(client, trusted):
+        for entry in reversed(meta["HTTP_X_FORWARDED_FOR"].split(",")):
             hop = parse_address(entry)
             if hop is None:
-                break
+                return UNKNOWN
             client = hop
             if not _within(hop, trusted):
                 break
@@ -72,7 +73,7 @@ def is_allowed(address: str, networks: tuple[str, ...]) -> bool:
     if not networks:
         return True
     client = parse_address(address)
-    return client is not None and _within(client, _parsed(networks))
+    return client is not None and address != UNKNOWN and _within(client, _parsed(networks))
 
 
 def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:

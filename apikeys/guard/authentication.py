@@ -89,15 +89,16 @@ def _read_credential(meta: dict[str, Any], environment: str) -> str:
     api_key = meta.get("HTTP_X_API_KEY", "").strip()
     # The server joins a repeated header with commas, which no credential holds.
     is_repeated = "," in api_key or ("," in authorization and "bearer" in authorization.lower())
-    if (authorization and api_key) or is_repeated:
+    # Also one that the server hands over blank because of odd bytes in it.
+    if ("HTTP_AUTHORIZATION" in meta and "HTTP_X_API_KEY" in meta) or is_repeated:
         raise Problem(
             "multiple_credentials",
             "Send the key once, in either the Authorization or the X-API-Key header.",
         )
     if api_key:
         return str(api_key)
-    scheme, _, _ = authorization.partition(" ")
-    if scheme.lower() != "bearer" or authorization.lower() == "bearer":
+    scheme = authorization.split(maxsplit=1)[:1]
+    if [word.lower() for word in scheme] != ["bearer"] or authorization.lower() == "bearer":
         raise Problem(
             "key_missing",
             "The endpoint needs an API key. Send it as Authorization: Bearer <key>.",

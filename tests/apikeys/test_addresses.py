@@ -12,6 +12,7 @@ PROXIES = [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")]
 @pytest.mark.parametrize(
     ("peer", "forwarded", "client"),
     [
+        ("203.0.113.9", None, "203.0.113.9"),
         ("203.0.113.9", "", "203.0.113.9"),
         # From a stranger the header counts for nothing.
         ("203.0.113.9", "198.51.100.1", "203.0.113.9"),
@@ -21,10 +22,12 @@ PROXIES = [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")]
         ("10.0.0.1", "198.51.100.1, 10.0.0.2", "198.51.100.1"),
         ("10.0.0.1", "198.51.100.1,10.0.0.2,10.0.0.3", "198.51.100.1"),
         ("10.0.0.1", "10.0.0.7, 10.0.0.2", "10.0.0.7"),
-        # What is no address ends the walk at the hop that passed it on.
-        ("10.0.0.1", "198.51.100.1, unknown", "10.0.0.1"),
-        ("10.0.0.1", "198.51.100.1, unknown, 10.0.0.2", "10.0.0.2"),
-        ("10.0.0.1", "", "10.0.0.1"),
+        # Nobody is the proxy by sending what is no address: keys may be limited to it.
+        ("10.0.0.1", "198.51.100.1, unknown", addresses.UNKNOWN),
+        ("10.0.0.1", "198.51.100.1, unknown, 10.0.0.2", addresses.UNKNOWN),
+        ("10.0.0.1", "198.51.100.1,", addresses.UNKNOWN),
+        ("10.0.0.1", "", addresses.UNKNOWN),
+        ("10.0.0.1", None, "10.0.0.1"),
         ("10.0.0.1", "198.51.100.1:4711", "198.51.100.1"),
         ("fd00::1", "[2001:db8::5]:443", "2001:db8::5"),
         ("fd00::1", "2001:DB8:0::5%eth0", "2001:db8::5"),
@@ -34,9 +37,11 @@ PROXIES = [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")]
     ],
 )
 def test_the_client_is_the_first_hop_that_no_trusted_proxy_vouches_for(
-    peer: str, forwarded: str, client: str
+    peer: str, forwarded: str | None, client: str
 ) -> None:
-    meta = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded}
+    meta = {"REMOTE_ADDR": peer}
+    if forwarded is not None:
+        meta["HTTP_X_FORWARDED_FOR"] = forwarded
 
     assert addresses.client_address(meta, PROXIES) == client
 
@@ -50,6 +55,7 @@ def test_the_client_is_the_first_hop_that_no_trusted_proxy_vouches_for(
         ("2001:db8:1::9", ("203.0.113.0/24", "2001:db8::/32"), True),
         ("::ffff:203.0.113.9", ("203.0.113.0/24",), True),
         (addresses.UNKNOWN, ("203.0.113.0/24",), False),
+        (addresses.UNKNOWN, ("0.0.0.0/0",), False),
         ("nonsense", ("0.0.0.0/0",), False),
     ],
 )

@@ -257,6 +257,7 @@ def test_behind_nginx_a_client_cannot_choose_its_address(nginx: str, tmp_path: P
         config.write_text(NGINX.format(folder=tmp_path, port=port, upstream=server.port))
         near = server.create_key("--allow", "127.0.0.5/32")["key"]
         far = server.create_key("--allow", "203.0.113.0/24")["key"]
+        proxied = server.create_key("--allow", "127.0.0.1/32")["key"]
         proxy = subprocess.Popen([nginx, "-c", str(config)], stderr=subprocess.DEVNULL)
         try:
             wait_until(lambda: listens(port))
@@ -270,8 +271,20 @@ def test_behind_nginx_a_client_cannot_choose_its_address(nginx: str, tmp_path: P
                     for key in (near, far)
                     for header in ("X-Forwarded-For", "X_Forwarded_For")
                 ]
+                # The server hands a header with such bytes over as a blank one.
+                odd = [
+                    client.get(
+                        address,
+                        headers=[
+                            (b"Authorization", f"Bearer {proxied}".encode()),
+                            (b"X-Forwarded-For", text),
+                        ],
+                    ).status_code
+                    for text in (b"\xff", "ü".encode(), b"127.0.0.1,\xff", b",")
+                ]
         finally:
             proxy.terminate()
             proxy.wait()
 
     assert statuses == [200, 200, 403, 403]
+    assert odd == [403, 403, 403, 403]
