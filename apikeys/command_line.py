@@ -24,7 +24,7 @@ from apikeys.representation import as_json
 from apikeys.rules import Refused
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-DURATION = re.compile(r"(\d{1,6})([smhd])")
+DURATION = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 WIDE = 500
 MOST_DIGITS = 20
 
@@ -86,8 +86,10 @@ class KeyCommand(LineCommand):
         if as_object:
             self.stdout.write(json.dumps(as_json(issued.key) | {"key": issued.credential}))
             return
-        self.stderr.write(f"{issued.key}: copy the key now, it cannot be shown again.")
+        # The key first: the note may have nowhere to go.
         self.stdout.write(issued.credential)
+        self.stdout.flush()
+        self.stderr.write(f"{issued.key}: copy the key now, it cannot be shown again.")
 
 
 def actor() -> Actor:
@@ -102,7 +104,14 @@ def actor() -> Actor:
 def console(stream: Any) -> Console:
     """Return a console that fits a terminal and cuts nothing off elsewhere."""
     is_terminal = stream.isatty()
-    return Console(file=stream, width=None if is_terminal else WIDE, highlight=False)
+    return Console(
+        file=stream,
+        width=None if is_terminal else WIDE,
+        highlight=False,
+        # What is printed is what people typed: [red] is no colour and :key: no picture.
+        markup=False,
+        emoji=False,
+    )
 
 
 def duration(text: str) -> timedelta:

@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
@@ -105,11 +106,33 @@ class FileCache(BaseCache):
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
         # Opened for each use: that costs little next to a login and is safe in any thread.
-        connection = sqlite3.connect(self._location, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            connection = self._open()
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            # The file is damaged, and holds nothing that is not made anew.
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{self._location}{suffix}").unlink(missing_ok=True)
+            connection = self._open()
         with closing(connection):
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(SCHEMA)
             yield connection
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._location, timeout=BUSY_SECONDS, isolation_level=None)
+        ends_at = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute(SCHEMA)
+                return connection
+            except sqlite3.Error as error:
+                # Of those who first turn a new file to WAL at once, SQLite lets none wait.
+                is_locked = isinstance(error, sqlite3.OperationalError)
+                if not is_locked or time.monotonic() > ends_at:
+                    connection.close()
+                    raise
+            time.sleep(0.005)
 
     @staticmethod
     def _drop_expired(connection: sqlite3.Connection) -> None:

@@ -2,10 +2,11 @@
 
 import sqlite3
 
-from django.db.utils import InterfaceError, OperationalError, ProgrammingError
+from django.db.utils import OperationalError, ProgrammingError
 from redis.exceptions import RedisError
 
 from apikeys.limiter.store import CountersUnavailable
+from apikeys.outages import is_outage
 
 MISSING_TABLE = ("no such table", "no such column", "does not exist")
 
@@ -16,7 +17,7 @@ def describe_outage(error: BaseException) -> str | None:
         return "The rate-limit counters cannot be reached. Check REDIS_URL or the data folder."
     if isinstance(error, OperationalError | ProgrammingError) and _names_a_missing_table(error):
         return "The database has not been set up. Run `manage.py migrate` first."
-    if isinstance(error, OperationalError | InterfaceError | sqlite3.OperationalError):
+    if isinstance(error, sqlite3.OperationalError) or is_outage(error):
         reason = " ".join(str(error).split()).rstrip(".")
         return f"The database cannot be used: {reason}. Check DATABASE_URL and the server."
     return None

@@ -30,6 +30,8 @@ LOGGING = _TERMINAL | {
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.request": {"level": "ERROR"},
+        # Anybody can send a foreign Host; it is answered 400, and under /api/ on record.
+        "django.security.DisallowedHost": {"handlers": [], "propagate": False},
         # The pool warns at each attempt; what a caller gets is logged once, by the guard.
         "psycopg.pool": {"level": "ERROR"},
     },

@@ -17,11 +17,13 @@ FOLDER_MODE = 0o700
 SECRET_MODE = 0o600
 
 
-def data_folder(path: Path) -> Path:
-    """Create the data folder if it is missing and make sure that it can be written."""
+def data_folder(base: Path, name: str) -> Path:
+    """Create the data folder, ``name`` below ``base`` unless it is absolute; see it writable."""
+    path = base / name
     try:
+        path = base / Path(name).expanduser()
         path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         raise _unusable(path, error) from None
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         raise _unusable(path, PermissionError("permission denied"))

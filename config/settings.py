@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dotenv import dotenv_values
-
 from apikeys.credentials import PREFIX
 from apikeys.environments import Environment
 from apikeys.limits import Limits, Rate, parse_limits, parse_rate
@@ -19,17 +17,13 @@ from apikeys.peppers import parse_peppers
 from config import provision, storage
 from config.output import GRANIAN_LOGGING, LOGGING  # noqa: F401 - read by Django and Granian
 from config.theme import UNFOLD  # noqa: F401 - read by django-unfold
-from config.variables import Variables, refuse
+from config.variables import Variables, env_file, refuse
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-variables = Variables(
-    {name: value or "" for name, value in dotenv_values(BASE_DIR / ".env").items()} | os.environ
-)
+variables = Variables(env_file(BASE_DIR / ".env") | os.environ)
 
 # --- Latchkey's own: where data lives, and the secrets outside the database ----------------
-LATCHKEY_VAR = provision.data_folder(
-    BASE_DIR / Path(variables.text("LATCHKEY_VAR", "var")).expanduser()
-)
+LATCHKEY_VAR = provision.data_folder(BASE_DIR, variables.text("LATCHKEY_VAR", "var"))
 SECRET_KEY = variables.text("SECRET_KEY") or provision.secret_file(
     LATCHKEY_VAR / "secret_key", provision.new_secret_key
 )
@@ -50,6 +44,14 @@ except ValueError as error:
         f"cannot be used, {error}",
         "Write it as 1:hex,2:hex with at least 32 hexadecimal digits each",
     ) from None
+
+LATCHKEY_ADMIN_PASSWORD = variables.text("LATCHKEY_ADMIN_PASSWORD")
+if 0 < len(LATCHKEY_ADMIN_PASSWORD) < 8:
+    raise refuse(
+        "LATCHKEY_ADMIN_PASSWORD",
+        "has fewer than 8 characters",
+        "Set a longer one, or leave it out to have one made",
+    )
 
 # --- Latchkey's own: the public API ----------------------------------------------------------
 API_KEY_PREFIX = variables.text("API_KEY_PREFIX", "lk")

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import dj_database_url
+from redis import ConnectionPool
 
 from apikeys.guard.connection import GuardConnection
 from config.variables import refuse
@@ -22,11 +23,13 @@ POSTGRESQL_ENGINE = "django.db.backends.postgresql"
 # A web request gives up on a busy SQLite file well inside two seconds; a worker or a command
 # can afford to wait for its turn.
 WEB_BUSY_SECONDS = 1.0
-BUSY_SECONDS = 10.0
+BUSY_SECONDS = 7.0
 POOL_TIMEOUT_SECONDS = 0.6
 # The server lets go of what a host holds that vanished or stands still.
 SESSION = {
     "statement_timeout": "30s",
+    # A command says within ten seconds that somebody holds what it needs.
+    "lock_timeout": "7s",
     "idle_in_transaction_session_timeout": "60s",
     "tcp_keepalives_idle": 10,
     "tcp_keepalives_interval": 5,
@@ -70,9 +73,11 @@ def redis_url(url: str) -> str:
 
 def _is_redis(url: str) -> bool:
     try:
+        # What stands after a ? has to be an argument of the client's.
+        ConnectionPool.from_url(url).make_connection()
         parts = urlsplit(url)
         is_number = parts.port is None or parts.port > 0
-    except ValueError:
+    except (TypeError, ValueError):
         return False
     if parts.scheme == "unix":
         return bool(parts.path)

@@ -4,13 +4,14 @@ Relied on by ``config.settings`` alone. Every message names the variable and say
 wrong and what to do; none repeats a value that may be a secret.
 """
 
-import ipaddress
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
+from dotenv import dotenv_values
 
-from apikeys.addresses import Network
+from apikeys.addresses import Network, parse_network
 
 T = TypeVar("T")
 
@@ -24,6 +25,14 @@ SHORTEST_PREFIX = {4: 8, 6: 7}
 def refuse(name: str, problem: str, remedy: str) -> ImproperlyConfigured:
     """Return the error that stops the start: one line, two sentences."""
     return ImproperlyConfigured(f"{name} {problem}. {remedy}.".replace("\n", " "))
+
+
+def env_file(path: Path) -> dict[str, str]:
+    """Return what ``.env`` sets, nothing if it is not there; refuse one that cannot be read."""
+    try:
+        return {name: value or "" for name, value in dotenv_values(path).items()}
+    except (OSError, ValueError):
+        raise refuse(".env", "cannot be read as UTF-8 text", "Mend the file or remove it") from None
 
 
 class Variables:
@@ -84,7 +93,7 @@ class Variables:
         networks: list[Network] = []
         for word in self.words(name):
             try:
-                network = ipaddress.ip_network(word)
+                network = parse_network(word)
             except ValueError:
                 raise refuse(
                     name,

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from apikeys import instants
 from apikeys.fields import JSONObjectField
 from apikeys.guard.problems import FieldErrors
 from apikeys.guard.serializers import UNKNOWN
@@ -169,11 +170,7 @@ def _license(value: Any, now: datetime) -> UUID | None:
 def _occurred_at(value: Any, now: datetime) -> datetime:
     if value is None:
         return now
-    try:
-        instant = datetime.fromisoformat(value)
-        instant = instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError("Give a time as 2027-01-31T00:00:00Z.") from None
+    instant = instants.parse(value)
     if not EARLIEST <= instant <= now + AHEAD:
         raise ValueError("Give a time after the year 2000 and not in the future.")
     return instant

@@ -109,7 +109,7 @@ def check_job_types() -> None:
     """See that every module of ``JOB_TYPE_MODULES`` can be imported."""
     try:
         job_types()
-    except ImportError as error:
+    except (ImportError, TypeError, ValueError) as error:
         raise ImproperlyConfigured(
             f"JOB_TYPE_MODULES names a module that cannot be imported, {error}."
             " Correct the name, or install what it needs."

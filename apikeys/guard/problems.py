@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.db import IntegrityError, InterfaceError, OperationalError
+from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
 from rest_framework.renderers import JSONRenderer
@@ -17,7 +17,7 @@ from rest_framework.response import Response
 
 from apikeys.credentials import mask
 from apikeys.guard.trace import trace_of
-from apikeys.limiter.store import CountersUnavailable
+from apikeys.outages import is_outage
 
 logger = logging.getLogger(__name__)
 
@@ -161,11 +161,6 @@ def log_failure(request_id: str, exc: Exception) -> None:
         logger.error("request %s: %s: %s", request_id, type(exc).__name__, reason)
     else:
         logger.error("request %s failed", request_id, exc_info=exc)
-
-
-def is_outage(exc: Exception) -> bool:
-    """Whether ``exc`` says that a dependency is down."""
-    return isinstance(exc, CountersUnavailable | OperationalError | InterfaceError)
 
 
 def as_problem(exc: Exception) -> Problem:

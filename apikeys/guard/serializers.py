@@ -1,6 +1,8 @@
 """Strict reading of bodies and query strings: what is not known is refused, not ignored."""
 
+import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.http import QueryDict
@@ -8,6 +10,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apikeys import instants
 from apikeys.fields import JSONObjectField
 from apikeys.guard.problems import FieldErrors
 
@@ -43,6 +46,27 @@ class WholeNumberField(serializers.IntegerField):
     def to_internal_value(self, data: Any) -> int:
         """Refuse what is no whole number."""
         if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class InstantField(serializers.DateTimeField):
+    """A time as RFC 3339 writes it; without a zone it could be any of twenty-four."""
+
+    def to_internal_value(self, data: Any) -> datetime:
+        """Return the instant in UTC."""
+        try:
+            return instants.parse(data)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from None
+
+
+class QueryNumber(serializers.IntegerField):
+    """A query parameter of digits."""
+
+    def to_internal_value(self, data: Any) -> int:
+        """Refuse blanks, signs, fractions and digits of other scripts."""
+        if not re.fullmatch("[0-9]{1,10}", str(data)):
             self.fail("invalid")
         return super().to_internal_value(data)
 
@@ -89,9 +113,7 @@ class NoBody(StrictSerializer):
 class PageQuery(StrictSerializer):
     """The query every list takes."""
 
-    limit = serializers.IntegerField(
-        min_value=1, max_value=200, default=50, help_text="How many to return."
-    )
+    limit = QueryNumber(min_value=1, max_value=200, default=50, help_text="How many to return.")
     cursor = serializers.CharField(
         required=False, help_text="`next_cursor` of the page before this one."
     )

@@ -4,7 +4,13 @@ from typing import ClassVar
 
 from rest_framework import serializers
 
-from apikeys.guard.serializers import ObjectField, PageQuery, StrictSerializer, TextField
+from apikeys.guard.serializers import (
+    InstantField,
+    ObjectField,
+    PageQuery,
+    StrictSerializer,
+    TextField,
+)
 from customers.models import Customer, CustomerStatus
 
 
@@ -66,7 +72,7 @@ class CustomerQuery(PageQuery):
     email = TextField(required=False)
     external_reference = TextField(required=False)
     status = serializers.ChoiceField(CustomerStatus.choices, required=False)
-    created_after = serializers.DateTimeField(required=False)
-    created_before = serializers.DateTimeField(required=False)
+    created_after = InstantField(required=False)
+    created_before = InstantField(required=False)
 
     LOOKUPS = {"created_after": "created_at__gt", "created_before": "created_at__lt"}

@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apikeys.guard.serializers import (
+    InstantField,
     ObjectField,
     PageQuery,
     StrictSerializer,
@@ -85,7 +86,7 @@ class LicenseChanges(StrictSerializer):
 
     product = TextField(max_length=100, required=False)
     seats = WholeNumberField(min_value=1, max_value=MOST_SEATS, required=False)
-    expires_at = serializers.DateTimeField(
+    expires_at = InstantField(
         required=False, allow_null=True, validators=[future], help_text="Null: never."
     )
     metadata = ObjectField(required=False)
@@ -109,7 +110,7 @@ class RenewInput(StrictSerializer):
 
     example: ClassVar = {"expires_at": "2999-01-31T00:00:00Z"}
 
-    expires_at = serializers.DateTimeField(
+    expires_at = InstantField(
         allow_null=True, help_text="Later than the expiry it has. Null: it never expires."
     )
 
@@ -121,7 +122,7 @@ class LicenseQuery(PageQuery):
     product = TextField(required=False)
     status = serializers.ChoiceField(LicenseStatus.choices, required=False)
     license_key = TextField(required=False, help_text="The whole key.")
-    expires_before = serializers.DateTimeField(required=False)
+    expires_before = InstantField(required=False)
 
     @classmethod
     def narrow(cls, rows: Any, query: dict[str, Any]) -> Any:

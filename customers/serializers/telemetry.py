@@ -8,6 +8,7 @@ from rest_framework import serializers
 from apikeys.guard.problems import FieldErrors
 from apikeys.guard.serializers import (
     UNKNOWN,
+    InstantField,
     ObjectField,
     PageQuery,
     StrictSerializer,
@@ -76,7 +77,7 @@ class EventInput(StrictSerializer):
         max_length=ingestion.LONGEST_EVENT_ID,
         help_text="Your own name for the event: sent again, it is not stored again.",
     )
-    occurred_at = serializers.DateTimeField(required=False, help_text="Now, if left out.")
+    occurred_at = InstantField(required=False, help_text="Now, if left out.")
     properties = ObjectField(required=False, most_bytes=ingestion.MOST_PROPERTY_BYTES)
 
 
@@ -128,8 +129,8 @@ class TelemetryQuery(PageQuery):
     license = serializers.UUIDField(required=False)
     type = TextField(required=False)
     event_id = TextField(required=False)
-    occurred_after = serializers.DateTimeField(required=False, help_text="At or after this time.")
-    occurred_before = serializers.DateTimeField(required=False, help_text="Before this time.")
+    occurred_after = InstantField(required=False, help_text="At or after this time.")
+    occurred_before = InstantField(required=False, help_text="Before this time.")
 
     LOOKUPS = {"occurred_after": "occurred_at__gte", "occurred_before": "occurred_at__lt"}
 
@@ -150,8 +151,8 @@ class SummaryQuery(StrictSerializer):
     customer = serializers.UUIDField(required=False)
     license = serializers.UUIDField(required=False)
     type = TextField(required=False)
-    occurred_after = serializers.DateTimeField(required=False, help_text="At or after this time.")
-    occurred_before = serializers.DateTimeField(
+    occurred_after = InstantField(required=False, help_text="At or after this time.")
+    occurred_before = InstantField(
         required=False, help_text="Before this time; at most 31 days after the other."
     )
 
@@ -174,5 +175,5 @@ class SummarySerializer(serializers.Serializer[Any]):
     }
 
     data = TotalSerializer(many=True)  # type: ignore[assignment]
-    occurred_after = serializers.DateTimeField()
-    occurred_before = serializers.DateTimeField()
+    occurred_after = InstantField()
+    occurred_before = InstantField()

@@ -8,6 +8,7 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from apikeys.guard.serializers import (
+    InstantField,
     ObjectField,
     StrictSerializer,
     TextField,
@@ -32,7 +33,7 @@ class IssueParams(StrictSerializer):
     )
     product = TextField(max_length=100)
     seats = WholeNumberField(min_value=1, max_value=MOST_SEATS, default=1)
-    expires_at = serializers.DateTimeField(required=False, allow_null=True, validators=[future])
+    expires_at = InstantField(required=False, allow_null=True, validators=[future])
     metadata = ObjectField(required=False)
 
 
@@ -62,8 +63,8 @@ def issue_licenses(work: Work) -> Steps:
 class RenewParams(StrictSerializer):
     """Which licenses to renew until when."""
 
-    expires_at = serializers.DateTimeField(help_text="The new expiry.")
-    expiring_before = serializers.DateTimeField(help_text="Renew what ends before this time.")
+    expires_at = InstantField(help_text="The new expiry.")
+    expiring_before = InstantField(help_text="Renew what ends before this time.")
     product = TextField(required=False)
     customer = serializers.UUIDField(required=False)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.utils import timezone
 from rest_framework import serializers
 
-from apikeys.guard.serializers import StrictSerializer, TextField
+from apikeys.guard.serializers import InstantField, StrictSerializer, TextField
 from apikeys.permissions import Permission
 from customers import totals
 from customers.models import TelemetryEvent
@@ -30,8 +30,8 @@ class ExportParams(StrictSerializer):
 
     customer = serializers.UUIDField(required=False)
     type = TextField(required=False)
-    occurred_after = serializers.DateTimeField(required=False)
-    occurred_before = serializers.DateTimeField(required=False)
+    occurred_after = InstantField(required=False)
+    occurred_before = InstantField(required=False)
 
 
 @job_type(
@@ -62,7 +62,7 @@ def export_telemetry(work: Work) -> Steps:
 class PurgeParams(StrictSerializer):
     """Which events to delete."""
 
-    occurred_before = serializers.DateTimeField()
+    occurred_before = InstantField()
     customer = serializers.UUIDField(required=False)
     type = TextField(required=False)
 

@@ -90,6 +90,7 @@ def test_a_key_in_the_query_string_is_no_key() -> None:
         {"HTTP_AUTHORIZATION": "Bearer {0}, Bearer {0}"},
         {"HTTP_X_API_KEY": "{0},{0}"},
         {"HTTP_AUTHORIZATION": "Basic abc", "HTTP_X_API_KEY": "{0}"},
+        {"HTTP_AUTHORIZATION": "Bearer {0}", "HTTP_X_API_KEY": ""},
         {"HTTP_AUTHORIZATION": "Basic abc,Bearer {0}"},
     ],
 )

@@ -56,3 +56,12 @@ def test_counting_is_atomic_across_connections(cache: FileCache, tmp_path: Path)
         list(pool.map(count, range(8)))
 
     assert cache.get("n") == 200
+
+
+def test_a_damaged_file_is_made_anew(cache: FileCache, tmp_path: Path) -> None:
+    cache.set("a", 1)
+    (tmp_path / "cache.sqlite3").write_bytes(b"no database" * 1000)
+
+    assert cache.get("a") is None
+    cache.set("a", 2)
+    assert cache.get("a") == 2

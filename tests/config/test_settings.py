@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from config.variables import Variables, env_file
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PEPPER = "ab" * 32
@@ -66,6 +69,10 @@ def start(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
         ("PORT", "70000"),
         ("HTTPS", "perhaps"),
         ("LATCHKEY_VAR", "/proc/latchkey"),
+        ("LATCHKEY_VAR", "~nobody-of-that-name/x"),
+        ("LATCHKEY_ADMIN_PASSWORD", "hunter2"),
+        ("TRUSTED_PROXIES", "fe80::1%eth0"),
+        ("REDIS_URL", "redis://127.0.0.1:6379/0?foo=bar"),
     ],
 )
 def test_it_stops_the_start(tmp_path: Path, name: str, value: str) -> None:
@@ -131,3 +138,17 @@ def test_cookies_are_secure_as_soon_as_people_come_over_tls(
     )
 
     assert done.stdout.decode().strip() == str(secure)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfeA\0=\0", b"A=\xe9"])
+def test_an_env_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / ".env").write_bytes(content)
+
+    with pytest.raises(ImproperlyConfigured, match="cannot be read"):
+        env_file(tmp_path / ".env")
+
+
+def test_a_proxy_written_as_ipv4_inside_ipv6_is_that_ipv4_address() -> None:
+    networks = Variables({"PROXIES": "::ffff:10.0.0.0/104"}).networks("PROXIES")
+
+    assert [str(network) for network in networks] == ["10.0.0.0/8"]

@@ -7,6 +7,7 @@ from tests.servers import Postgres
 
 SHOWN = {
     "statement_timeout": "30s",
+    "lock_timeout": "7s",
     "idle_in_transaction_session_timeout": "1min",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",

@@ -47,7 +47,11 @@ class Command(KeyCommand):
         if options["json"]:
             self.stdout.write(json.dumps([as_json(key) for key in with_scope(keys)]))
             return
-        table = Table(*COLUMNS, box=None, pad_edge=False, header_style="bold")
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in COLUMNS:
+            # Every other command asks for the key id: it is never cut.
+            is_id = name == "Key id"
+            table.add_column(name, no_wrap=is_id, min_width=12 if is_id else None, overflow="fold")
         for key in keys:
             table.add_row(
                 key.pk,

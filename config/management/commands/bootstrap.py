@@ -1,6 +1,5 @@
 """``manage.py bootstrap``: everything between a checkout and a first request; safe to repeat."""
 
-import os
 import secrets
 from datetime import timedelta
 from typing import Any
@@ -43,7 +42,7 @@ def _admin_user() -> str:
     """Create the first administrator; return what to log in with."""
     if User.objects.filter(username=ADMIN).exists():
         return f"user {ADMIN}, with the password printed at the first start"
-    given = os.environ.get("LATCHKEY_ADMIN_PASSWORD", "")
+    given = settings.LATCHKEY_ADMIN_PASSWORD
     password = given or secrets.token_urlsafe(12)
     User.objects.create_superuser(ADMIN, password=password)
     told = "the password in LATCHKEY_ADMIN_PASSWORD" if given else f"password {password}"
