@@ -20,6 +20,7 @@ def call(product: Latchkey, credential: str) -> tuple[int, str]:
 
 def test_a_key_lives_from_creation_to_revocation(visitor: Visitor, product: Latchkey) -> None:
     page, name = visitor.page, f"Main Website {visitor.look}"
+    visitor.open("")
     visitor.picture("overview")
 
     # Create.
@@ -229,3 +230,39 @@ def test_an_address_that_is_none_says_so_in_words(visitor: Visitor) -> None:
     assert "no page at this address" in visitor.page.inner_text("main")
     visitor.page.click("a:has-text('Overview')")
     visitor.page.wait_for_url("**/admin/")
+
+
+def test_a_dialog_has_the_keyboard_while_it_is_open(visitor: Visitor, product: Latchkey) -> None:
+    page, made = visitor.page, product.create_key()
+    visitor.open(f"apikeys/apikey/{made['id']}/change/")
+    if visitor.is_narrow:
+        page.click("text=more_horiz")
+    page.focus("a:has-text('Revoke') >> visible=true")
+
+    def focused() -> str:
+        script = "document.activeElement.name || document.activeElement.textContent.trim()"
+        return str(page.evaluate(script))
+
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#dialog[role=dialog][aria-modal=true]")
+    page.wait_for_function("document.activeElement.name === 'reason'")
+    stops = []
+    for _ in range(5):
+        stops.append(focused())
+        page.keyboard.press("Tab")
+    page.keyboard.press("Escape")
+    page.wait_for_function("!document.activeElement.closest('#dialog')")
+
+    assert stops[0] == stops[4] == "reason"
+    assert len(set(stops)) == 4
+    assert "Revoke" in focused()
+
+
+def test_the_page_of_a_person_fits_and_saves_as_it_stands(visitor: Visitor) -> None:
+    visitor.open("auth/user/")
+    visitor.page.click("#result_list tbody th a")
+    visitor.page.wait_for_selector("[name=username]")
+
+    visitor.picture("person")
+    visitor.page.click("button:has-text('Save') >> nth=0")
+    expect(visitor.page.locator("body")).to_contain_text("was changed successfully")

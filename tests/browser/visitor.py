@@ -66,6 +66,7 @@ class Visitor:
 
     def picture(self, name: str) -> None:
         """Take a picture of the whole page, and see that nothing is cut off at its side."""
+        assert self.page.url.startswith("http"), "no page is open yet"
         PICTURES.mkdir(exist_ok=True)
         self.page.wait_for_timeout(200)
         self.page.screenshot(path=PICTURES / f"{name}-{self.look}.png", full_page=True)
