@@ -8,6 +8,7 @@ row on every request: an act binds from the next request on, in every process.
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Unpack
+from uuid import UUID
 
 from django.conf import settings as django_settings
 from django.db import IntegrityError, transaction
@@ -153,6 +154,17 @@ def activate(key: ApiKey, *, actor: Actor, revision: int | None = None) -> Event
         key.revoked_at = None
         _touch(key, "revoked_at")
         return audit.record(key, Act.ACTIVATED, actor, {"status": ["inactive", key.status.value]})
+
+
+def forget_customer(customer_id: UUID, *, actor: Actor) -> None:
+    """Take a customer that is about to be deleted out of each key's reach, on record."""
+    scopes = KeyCustomer.objects.filter(customer_id=customer_id).order_by("key_id")
+    with transaction.atomic():
+        for key_id in list(scopes.values_list("key_id", flat=True)):
+            rest = [
+                found for found in rules.scope_of(_locked(key_id)) or () if found != customer_id
+            ]
+            _update(key_id, actor, None, {"customers": rest}, may_widen=True)
 
 
 def _update(

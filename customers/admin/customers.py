@@ -12,13 +12,14 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from apikeys.admin.actors import actor_of
 from apikeys.admin.columns import ENVIRONMENT_COLOURS
 from apikeys.admin.fields import MetadataField
 from apikeys.admin.searching import BoundedSearch
 from apikeys.fields import JSONObjectField
 from apikeys.guard.etags import etag
+from customers import deletion
 from customers.models import Customer, CustomerStatus
-from customers.models.customers import STILL_HAS
 
 SHOWN = 10
 # Each with the permission that it takes to see it.
@@ -116,10 +117,20 @@ class CustomerAdmin(BoundedSearch, ModelAdmin):
         customer = self.get_object(request, object_id)
         may = customer is not None and self.has_delete_permission(request, customer)
         if may and (customer.licenses.exists() or customer.telemetry.exists()):
-            self.message_user(request, STILL_HAS, messages.ERROR)
-            return redirect("admin:customers_customer_change", object_id)
-        answer: HttpResponseBase = super().delete_view(request, object_id, extra_context)
+            return self._still_has(request, deletion.STILL_HAS, object_id)
+        try:
+            answer: HttpResponseBase = super().delete_view(request, object_id, extra_context)
+        except deletion.Conflict as conflict:
+            return self._still_has(request, str(conflict), object_id)
         return answer
+
+    def _still_has(self, request: HttpRequest, text: str, object_id: str) -> HttpResponseBase:
+        self.message_user(request, text, messages.ERROR)
+        return redirect("admin:customers_customer_change", object_id)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        """Delete as every door does."""
+        deletion.delete(obj, actor=actor_of(request))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Keep the environment, once chosen."""

@@ -4,7 +4,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import ProtectedError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -12,8 +11,8 @@ from apikeys.guard.etags import etag, require_match
 from apikeys.guard.problems import Problem, not_found
 from apikeys.guard.views import GuardedView, endpoint
 from apikeys.permissions import Permission
+from customers import deletion
 from customers.models import Customer
-from customers.models.customers import STILL_HAS
 from customers.serializers.customers import CustomerInput, CustomerQuery, CustomerSerializer
 
 
@@ -86,12 +85,15 @@ class CustomerView(GuardedView):
     def delete(self, request: Request, environment: str, customer_id: UUID) -> Response:
         """Delete the customer, unless something still belongs to it."""
         try:
-            with transaction.atomic():
-                customer = self._customer(customer_id, lock=True)
-                require_match(request, customer)
-                customer.delete()
-        except ProtectedError:
-            raise Problem("conflict", STILL_HAS) from None
+            was_there = deletion.delete(
+                self._customer(customer_id),
+                actor=self.actor,
+                provided=lambda row: require_match(request, row),
+            )
+        except deletion.Conflict as conflict:
+            raise Problem("conflict", str(conflict)) from None
+        if not was_there:
+            raise not_found()
         return Response(status=204)
 
     def _customer(self, customer_id: UUID, *, lock: bool = False) -> Customer:

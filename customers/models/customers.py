@@ -9,9 +9,6 @@ from apikeys.fields import JSONObjectField
 from apikeys.identifiers import new_id
 from apikeys.isolation import IsolatedQuerySet
 
-# Said by every door that deletes.
-STILL_HAS = "The customer still has licenses or telemetry. Remove those first, or suspend it."
-
 
 class CustomerStatus(models.TextChoices):
     """Whether the platform serves the customer now."""
