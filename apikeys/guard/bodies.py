@@ -34,7 +34,15 @@ class StrictJSONParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Return the value, or raise a 400 ``malformed_body`` or a 413 ``body_too_large``."""
+        """Return the value; raise 400 ``malformed_body``, 413 or 415 (RFC 9110 §12.5.3)."""
+        if parser_context is not None:
+            coding = parser_context["request"].META.get("HTTP_CONTENT_ENCODING") or "identity"
+            if coding.strip().lower() != "identity":
+                raise Problem(
+                    "unsupported_media_type",
+                    "The body has a content coding. Send it plain, without Content-Encoding.",
+                    headers={"Accept-Encoding": "identity"},
+                )
         body = stream.read(settings.MAX_BODY_BYTES + 1)
         if parser_context is not None:
             trace_of(parser_context["request"]).body = body

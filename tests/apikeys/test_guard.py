@@ -377,3 +377,13 @@ def test_one_good_request_is_one_counter_operation(monkeypatch: pytest.MonkeyPat
 
     assert calls == ["hit"]
     assert ApiKey.objects.exists()
+
+
+@pytest.mark.parametrize(("coding", "status"), [("gzip", 415), ("identity", 201), ("", 201)])
+def test_a_body_with_a_content_coding_is_415(coding: str, status: int) -> None:
+    caller = Caller(issue(permissions=["customers:write"]), HTTP_CONTENT_ENCODING=coding)
+
+    response = caller.post("customers", {"name": "Plain"})
+
+    assert response.status_code == status
+    assert response.get("Accept-Encoding") == ("identity" if status == 415 else None)
