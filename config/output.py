@@ -23,7 +23,11 @@ _TERMINAL: dict[str, Any] = {
             "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
         }
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "masked"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "masked"},
+        # A logger without a handler falls back to one of Python's own, which masks nothing.
+        "null": {"class": "logging.NullHandler"},
+    },
 }
 LOGGING = _TERMINAL | {
     "root": {"handlers": ["stderr"], "level": "INFO"},
@@ -31,7 +35,7 @@ LOGGING = _TERMINAL | {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.request": {"level": "ERROR"},
         # Anybody can send a foreign Host; it is answered 400, and under /api/ on record.
-        "django.security.DisallowedHost": {"handlers": [], "propagate": False},
+        "django.security.DisallowedHost": {"handlers": ["null"], "propagate": False},
         # The pool warns at each attempt; what a caller gets is logged once, by the guard.
         "psycopg.pool": {"level": "ERROR"},
     },
