@@ -46,12 +46,6 @@ except ValueError as error:
     ) from None
 
 LATCHKEY_ADMIN_PASSWORD = variables.text("LATCHKEY_ADMIN_PASSWORD")
-if 0 < len(LATCHKEY_ADMIN_PASSWORD) < 8:
-    raise refuse(
-        "LATCHKEY_ADMIN_PASSWORD",
-        "has fewer than 8 characters",
-        "Set a longer one, or leave it out to have one made",
-    )
 
 # --- Latchkey's own: the public API ----------------------------------------------------------
 API_KEY_PREFIX = variables.text("API_KEY_PREFIX", "lk")

@@ -70,7 +70,6 @@ def start(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
         ("HTTPS", "perhaps"),
         ("LATCHKEY_VAR", "/proc/latchkey"),
         ("LATCHKEY_VAR", "~nobody-of-that-name/x"),
-        ("LATCHKEY_ADMIN_PASSWORD", "hunter2"),
         ("TRUSTED_PROXIES", "fe80::1%eth0"),
         ("REDIS_URL", "redis://127.0.0.1:6379/0?foo=bar"),
     ],
