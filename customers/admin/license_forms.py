@@ -43,9 +43,9 @@ class LicenseForm(ActingForm, forms.ModelForm):
             self.initial["seen"] = etag(self.instance)
 
     def clean_seats(self) -> int:
-        """Refuse what the database's constraint would refuse in words of its own."""
+        """Refuse what the database would refuse in words of its own."""
         seats: int = self.cleaned_data["seats"]
-        if seats < 1:
+        if not 1 <= seats <= licensing.MOST_SEATS:
             raise forms.ValidationError(licensing.SEATS_OUT_OF_RANGE)
         return seats
 
