@@ -303,9 +303,7 @@ def test_many_keys_are_activated_but_not_one_revoked_again_meanwhile(staff: Clie
     assert set(ApiKey.objects.active()) == {first}
 
 
-def test_more_keys_than_a_form_has_fields_are_revoked_at_once(
-    staff: Client, settings: Any
-) -> None:
+def test_more_keys_than_a_form_has_fields_are_revoked_at_once(staff: Client, settings: Any) -> None:
     settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 50
     keys = ApiKey.objects.bulk_create(
         ApiKey(id=f"Incident{number:04}", environment="staging", name=f"K{number}")

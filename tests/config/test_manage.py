@@ -85,13 +85,12 @@ def test_an_unknown_command_is_one_line_and_exit_2(product: Latchkey) -> None:
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
-@pytest.mark.parametrize("command", ["list_api_keys", "serve"])
-def test_a_damaged_database_is_one_line(tmp_path: Path, command: str) -> None:
+def test_a_damaged_database_is_one_line(tmp_path: Path) -> None:
     product = Latchkey(LATCHKEY_VAR=str(tmp_path))
     product.manage("migrate", "-v0")
     for file in tmp_path.glob("latchkey.sqlite3*"):
         file.write_bytes(b"no database" * 1000)
 
-    done = product.manage(command)
+    done = product.manage("list_api_keys")
 
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
