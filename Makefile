@@ -1,5 +1,5 @@
 # make run            serve the product, with demo data the first time
-# make test           run every test but those that crash things
+# make test           run every test but those that crash or flood things
 # make test-crash     kill, freeze and flood the product: the short form of make soak
 # make test-postgres  run the tests of the code itself on PostgreSQL with Redis
 # make check          lint, types, deployment and migration checks, tests

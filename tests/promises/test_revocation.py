@@ -13,6 +13,9 @@ from tests.load import Answer, Connection, at_once
 from tests.servers import Postgres, Redis, running
 from tests.services import available
 
+# Not beside other tests: it takes all of both cores.
+pytestmark = pytest.mark.crash
+
 PROCESSES = "4"
 CALLERS = 8
 SECONDS_AFTER = 0.6

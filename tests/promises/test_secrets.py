@@ -172,7 +172,7 @@ def test_a_secret_is_in_one_response_and_nowhere_else(
         for credential in issued:
             key_id = credential.split("_")[2]
             person.open(f"/admin/apikeys/apikey/{key_id}/change/")
-            answered.append(product.manage("show_api_key", key_id, "--json").stdout)
+        answered.append(product.manage("show_api_key", key_id, "--json").stdout)
         kept = everything_kept(product)
 
     assert len(set(issued)) == 4
