@@ -74,7 +74,7 @@ def spool_many() -> None:
                     str(new_id()), now + number, "production", keys[number % len(keys)], 1, None,
                     None, "customers:read", "GET", "/api/production/v1/customers", "customers", "",
                     200, "", 1500 + number % 3000, 0, len(body), "198.51.100.7",
-                    "python-httpx/0.28", headers, answer, "", body, 0,
+                    "python-httpx/0.28", headers, answer, "", body, 0, True,
                 )
             )
         )  # fmt: skip

@@ -56,6 +56,8 @@ class Record(NamedTuple):
     request_body: str
     response_body: str
     cut: int
+    # Absent from records that were spooled before there was this field.
+    is_key_accepted: bool = False
 
 
 REQUEST_CUT, RESPONSE_CUT = 1, 2
@@ -112,6 +114,7 @@ def line(request: HttpRequest, response: Any, trace: Trace, began_at: int) -> by
             received,
             sent,
             cut,
+            trace.is_key_accepted,
         )
     )
 

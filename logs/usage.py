@@ -21,9 +21,9 @@ HOUR = 3_600_000_000
 COUNTS = ("requests", *OUTCOMES, *BUCKETS)
 
 
-def outcome(status: int) -> str:
-    """Return which of the outcomes a status is."""
-    if status == 429:
+def outcome(status: int, code: str) -> str:
+    """Return which of the outcomes an answer is."""
+    if code == "rate_limited":
         return "limited"
     if status >= 500:
         return "failed"
@@ -55,20 +55,27 @@ def add(records: Sequence[Record]) -> None:
     """Add requests to what is kept of their keys; within the transaction that stores them."""
     # Many are alike: counted first, looked at after.
     alike = Counter(
-        (use.key or "", use.at - use.at % HOUR, use.environment, use.status, bucket(use.duration))
+        (
+            use.key or "",
+            use.at - use.at % HOUR,
+            use.environment,
+            outcome(use.status, use.code),
+            bucket(use.duration),
+        )
         for use in records
         if use.environment is not None
     )
     hours: dict[Hour, Counter[str]] = defaultdict(Counter)
-    for (key, hour, environment, status, held), number in alike.items():
+    for (key, hour, environment, result, held), number in alike.items():
         counts = hours[key, hour, environment]
-        for name in ("requests", outcome(status), held):
+        for name in ("requests", result, held):
             counts[name] += number
     last: dict[str, Record] = {}
     permissions: dict[tuple[str, str], int] = {}
     for use in records:
-        # A key that was refused as revoked, expired or of another environment was not used.
-        if use.key is None or use.status == 401:
+        # A key that was refused as revoked, expired, or for its environment or the caller's
+        # address was not used, whatever the status of that answer.
+        if use.key is None or not use.is_key_accepted:
             continue
         if use.key not in last or last[use.key].at < use.at:
             last[use.key] = use

@@ -49,6 +49,7 @@ class ApiKeyAuthentication(BaseAuthentication):
             raise
         if key.networks:
             _check_address(http, key, trace)
+        trace.is_key_accepted = True
         return AnonymousUser(), key
 
     def authenticate_header(self, request: Request) -> str:

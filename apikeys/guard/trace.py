@@ -14,6 +14,7 @@ class Trace:
         "code",
         "customer",
         "decision",
+        "is_key_accepted",
         "job",
         "key",
         "permission",
@@ -26,6 +27,8 @@ class Trace:
         # Known once the secret matched, be the request refused later or not.
         self.key: ApiKey | None = None
         self.secret_version: int | None = None
+        # Whether that key may be used now, in this environment and from this address.
+        self.is_key_accepted = False
         # Known once the limits were asked.
         self.decision: Decision | None = None
         # The problem's code, if the answer is one.

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from time import time_ns
+from time import monotonic, time_ns
 from typing import Any
 
 import orjson
@@ -16,8 +16,11 @@ from django.utils import timezone
 from apikeys import lifecycle
 from apikeys.environments import Environment
 from apikeys.identifiers import new_id
+from apikeys.limiter import counters
+from apikeys.limits import Rate
 from apikeys.models import ApiKey
 from apikeys.pause import Pause
+from logs.charts import of_key
 from logs.middleware import spool
 from logs.models import HourlyUsage, PermissionUse, RequestContent, RequestLog
 from logs.record import Record
@@ -168,6 +171,48 @@ def test_last_use_is_exact_and_only_of_a_key_that_was_accepted(shipper: Shipper)
     assert ApiKey.objects.get(pk=revoked.key.pk).last_used_at is None
     uses = PermissionUse.objects.filter(key=used.key).values_list("permission", flat=True)
     assert list(uses) == ["customers:read"]
+
+
+def test_a_key_that_is_refused_is_not_used_whatever_the_status(
+    shipper: Shipper, settings: Any, monkeypatch: Any
+) -> None:
+    settings.AUTH_FAILURE_LIMIT = Rate(1, 60)
+    revoked, expired, confined = issue(), issue(), issue(networks=["203.0.113.0/24"])
+    lifecycle.revoke(revoked.key, actor=ACTOR)
+    expire(expired.key)
+    callers = [Caller(each, REMOTE_ADDR="198.51.100.9") for each in (revoked, expired)]
+    answers = [caller.get("key") for caller in callers * 2]
+    answers.append(Caller(confined).get("key"))
+    monkeypatch.setattr(counters()._pause, "_ends_at", monotonic() + 60)
+    answers.append(Caller(revoked).get("key"))
+
+    shipper.ship()
+
+    codes = [answer.json()["code"] for answer in answers]
+    assert codes == [
+        "key_revoked", "too_many_failures", "too_many_failures", "too_many_failures",
+        "address_not_allowed", "unavailable",
+    ]  # fmt: skip
+    for issued in (revoked, expired, confined):
+        assert ApiKey.objects.get(pk=issued.key.pk).last_used_at is None
+
+
+def test_too_many_failures_are_refusals_and_not_the_limits_of_a_key(
+    shipper: Shipper, settings: Any
+) -> None:
+    settings.AUTH_FAILURE_LIMIT = Rate(1, 60)
+    revoked = issue()
+    lifecycle.revoke(revoked.key, actor=ACTOR)
+    caller = Caller(revoked)
+    for _ in range(3):
+        caller.get("key")
+
+    shipper.ship()
+
+    row = HourlyUsage.objects.get(key_id=revoked.key.pk)
+    assert (row.requests, row.refused, row.limited) == (3, 3, 0)
+    totals = of_key(revoked.key)["total"]
+    assert (totals["refused"], totals["limited"]) == (3, 0)
 
 
 def test_usage_is_added_up_by_hour_and_outcome(shipper: Shipper) -> None:

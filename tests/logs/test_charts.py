@@ -44,11 +44,18 @@ def test_every_duration_has_a_bucket() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome"),
-    [(200, "succeeded"), (302, "succeeded"), (404, "refused"), (429, "limited"), (503, "failed")],
+    ("status", "code", "outcome"),
+    [
+        (200, "", "succeeded"),
+        (302, "", "succeeded"),
+        (404, "not_found", "refused"),
+        (429, "rate_limited", "limited"),
+        (429, "too_many_failures", "refused"),
+        (503, "unavailable", "failed"),
+    ],
 )
-def test_every_status_has_an_outcome(status: int, outcome: str) -> None:
-    assert usage.outcome(status) == outcome
+def test_every_answer_has_an_outcome(status: int, code: str, outcome: str) -> None:
+    assert usage.outcome(status, code) == outcome
 
 
 @pytest.mark.django_db
