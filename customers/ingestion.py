@@ -15,22 +15,18 @@ from django.utils import timezone
 
 from apikeys import instants
 from apikeys.fields import JSONObjectField
-from apikeys.guard.problems import FieldErrors
-from apikeys.guard.serializers import UNKNOWN
+from apikeys.guard.problems import ErrorList
 from apikeys.models import ApiKey
 from customers import totals
 from customers.models import Customer, License, TelemetryEvent
 
 MOST_EVENTS = 1000
 MOST_PROPERTY_BYTES = 8192
-MOST_ERRORS = 100
 MOST_TRIES = 10
 LONGEST_EVENT_ID = 100
 TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}")
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=1)
-
-Errors = list[tuple[str, str]]
 
 
 class Accepted(NamedTuple):
@@ -41,16 +37,16 @@ class Accepted(NamedTuple):
 
 
 def read(items: Sequence[Any], *, is_batch: bool) -> list[TelemetryEvent]:
-    """Return the events of a request, unsaved; raise a 400 that names every field at fault."""
+    """Return the events of a request, unsaved; raise a 400 that names the fields at fault."""
     now = timezone.now()
-    errors: Errors = []
+    errors = ErrorList()
     events = []
     for number, item in enumerate(items):
         prefix = f"events[{number}]" if is_batch else ""
         event = _read(item, now, prefix, errors)
         if event is not None:
             events.append(event)
-    _refuse(errors)
+    errors.raise_any()
     return events
 
 
@@ -101,31 +97,31 @@ def _check_owners(key: ApiKey, events: Sequence[TelemetryEvent], *, is_batch: bo
     if named := {event.license_id for event in events if event.license_id}:
         rows = License.objects.visible_to(key).filter(pk__in=named)
         licenses = dict(rows.values_list("pk", "customer_id"))
-    errors: Errors = []
+    errors = ErrorList()
     for number, event in enumerate(events):
         prefix = f"events[{number}]." if is_batch else ""
         if event.customer_id not in customers:
-            errors.append((f"{prefix}customer", "There is no such customer. Check its id."))
+            errors.add(f"{prefix}customer", "There is no such customer. Check its id.")
         elif event.license_id and licenses.get(event.license_id) != event.customer_id:
-            errors.append((f"{prefix}license", "The customer has no such license. Check its id."))
+            errors.add(f"{prefix}license", "The customer has no such license. Check its id.")
         event.environment = key.environment
-    _refuse(errors)
+    errors.raise_any()
 
 
-def _read(item: Any, now: datetime, prefix: str, errors: Errors) -> TelemetryEvent | None:
+def _read(item: Any, now: datetime, prefix: str, errors: ErrorList) -> TelemetryEvent | None:
     if not isinstance(item, dict):
-        errors.append((prefix or "body", "This must be a JSON object."))
+        errors.add(prefix or "body", "This must be a JSON object.")
         return None
     dot = f"{prefix}." if prefix else ""
-    before = len(errors)
-    errors.extend((f"{dot}{name[:100]}", UNKNOWN) for name in item.keys() - READERS.keys())
+    before = errors.count
+    errors.add_unknown(item, READERS.keys(), prefix=dot)
     values: dict[str, Any] = {}
     for name, (read_value, column) in READERS.items():
         try:
             values[column] = read_value(item.get(name), now)
         except ValueError as error:
-            errors.append((f"{dot}{name}", str(error)))
-    if len(errors) > before:
+            errors.add(f"{dot}{name}", str(error))
+    if errors.count > before:
         return None
     return TelemetryEvent(received_at=now, **values)
 
@@ -185,8 +181,3 @@ READERS: dict[str, tuple[Callable[[Any, datetime], Any], str]] = {
     "occurred_at": (_occurred_at, "occurred_at"),
     "properties": (_properties, "properties"),
 }
-
-
-def _refuse(errors: Errors) -> None:
-    if errors:
-        raise FieldErrors(errors[:MOST_ERRORS])

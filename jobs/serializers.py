@@ -7,14 +7,12 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apikeys.guard.permission import denial
-from apikeys.guard.problems import FieldErrors, flatten
+from apikeys.guard.problems import ErrorList, FieldErrors
 from apikeys.guard.serializers import ObjectField, PageQuery, StrictSerializer, TextField
 from apikeys.models import ApiKey
 from customers.models import Customer
 from jobs.models import Job, JobAttempt, JobStatus
 from jobs.registry import JobType, job_types
-
-MOST_ERRORS = 100
 
 
 class AttemptSerializer(serializers.ModelSerializer[JobAttempt]):
@@ -140,10 +138,12 @@ def require_permissions(key: ApiKey, type_name: str) -> None:
 
 
 def check_params(kind: JobType, params: dict[str, Any]) -> dict[str, Any]:
-    """Return a type's parameters as they are stored, or raise the 400 that names each fault."""
+    """Return a type's parameters as they are stored, or raise the 400 that names the faults."""
     serializer = kind.params(data=params)
     if not serializer.is_valid():
-        raise FieldErrors(flatten(serializer.errors, "params"))
+        errors = ErrorList()
+        errors.add_details(serializer.errors, "params")
+        errors.raise_any()
     checked: dict[str, Any] = _plain(serializer.validated_data)
     return checked
 
@@ -158,9 +158,11 @@ def check_customers(key: ApiKey, params: dict[str, Any]) -> list[UUID]:
         named[f"params.customers[{number}]"] = text
     wanted = {UUID(text) for text in named.values()}
     seen = set(Customer.objects.visible_to(key).filter(pk__in=wanted).values_list("pk", flat=True))
-    if unseen := [field for field, text in named.items() if UUID(text) not in seen]:
-        shown = unseen[:MOST_ERRORS]
-        raise FieldErrors([(f, "There is no such customer. Check its id.") for f in shown])
+    errors = ErrorList()
+    for field, text in named.items():
+        if UUID(text) not in seen:
+            errors.add(field, "There is no such customer. Check its id.")
+    errors.raise_any()
     return sorted(seen)
 
 

@@ -26,6 +26,10 @@ class ProblemSerializer(serializers.Serializer[Any]):
     code = serializers.ChoiceField(sorted(problems.CODES))
     request_id = serializers.UUIDField()
     errors = FieldErrorSerializer(many=True, required=False)  # type: ignore[assignment]
+    error_count = serializers.IntegerField(
+        required=False,
+        help_text=f"How many errors there are; the first {problems.MAX_ERRORS} are named.",
+    )
     required_permission = serializers.CharField(required=False)
     required_customer_scope = serializers.CharField(required=False)
     violated_policies = serializers.ListField(child=serializers.CharField(), required=False)

@@ -5,7 +5,9 @@ A ``Problem`` is raised with its code; the codes and their statuses are here and
 """
 
 import logging
+from collections.abc import Iterable, Mapping, Set
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
@@ -24,6 +26,13 @@ logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:latchkey:problem:"
 RETRY_AFTER_SECONDS = 2
+# An answer names so many errors of fields and counts the rest; of each it repeats so many
+# characters.
+MAX_ERRORS = 100
+MAX_ERROR_TEXT = 300
+UNKNOWN_FIELD = "This is not a field of this endpoint. Remove it."
+# The code of a detail of REST framework's whose text is a number of errors that are not named.
+NOT_NAMED = "not_named"
 
 # Code: status, title.
 CODES: dict[str, tuple[int, str]] = {
@@ -80,14 +89,93 @@ class Problem(exceptions.APIException):
 
 
 class FieldErrors(Problem):
-    """A 400 that names each field at fault."""
+    """A 400 that names the first fields at fault, and says how many errors there are."""
 
-    def __init__(self, errors: list[tuple[str, str]]) -> None:
+    def __init__(self, errors: list[tuple[str, str]], *, count: int | None = None) -> None:
+        named = errors[:MAX_ERRORS]
+        count = len(errors) if count is None else count
+        which = f"; these are the first {len(named)} of {count:,}" if count > len(named) else ""
         super().__init__(
             "validation_failed",
-            "Some fields cannot be accepted. Correct those that `errors` names.",
-            errors=[{"field": mask(field), "message": mask(message)} for field, message in errors],
+            f"Some fields cannot be accepted. Correct those that `errors` names{which}.",
+            errors=[{"field": _repeat(field), "message": _repeat(text)} for field, text in named],
+            error_count=count,
         )
+
+
+class ErrorList:
+    """What is wrong with a request: the first errors, and the number of all.
+
+    The others are only counted: a request of a megabyte can hold a hundred thousand.
+    """
+
+    def __init__(self) -> None:
+        self.named: list[tuple[str, str]] = []
+        self.count = 0
+
+    def add(self, field: str, message: str) -> None:
+        """Add one error."""
+        self.count += 1
+        if len(self.named) < MAX_ERRORS:
+            self.named.append((field, message))
+
+    def add_unknown(self, names: Mapping[str, Any], known: Set[str], *, prefix: str = "") -> None:
+        """Add the ``names`` that are not ``known``, without an error for each."""
+        if names.keys() <= known:
+            return
+        unknown = (f"{prefix}{name}" for name in names if name not in known)
+        room = MAX_ERRORS - len(self.named)
+        self.named += [(field, UNKNOWN_FIELD) for field in islice(unknown, room)]
+        self.count += len(names) - sum(name in names for name in known)
+
+    def add_details(self, detail: Any, path: str = "") -> None:
+        """Add REST framework's nested errors, their paths written as ``events[3].type``."""
+        match detail:
+            case dict():
+                self._add_each(detail.items(), path)
+            case list():
+                # A list of messages is about what holds it, one of objects about each of them.
+                self._add_each(
+                    (
+                        (index if isinstance(inner, dict | list) else "non_field_errors", inner)
+                        for index, inner in enumerate(detail)
+                    ),
+                    path,
+                )
+            case _ if getattr(detail, "code", "") == NOT_NAMED:
+                self.count += int(detail)
+            case _:
+                self.add(path or "body", str(detail))
+
+    def _add_each(self, details: Iterable[tuple[Any, Any]], path: str) -> None:
+        for name, inner in details:
+            if isinstance(name, int):
+                self.add_details(inner, f"{path}[{name}]")
+            elif name in {None, "non_field_errors"}:
+                self.add_details(inner, path)
+            else:
+                self.add_details(inner, f"{path}.{name}" if path else str(name))
+
+    def as_details(self) -> dict[Any, Any]:
+        """Return the errors as REST framework takes them, to be raised inside a serializer."""
+        details: dict[Any, Any] = {field: [message] for field, message in self.named}
+        return details | not_named(self.count - len(self.named))
+
+    def raise_any(self) -> None:
+        """Raise the 400, if there is an error."""
+        if self.count:
+            raise FieldErrors(self.named, count=self.count)
+
+
+def not_named(count: int) -> dict[None, Any]:
+    """Return REST framework's detail for ``count`` errors; no field has its name."""
+    return {None: [exceptions.ErrorDetail(str(count), NOT_NAMED)]} if count else {}
+
+
+def _repeat(text: str) -> str:
+    """Return what may be said of ``text``, which may be as long as a body and hold a secret."""
+    shown = mask(text[: 2 * MAX_ERROR_TEXT])
+    return shown if len(shown) <= MAX_ERROR_TEXT else f"{shown[:MAX_ERROR_TEXT]}…"
 
 
 def not_found() -> Problem:
@@ -179,7 +267,9 @@ def as_problem(exc: Exception) -> Problem:
         case exceptions.UnsupportedMediaType():
             return Problem("unsupported_media_type", "Send Content-Type: application/json.")
         case exceptions.ValidationError():
-            return FieldErrors(list(flatten(exc.detail)))
+            errors = ErrorList()
+            errors.add_details(exc.detail)
+            return FieldErrors(errors.named, count=errors.count)
         case PermissionDenied() | exceptions.PermissionDenied() | exceptions.NotAuthenticated():
             return Problem("permission_denied", "The API key may not do this.")
         case SuspiciousOperation():
@@ -188,22 +278,3 @@ def as_problem(exc: Exception) -> Problem:
             return unavailable()
         case _:
             return internal_error()
-
-
-def flatten(detail: Any, path: str = "") -> list[tuple[str, str]]:
-    """Return nested field errors as (path, message), such as ``events[3].type``."""
-    if isinstance(detail, dict):
-        errors = []
-        for name, inner in detail.items():
-            if name == "non_field_errors":
-                errors += flatten(inner, path)
-            else:
-                errors += flatten(inner, f"{path}.{name}" if path else str(name))
-        return errors
-    if isinstance(detail, list):
-        errors = []
-        for index, inner in enumerate(detail):
-            inner_path = f"{path}[{index}]" if isinstance(inner, dict | list) else path
-            errors += flatten(inner, inner_path) if inner else []
-        return errors
-    return [(path or "body", str(detail))]

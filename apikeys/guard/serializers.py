@@ -12,10 +12,9 @@ from rest_framework import serializers
 
 from apikeys import instants
 from apikeys.fields import JSONObjectField
-from apikeys.guard.problems import FieldErrors
+from apikeys.guard.problems import MAX_ERRORS, ErrorList, FieldErrors, not_named
 
 MOST_OBJECT_BYTES = 8192
-UNKNOWN = "This is not a field of this endpoint. Remove it."
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -24,9 +23,10 @@ class StrictSerializer(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
         """Refuse unknown fields before the known ones are read."""
         if isinstance(data, dict):
-            writable = {name for name, field in self.fields.items() if not field.read_only}
-            if unknown := sorted(set(data) - writable):
-                raise serializers.ValidationError({name[:100]: UNKNOWN for name in unknown})
+            errors = ErrorList()
+            errors.add_unknown(data, {name for name, f in self.fields.items() if not f.read_only})
+            if errors.count:
+                raise serializers.ValidationError(errors.as_details())
         return super().to_internal_value(data)
 
 
@@ -102,6 +102,31 @@ class ObjectField(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
+class BoundedListField(serializers.ListField):
+    """A list whose length is checked before its items; of their errors the first are kept."""
+
+    def run_child_validation(self, data: Any) -> list[Any]:
+        """Return the items, or raise their errors by index."""
+        if self.max_length is not None and len(data) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)
+        values: list[Any] = []
+        details: dict[Any, Any] = {}
+        count = kept = 0
+        for index, item in enumerate(data):
+            try:
+                values.append(self.child.run_validation(item))
+            except serializers.ValidationError as error:
+                errors = ErrorList()
+                errors.add_details(error.detail)
+                count += errors.count
+                if kept < MAX_ERRORS:
+                    kept += errors.count
+                    details[index] = error.detail
+        if details:
+            raise serializers.ValidationError(details | not_named(count - kept))
+        return values
+
+
 class NoQuery(StrictSerializer):
     """The query of an endpoint that takes none."""
 
@@ -136,7 +161,7 @@ def read_query(query: QueryDict, serializer_class: type[StrictSerializer]) -> di
     values = {}
     for name, given in query.lists():
         if len(given) > 1:
-            raise FieldErrors([(name[:100], "This is given more than once. Give it once.")])
+            raise FieldErrors([(name, "This is given more than once. Give it once.")])
         values[name] = given[0]
     serializer = serializer_class(data=values)
     serializer.is_valid(raise_exception=True)

@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework import serializers
 
-from apikeys.guard.problems import FieldErrors
+from apikeys.guard.problems import ErrorList, FieldErrors
 from apikeys.guard.serializers import (
-    UNKNOWN,
+    BoundedListField,
     InstantField,
     ObjectField,
     PageQuery,
@@ -84,9 +84,7 @@ class EventInput(StrictSerializer):
 class BatchInput(StrictSerializer):
     """Many events, all stored or none."""
 
-    events = serializers.ListField(
-        child=EventInput(), min_length=1, max_length=ingestion.MOST_EVENTS
-    )
+    events = BoundedListField(child=EventInput(), min_length=1, max_length=ingestion.MOST_EVENTS)
 
 
 class TelemetryInput(StrictSerializer):
@@ -115,8 +113,9 @@ class TelemetryInput(StrictSerializer):
         if "events" not in data:
             return {"is_batch": False, "events": ingestion.read([data], is_batch=False)}
         events = data["events"]
-        if unknown := sorted(set(data) - {"events"}):
-            raise FieldErrors([(name[:100], UNKNOWN) for name in unknown])
+        errors = ErrorList()
+        errors.add_unknown(data, {"events"})
+        errors.raise_any()
         if not isinstance(events, list) or not 0 < len(events) <= ingestion.MOST_EVENTS:
             raise FieldErrors([("events", f"Send a list of 1 to {ingestion.MOST_EVENTS} events.")])
         return {"is_batch": True, "events": ingestion.read(events, is_batch=True)}

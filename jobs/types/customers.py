@@ -7,7 +7,7 @@ from uuid import UUID
 from django.utils import timezone
 from rest_framework import serializers
 
-from apikeys.guard.serializers import StrictSerializer, TextField
+from apikeys.guard.serializers import BoundedListField, StrictSerializer, TextField
 from apikeys.permissions import Permission
 from customers.models import Customer, CustomerStatus
 from customers.serializers.customers import CustomerInput, CustomerSerializer
@@ -28,7 +28,7 @@ class ImportRow(CustomerInput):
 class ImportParams(StrictSerializer):
     """The customers to make or change."""
 
-    rows = serializers.ListField(child=ImportRow(), min_length=1, max_length=MOST_ROWS)
+    rows = BoundedListField(child=ImportRow(), min_length=1, max_length=MOST_ROWS)
 
 
 @job_type(

@@ -8,6 +8,7 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from apikeys.guard.serializers import (
+    BoundedListField,
     InstantField,
     ObjectField,
     StrictSerializer,
@@ -28,7 +29,7 @@ CHUNK = 50
 class IssueParams(StrictSerializer):
     """Which licenses to issue to whom."""
 
-    customers = serializers.ListField(
+    customers = BoundedListField(
         child=serializers.UUIDField(), min_length=1, max_length=MOST_CUSTOMERS
     )
     product = TextField(max_length=100)
