@@ -34,12 +34,13 @@ def readyz(request: HttpRequest) -> JsonResponse:
             "request_log": _outcome(_check_spool),
         }
         behind = spool.backlog(settings.LOG_SPOOL)
+        restored_at = spool.restored_at(settings.LOG_SPOOL)
     is_ready = all(outcome == "ok" for outcome in checks.values())
     return JsonResponse(
         {
             "status": "ok" if is_ready else "unavailable",
             "checks": checks,
-            "request_log": behind._asdict(),
+            "request_log": {**behind._asdict(), "restored_at": restored_at},
         },
         status=200 if is_ready else 503,
         headers={"Cache-Control": "no-store"},

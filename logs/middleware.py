@@ -7,6 +7,7 @@ but a 503: before the request has any effect if the spool is full, after it if a
 import logging
 from collections.abc import Callable
 from functools import cache
+from threading import Thread
 from time import time_ns
 
 from django.conf import settings
@@ -27,7 +28,9 @@ logger = logging.getLogger(__name__)
 @cache
 def spool() -> Spool:
     """Return this process's way into the spool."""
-    return Spool(settings.LOG_SPOOL, settings.LOG_SPOOL_BYTES, processes=settings.WEB_CONCURRENCY)
+    opened = Spool(settings.LOG_SPOOL, settings.LOG_SPOOL_BYTES, processes=settings.WEB_CONCURRENCY)
+    Thread(target=opened.watch, name="spool", daemon=True).start()
+    return opened
 
 
 class RequestLogMiddleware:

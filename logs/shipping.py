@@ -23,11 +23,11 @@ from django.db import (
     transaction,
 )
 
-from logs import spool, usage
+from logs import usage
 from logs.models import RequestContent, RequestLog, SpoolPosition
 from logs.models.requests import SLOW_MICROSECONDS
 from logs.record import REQUEST_CUT, RESPONSE_CUT, Record
-from logs.spool import Batch, Reader
+from logs.spool_reader import Batch, Reader, is_at
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +55,9 @@ class Shipper:
 
     def ship(self) -> int:
         """Ship what is there; return how many records. Raises what the database raises."""
+        if self._lock is not None and not is_at(self._folder / LOCK, self._lock):
+            logger.error("the spool's lock was removed by somebody else: shipping begins anew")
+            self.close()
         reader = self._reader or self._begin()
         if reader is None:
             return 0
@@ -102,9 +105,7 @@ class Shipper:
         """Take the spool's lock and begin where the database is; None while another has it."""
         if self._lock is None and not self._take_lock():
             return None
-        names = [path.name for path in spool.files(self._folder)]
-        known = SpoolPosition.objects.filter(pk__in=names).values_list("file", "offset")
-        self._reader = Reader(self._folder, dict(known))
+        self._reader = Reader(self._folder, _stored_offset)
         return self._reader
 
     def _take_lock(self) -> bool:
@@ -154,6 +155,11 @@ class Shipper:
         path.touch(mode=0o600)
         with path.open("ab") as file:
             file.write(text + b"\n")
+
+
+def _stored_offset(name: str) -> int:
+    offsets = SpoolPosition.objects.filter(pk=name).values_list("offset", flat=True)
+    return offsets.first() or 0
 
 
 def store(rows: Sequence[Record], position: SpoolPosition | None = None) -> int:

@@ -2,22 +2,23 @@
 
 A web process appends to a file of its own and holds a shared lock on it for as long as it
 may. The worker ships what is there; it removes a file once it can lock it alone, which means
-that its writer has moved on or died. What was written survives the death of either.
+that its writer has moved on or died. What was written survives the death of either, and somebody's
+removing the folder while its writer lives.
 """
 
-import fcntl
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic, time
-from typing import NamedTuple, NoReturn
+from time import monotonic, sleep, time
+from typing import NamedTuple
 
 import orjson
 
 from apikeys.identifiers import new_id
 from apikeys.pause import Pause
+from logs.spool_file import SpoolFile
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,10 @@ SUFFIX = ".ndjson"
 ROTATE_BYTES = 4 * 1024 * 1024
 LEAST_ROTATE_BYTES = 4096
 MEASURE_SECONDS = 1.0
+WATCH_SECONDS = 0.25
+ATTEMPTS = 5
 PROGRESS = "worker.progress"
+RESTORED = "restored"
 PROBE_BYTES = 4096
 
 
@@ -44,10 +48,12 @@ class Spool:
         share = most_bytes // (4 * processes)
         self._rotate_bytes = max(LEAST_ROTATE_BYTES, min(ROTATE_BYTES, share))
         self._lock = threading.Lock()
-        self._file = -1
-        self._written = 0
+        self._file: SpoolFile | None = None
+        # Full, and perhaps not shipped yet.
+        self._left: list[SpoolFile] = []
         self._measure_at = 0.0
         self._is_full = False
+        self._is_broken = False
         self._pause = Pause()
         os.register_at_fork(after_in_child=self._forget)
 
@@ -66,41 +72,86 @@ class Spool:
         """Write one record, a line without its end; raise ``SpoolUnavailable`` if it cannot be."""
         with self._lock:
             try:
-                if self._file < 0 or self._written >= self._rotate_bytes:
-                    self._rotate()
-                data = record + b"\n"
-                written = os.write(self._file, data)
+                file = self._file
+                if file is None or file.written >= self._rotate_bytes:
+                    file = self._rotate()
+                file.append(record + b"\n")
             except OSError as error:
-                self._fail(str(error))
-            if written != len(data):
-                self._fail("the disk is full")
-            self._written += written
+                # What was half written ends where the next file begins.
+                self._leave()
+                self._pause.start()
+                raise SpoolUnavailable(str(error)) from error
+            # Asked once the record is written: a file that was removed before is written anew
+            # before the answer leaves, and one that is removed later a moment later.
+            for _ in range(ATTEMPTS):
+                if file.is_linked:
+                    return
+                self._restore()
+            raise SpoolUnavailable("the spool is removed again and again")
 
-    def _rotate(self) -> None:
-        if self._file >= 0:
-            # Releases the lock: from now on the worker may remove the file.
-            os.close(self._file)
-            self._file = -1
+    def check(self) -> None:
+        """Write anew what somebody removed, and let go of what is shipped.
+
+        Raises ``SpoolUnavailable`` if it cannot be, and until it can be there is no room.
+        """
+        with self._lock:
+            self._restore()
+            for file in [file for file in self._left if file.is_empty]:
+                file.close()
+                self._left.remove(file)
+
+    def watch(self) -> None:
+        """Check for as long as the process lives, so that what is idle loses nothing either."""
+        while True:
+            sleep(WATCH_SECONDS)
+            try:
+                self.check()
+            except SpoolUnavailable:
+                continue
+            except Exception:
+                logger.exception("the request log's spool")
+
+    def _rotate(self) -> SpoolFile:
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        path = self._folder / f"{new_id()}{SUFFIX}"
-        # Made under another name: the worker must not find it before it is locked.
-        fresh = path.with_suffix(".new")
-        file = os.open(fresh, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
-        fcntl.flock(file, fcntl.LOCK_SH)
-        fresh.rename(path)
-        self._file, self._written = file, 0
+        file = SpoolFile(self._folder / f"{new_id()}{SUFFIX}")
+        self._leave()
+        self._file = file
+        return file
 
-    def _fail(self, reason: str) -> NoReturn:
-        # What was half written ends where the next file begins.
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-        self._pause.start()
-        raise SpoolUnavailable(reason)
+    def _leave(self) -> None:
+        if self._file is not None:
+            self._file.leave()
+            self._left.append(self._file)
+            self._file = None
+
+    def _restore(self) -> None:
+        restored = 0
+        try:
+            missing = [file for file in self._files() if file.is_missing]
+            for file in missing:
+                restored += file.restore()
+            if missing:
+                (self._folder / RESTORED).touch(mode=0o600)
+        except OSError as error:
+            if not self._is_broken:
+                logger.error("the request log's spool is gone, and requests are refused: %s", error)
+            self._is_broken = True
+            self._pause.start()
+            raise SpoolUnavailable(str(error)) from error
+        self._is_broken = False
+        if missing:
+            logger.error(
+                "%d of the request log's files were removed from %s by somebody else:"
+                " written anew, %d bytes",
+                len(missing), self._folder, restored,
+            )  # fmt: skip
+
+    def _files(self) -> list[SpoolFile]:
+        return self._left if self._file is None else [*self._left, self._file]
 
     def _forget(self) -> None:
         self._lock = threading.Lock()
-        self._file = -1
+        self._file, self._left = None, []
 
 
 def files(folder: Path) -> list[Path]:
@@ -125,12 +176,21 @@ def can_write(folder: Path) -> bool:
     return True
 
 
+def restored_at(folder: Path) -> datetime | None:
+    """Return when files that somebody removed were last written anew, if they ever were."""
+    try:
+        return datetime.fromtimestamp((folder / RESTORED).stat().st_mtime, UTC)
+    except OSError:
+        return None
+
+
 def size(folder: Path) -> int:
     """Return the bytes a spool takes."""
-    return sum(_size(path) for path in files(folder))
+    return sum(size_of(path) for path in files(folder))
 
 
-def _size(path: Path) -> int:
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, 0 if it is gone."""
     try:
         return path.stat().st_size
     except OSError:
@@ -155,7 +215,7 @@ def backlog(folder: Path) -> Backlog:
     oldest: float | None = None
     for path in files(folder):
         offset = offsets.get(path.name, 0)
-        taken = _size(path)
+        taken = size_of(path)
         total += taken
         unshipped += max(0, taken - offset)
         if taken > offset and oldest is None:
@@ -170,92 +230,3 @@ def _time_at(path: Path, offset: int) -> float | None:
             return float(orjson.loads(file.readline())[1]) / 1_000_000
     except (OSError, ValueError, IndexError):
         return None
-
-
-class Reader:
-    """Reads a spool's files from ``offsets`` on; one process at a time."""
-
-    def __init__(self, folder: Path, offsets: Mapping[str, int] | None = None) -> None:
-        self._folder = folder
-        self._offsets = dict(offsets or {})
-        self._noted: dict[str, int] | None = None
-        # Files that were removed, for whoever keeps their offsets.
-        self.removed: list[str] = []
-
-    def batches(self, most_bytes: int) -> Iterator["Batch"]:
-        """Yield what is unread, a batch at a time; it counts as read once ``done`` is called."""
-        for path in self._folder.glob("*.new"):
-            # Its writer died before it could lock it.
-            if path.stat().st_mtime < time() - 60:
-                path.unlink(missing_ok=True)
-        for path in files(self._folder):
-            # What comes in meanwhile is for the next round: one busy file keeps none waiting.
-            size_now = _size(path)
-            while self._offsets.get(path.name, 0) < size_now:
-                batch = self._read(path, most_bytes)
-                if batch is None:
-                    break
-                yield batch
-                if self._offsets.get(path.name, 0) < batch.ends_at:
-                    break  # not taken: try again later
-            self._remove_if_left(path)
-
-    def note_progress(self) -> None:
-        """Leave others in the folder how far everything is read."""
-        if self._offsets != self._noted:
-            fresh = self._folder / f"{PROGRESS}.tmp"
-            fresh.touch(mode=0o600)
-            fresh.write_bytes(orjson.dumps(self._offsets))
-            fresh.replace(self._folder / PROGRESS)
-            self._noted = dict(self._offsets)
-
-    def done(self, batch: "Batch") -> None:
-        """Count a batch as read."""
-        self._offsets[batch.path.name] = batch.ends_at
-
-    def _read(self, path: Path, most_bytes: int) -> "Batch | None":
-        offset = self._offsets.get(path.name, 0)
-        try:
-            with path.open("rb") as file:
-                file.seek(offset)
-                data = file.read(most_bytes)
-                # A record may be longer than a batch; a line is whole when its end is there.
-                while data and b"\n" not in data and (more := file.read(most_bytes)):
-                    data += more
-        except FileNotFoundError:
-            return None
-        end = data.rfind(b"\n") + 1
-        if not end:
-            return None
-        return Batch(path, data[: end - 1].split(b"\n"), offset + end)
-
-    def _remove_if_left(self, path: Path) -> None:
-        """Remove a file that is read to its end and that nobody writes to any more."""
-        try:
-            file = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            unread = os.fstat(file).st_size - self._offsets.get(path.name, 0)
-            rest = os.pread(file, unread, self._offsets.get(path.name, 0)) if unread else b""
-            if b"\n" in rest:
-                return
-            if rest:
-                # Its writer died within the line, before the answer was released.
-                logger.warning("%s ended within a record of %d bytes", path.name, len(rest))
-            path.unlink()
-            self._offsets.pop(path.name, None)
-            self.removed.append(path.name)
-        except BlockingIOError:
-            return
-        finally:
-            os.close(file)
-
-
-class Batch(NamedTuple):
-    """Some lines of a file, and where they end."""
-
-    path: Path
-    lines: list[bytes]
-    ends_at: int

@@ -1,6 +1,7 @@
 """Health: alive, and able to serve."""
 
-from datetime import timedelta
+import shutil
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from jobs.models import Worker
+from logs.spool import Spool
 
 pytestmark = pytest.mark.django_db
 
@@ -40,3 +42,19 @@ def test_it_is_not_ready_when_no_record_could_be_written(settings: Any, tmp_path
 
     assert response.status_code == 503
     assert "cannot be written" in response.json()["checks"]["request_log"]
+
+
+def test_it_says_when_records_that_somebody_removed_were_written_anew(
+    settings: Any, tmp_path: Path
+) -> None:
+    settings.LOG_SPOOL = tmp_path / "spool"
+    writer = Spool(settings.LOG_SPOOL, 10**9)
+    writer.append(b"record")
+    before = Client().get("/readyz").json()["request_log"]["restored_at"]
+
+    shutil.rmtree(settings.LOG_SPOOL)
+    writer.check()
+
+    after = Client().get("/readyz").json()["request_log"]["restored_at"]
+    assert before is None
+    assert timezone.now() - datetime.fromisoformat(after) < timedelta(minutes=1)

@@ -1,6 +1,7 @@
 """Every request under /api/ is on record, right in every field, whatever came of it."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -266,6 +267,47 @@ def test_what_was_shipped_and_pruned_stays_away_when_the_worker_starts_again(
     assert HourlyUsage.objects.get(key_id=issued.key.pk).requests == 4
 
 
+def test_requests_are_shipped_once_when_the_spool_is_removed_between_them(
+    shipper: Shipper,
+) -> None:
+    issued = issue()
+    caller = Caller(issued)
+    shipped = caller.get("key")
+    shipper.ship()
+    waiting = caller.get("key")
+    shutil.rmtree(settings.LOG_SPOOL)
+    after = caller.get("key")
+    usurper = Shipper(settings.LOG_SPOOL)
+
+    shipper.ship()
+    spool().check()
+    shipper.ship()
+    taken = usurper.ship()
+    usurper.close()
+
+    found = {str(pk) for pk in RequestLog.objects.values_list("pk", flat=True)}
+    assert found == {answer["X-Request-ID"] for answer in (shipped, waiting, after)}
+    assert HourlyUsage.objects.get(key_id=issued.key.pk).requests == 3
+    assert taken == 0
+
+
+def test_a_worker_whose_lock_was_removed_leaves_shipping_to_the_one_that_has_it(
+    shipper: Shipper, caplog: pytest.LogCaptureFixture
+) -> None:
+    shipper.ship()
+    (settings.LOG_SPOOL / "worker.lock").unlink()
+    other = Shipper(settings.LOG_SPOOL)
+    other.ship()
+    caller = Caller(issue())
+    caller.get("key")
+
+    counts = shipper.ship(), other.ship()
+    other.close()
+
+    assert counts == (0, 1)
+    assert "lock was removed" in caplog.text
+
+
 def forged(**changes: Any) -> bytes:
     """A record that no request makes, as a torn disk might."""
     record = Record(
@@ -338,7 +380,7 @@ def test_an_answer_whose_record_cannot_be_written_is_withheld(
     blocked.write_text("in the way")
     with monkeypatch.context() as context:
         context.setattr(spool(), "_folder", blocked / "spool")
-        context.setattr(spool(), "_written", 10**9)
+        context.setattr(spool(), "_rotate_bytes", 0)
         context.setattr(spool(), "_pause", Pause())
 
         response = Caller(issued).get("key")

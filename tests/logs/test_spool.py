@@ -1,13 +1,20 @@
 """The spool loses nothing that was written, and keeps nothing that was shipped."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from logs import spool
-from logs.spool import Reader, Spool, backlog, files
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logs.spool import Spool, SpoolUnavailable, backlog, files, restored_at
+from logs.spool_reader import Reader
 from tests.latchkey import ROOT
 
 LOTS = 10**9
@@ -56,7 +63,7 @@ def test_a_line_longer_than_a_batch_is_read(tmp_path: Path) -> None:
 
 
 def test_a_file_goes_only_when_it_is_read_and_its_writer_has_left_it(
-    tmp_path: Path, monkeypatch: object
+    tmp_path: Path,
 ) -> None:
     writer, reader = Spool(tmp_path, LOTS), Reader(tmp_path)
     writer.append(b"first")
@@ -65,7 +72,7 @@ def test_a_file_goes_only_when_it_is_read_and_its_writer_has_left_it(
     drain(reader)
     assert files(tmp_path) == [mine]
 
-    writer._written = spool.ROTATE_BYTES
+    writer._rotate_bytes = 0
     writer.append(b"second")
     assert mine in files(tmp_path)
     assert drain(reader) == [b"second"]
@@ -77,7 +84,8 @@ def test_the_records_of_a_killed_process_are_read_and_its_torn_line_is_left(tmp_
     program = (
         "import os, pathlib, signal, sys; from logs.spool import Spool\n"
         f"writer = Spool(pathlib.Path({str(tmp_path)!r}), 10**9)\n"
-        "writer.append(b'whole'); os.write(writer._file, b'to'); os.kill(os.getpid(), 9)"
+        "writer.append(b'whole'); os.write(writer._file._descriptor, b'to')\n"
+        "os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False)
 
@@ -94,7 +102,7 @@ def test_a_reader_goes_on_where_it_is_told_to(tmp_path: Path) -> None:
 
     assert drain(reader) == [b"2"]
     assert drain(Reader(tmp_path)) == [b"1", b"2"]
-    assert drain(Reader(tmp_path, {path.name: 2})) == [b"2"]
+    assert drain(Reader(tmp_path, {path.name: 2}.__getitem__)) == [b"2"]
 
 
 def test_a_file_that_is_written_to_all_the_time_keeps_no_other_waiting(tmp_path: Path) -> None:
@@ -150,3 +158,156 @@ def test_a_full_spool_has_no_room_until_it_is_shipped(tmp_path: Path) -> None:
     files(tmp_path)[0].unlink()
 
     assert (before, full, has_room()) == (True, False, True)
+
+
+def remove_folder(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_files(folder: Path) -> None:
+    for path in files(folder):
+        path.unlink()
+
+
+def move_folder(folder: Path) -> None:
+    if folder.exists():
+        folder.rename(folder.with_name(f"moved-{len(list(folder.parent.iterdir()))}"))
+
+
+def replace_folder(folder: Path) -> None:
+    move_folder(folder)
+    folder.mkdir()
+
+
+HARMS: list[Callable[[Path], None]] = [remove_folder, remove_files, move_folder, replace_folder]
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_what_was_not_shipped_is_written_anew_when_somebody_removes_it(
+    tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    folder = tmp_path / "spool"
+    writer, reader = Spool(folder, LOTS), Reader(folder)
+    writer.append(b"shipped")
+    drain(reader)
+    writer.append(b"not shipped")
+
+    harm(folder)
+    writer.append(b"after")
+    writer.check()
+
+    assert drain(reader) == [b"not shipped", b"after"]
+    assert drain(Reader(folder)) == [b"shipped", b"not shipped", b"after"]
+    assert restored_at(folder)
+
+
+def test_a_record_is_in_a_file_before_its_answer_leaves(tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    writer = Spool(folder, LOTS)
+    writer.append(b"before")
+    remove_folder(folder)
+
+    writer.append(b"after")
+
+    assert drain(Reader(folder)) == [b"before", b"after"]
+
+
+def test_a_full_file_that_is_not_shipped_is_written_anew_too(tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    writer = Spool(folder, LOTS)
+    writer.append(b"full")
+    writer._rotate_bytes = 0
+    writer.append(b"current")
+
+    remove_folder(folder)
+    writer.check()
+
+    assert drain(Reader(folder)) == [b"full", b"current"]
+
+
+def test_what_the_worker_removed_stays_away_and_is_let_go_of(tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    writer, reader = Spool(folder, LOTS), Reader(folder)
+    writer._rotate_bytes = 0
+    for number in range(3):
+        writer.append(b"%d" % number)
+    drain(reader)
+
+    writer.check()
+
+    assert len(files(folder)) == 1
+    assert writer._left == []
+    assert restored_at(folder) is None
+
+
+def test_a_file_that_the_worker_emptied_before_it_died_is_removed_by_the_next(
+    tmp_path: Path,
+) -> None:
+    writer = Spool(tmp_path, LOTS)
+    writer.append(b"shipped")
+    (emptied,) = files(tmp_path)
+    writer._rotate_bytes = 0
+    writer.append(b"current")
+    os.truncate(emptied, 0)
+
+    found = drain(Reader(tmp_path, {emptied.name: 8, files(tmp_path)[1].name: 0}.__getitem__))
+
+    assert found == [b"current"]
+    assert emptied not in files(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_anew_refuses_and_loses_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "spool"
+    writer = Spool(folder, LOTS)
+    writer.append(b"before")
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+
+    with pytest.raises(SpoolUnavailable):
+        writer.append(b"refused")
+    for _ in range(3):
+        with pytest.raises(SpoolUnavailable):
+            writer.check()
+    has_room = writer.has_room
+    folder.unlink()
+    writer.check()
+
+    assert not has_room
+    assert [record.message.partition(":")[0] for record in caplog.records] == [
+        "the request log's spool is gone, and requests are refused",
+        f"1 of the request log's files were removed from {folder} by somebody else",
+    ]
+    assert drain(Reader(folder)) == [b"before", b"refused"]
+
+
+@given(st.lists(st.sampled_from(["append", "check", "ship", "restart", *HARMS]), max_size=30))
+def test_nothing_is_lost_or_doubled_whatever_is_removed_in_between(steps: list[object]) -> None:
+    written, shipped, positions = 0, list[int](), dict[str, int]()
+    with TemporaryDirectory() as parent:
+        folder = Path(parent) / "spool"
+        writer = Spool(folder, LOTS)
+        writer._rotate_bytes = 20
+        reader = Reader(folder, lambda name: positions.get(name, 0))
+
+        def ship() -> None:
+            for batch in reader.batches(10):
+                shipped.extend(map(int, batch.lines))
+                positions[batch.path.name] = batch.ends_at
+                reader.done(batch)
+
+        for step in [*steps, "check", "ship"]:
+            if step == "append":
+                writer.append(b"%05d" % written)
+                written += 1
+            elif step == "check":
+                writer.check()
+            elif step == "ship":
+                ship()
+            elif step == "restart":
+                reader = Reader(folder, lambda name: positions.get(name, 0))
+            elif callable(step):
+                step(folder)
+
+    assert sorted(shipped) == list(range(written))

@@ -3,6 +3,7 @@
 import http.client
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import threading
@@ -10,6 +11,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import psycopg
@@ -25,6 +28,7 @@ pytestmark = pytest.mark.crash
 PROCESSES = "4"
 CALLERS = 8
 KILLS = 2
+REMOVALS = 6
 PATHS = ("key", "customers", "nowhere", "customers?limit=x")
 Harm = Callable[[Latchkey, random.Random], None]
 LOTS = ("--per-minute", "1000000", "--per-hour", "1000000", "--per-day", "1000000")
@@ -105,6 +109,28 @@ def crash(
         wait_until(lambda: not set(ids) - set(recorded(product)), 20)
     found = recorded(product)
     return len(ids), len(set(ids) - set(found)), sum(found[i] > 1 for i in ids)
+
+
+def remove_spool(product: Latchkey, chance: random.Random) -> None:
+    """Remove the folder, its files alone, or move it away, while records are written into it."""
+    folder = product.folder / "spool"
+    match chance.choice(["folder", "files", "moved"]):
+        case "folder":
+            # A folder that fills again while it is removed cannot be removed.
+            shutil.rmtree(folder, ignore_errors=True)
+        case "files":
+            for path in folder.iterdir():
+                path.unlink(missing_ok=True)
+        case "moved":
+            folder.rename(Path(mkdtemp(dir=product.folder)) / "spool")
+
+
+def test_what_was_answered_is_recorded_once_while_the_spool_is_removed(product: Any) -> None:
+    answered, lost, doubled = crash(product, kills=REMOVALS, harm=remove_spool)
+
+    assert answered > 100
+    assert (lost, doubled) == (0, 0)
+    assert "removed" in product.log.read_text()
 
 
 def test_what_was_answered_is_recorded_once_through_kill_9(product: Any) -> None:

@@ -1,0 +1,98 @@
+"""One file of the spool, held open by its writer, who writes it anew if somebody removes it.
+
+The new file has the old one's name and content, so what the worker knows of the old one, how far
+it is shipped, is true of the new one too. The worker empties a file before it removes it: a file
+that is gone and not empty was removed by somebody else.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+COPY_BYTES = 1024 * 1024
+
+
+class SpoolFile:
+    """A new file at ``path``, locked against the worker's removing it until it is left."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.written = 0
+        self._is_left = False
+        self._descriptor = -1
+        self._replace()
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether it is in a folder at all; a third of what ``is_in_place`` costs."""
+        return os.fstat(self._descriptor).st_nlink > 0
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the path names this file still: it is not removed, moved or replaced."""
+        try:
+            return os.path.samestat(self.path.stat(), self._status)
+        except OSError:
+            return False
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether somebody other than the worker has taken it away."""
+        # In this order, which is the worker's: it empties a file, then removes it.
+        return not self.is_in_place and not (self._is_left and self.is_empty)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is in it: of a file that was left, that it is shipped."""
+        return os.fstat(self._descriptor).st_size == 0
+
+    def append(self, data: bytes) -> None:
+        """Write ``data`` at the end; raise ``OSError`` if there is no room for all of it."""
+        written = os.write(self._descriptor, data)
+        self.written += written
+        if written != len(data):
+            raise OSError("the disk is full")
+
+    def restore(self) -> int:
+        """Write the file anew where it was, and its folder if need be; return its bytes."""
+        self.path.parent.mkdir(mode=0o700, exist_ok=True)
+        self._replace()
+        return os.fstat(self._descriptor).st_size
+
+    def leave(self) -> None:
+        """Write no more: the worker may remove it once it is shipped."""
+        self._is_left = True
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+    def _replace(self) -> None:
+        # Made under another name: the worker must not find it before it is locked and whole.
+        fresh = self.path.with_suffix(".new")
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL
+        descriptor = os.open(fresh, flags, 0o600)
+        try:
+            if self._descriptor >= 0:
+                _copy(self._descriptor, descriptor)
+            if not self._is_left:
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+            status = os.fstat(descriptor)
+            fresh.rename(self.path)
+        except BaseException:
+            os.close(descriptor)
+            fresh.unlink(missing_ok=True)
+            raise
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor, self._status = descriptor, status
+
+
+def _copy(source: int, target: int) -> None:
+    offset = 0
+    while data := os.pread(source, COPY_BYTES, offset):
+        if os.write(target, data) != len(data):
+            raise OSError("the disk is full")
+        offset += len(data)
