@@ -9,16 +9,18 @@ import json
 import re
 from functools import lru_cache
 from typing import Any, NoReturn
-from urllib.parse import quote, unquote, unquote_plus
+from urllib.parse import quote, unquote_plus
 
 from apikeys.credentials import MASK, mask
+from apikeys.environments import TAGS
+from logs.encodings import ESCAPE_HINTS, SHORTEST, has_base64, mask_base64, unescaped
 from logs.secret_names import ELEMENT, PAIR, TEXT_HINTS, is_secret
 
 # What has to occur, in small letters, in whatever holds something to mask.
 HINTS = (
     "key", "secret", "token", "pass", "pwd", "authori", "credential", "cookie", "bearer",
-    "session", "connection", "licen", "serial", "_prod_", "_stag_", "_dev_",
-    "\\u", "%", '"auth', '"jwt', '"otp', '"pin"', '"sid"', '"private"', '"sig', "&#",
+    "session", "connection", "licen", "serial", *(f"_{tag}_" for tag in TAGS.values()),
+    '"auth', '"jwt', '"otp', '"pin"', '"sid"', '"private"', '"sig', *ESCAPE_HINTS,
 )  # fmt: skip
 _PART_NAME = re.compile(r"\bname\*?\s*=\s*(?:[\w\-]*'[^']*')?\"?([^\";\r\n]*)", re.IGNORECASE)
 _BOUNDARY = re.compile(r"boundary=\"?([^\";\s]+)", re.IGNORECASE)
@@ -86,10 +88,10 @@ def query(text: str) -> str:
     kept = []
     for pair in _SEPARATOR.split(text):
         name, equals, value = pair.partition("=")
-        if value and is_secret(unquote_plus(_unquoted(name))):
+        if value and is_secret(unquote_plus(unescaped(name))):
             value = MASK
         elif value and len(value) > SHORTEST_NESTED:
-            plain = unquote_plus(_unquoted(value))
+            plain = unquote_plus(unescaped(value))
             nested = _string(plain)
             if nested != plain:
                 value = quote(nested, safe=MASK)
@@ -105,8 +107,8 @@ def body(content: bytes, media_type: str = "") -> str:
     for hint in HINTS:
         if hint in low:
             return _visible(_redacted(text, media_type))
-    if media_type and "json" not in media_type:
-        # A form of its own, with names that need no quotes.
+    # A form of its own has names that need no quotes.
+    if has_base64(low) or (media_type and "json" not in media_type):
         return _visible(_redacted(text, media_type))
     return _visible(text)
 
@@ -155,7 +157,7 @@ def _multipart(text: str, boundary: str) -> str:
     parts = text.split(f"--{boundary}")
     for number, part in enumerate(parts):
         head, gap, content = _split_part(part)
-        names = [_unquoted(name) for name in _PART_NAME.findall(head)]
+        names = [unescaped(name) for name in _PART_NAME.findall(head)]
         kept = MASK if any(map(is_secret, names)) else _string(content)
         parts[number] = f"{head}{gap}{kept if content.strip() else content}"
     return _mask_anywhere(f"--{boundary}".join(parts))
@@ -183,7 +185,10 @@ def _refuse(name: str) -> NoReturn:
 def _walked(value: Any) -> Any:
     if isinstance(value, dict):
         return {
-            _mask_anywhere(name): MASK if is_secret(name) and inner is not None else _walked(inner)
+            # Yes, no and nothing are no secrets, whatever they are called.
+            _mask_anywhere(name): MASK
+            if is_secret(name) and inner is not None and not isinstance(inner, bool)
+            else _walked(inner)
             for name, inner in value.items()
         }
     if isinstance(value, list):
@@ -219,22 +224,20 @@ def _text(text: str) -> str:
 
 
 def _mask_anywhere(text: str) -> str:
-    """Mask credentials and license keys, also those written as an address writes them."""
-    text = mask(text)
-    if text.count("-") >= 4:
-        text = _LICENSE_KEY.sub(r"\1-*****-*****-*****-\2", text)
-    if "%" in text:
-        plain = _unquoted(text)
-        masked = mask(plain)
+    """Mask credentials and license keys, however they are written."""
+    if len(text) < SHORTEST:
+        return text
+    text = _mask_forms(text)
+    plain = unescaped(text)
+    if plain != text:
+        masked = _mask_forms(plain)
         if masked != plain:
             return masked if masked.isprintable() else masked.translate(_VISIBLE)
     return text
 
 
-def _unquoted(text: str) -> str:
-    for _ in range(3):
-        plain = unquote(text)
-        if plain == text:
-            break
-        text = plain
-    return text
+def _mask_forms(text: str) -> str:
+    text = mask(text)
+    if text.count("-") >= 4:
+        text = _LICENSE_KEY.sub(r"\1-*****-*****-*****-\2", text)
+    return mask_base64(text)

@@ -13,9 +13,13 @@ SECRET_NAME = re.compile(
 SHORT_NAMES = frozenset(
     "pass userpass auth xauth jwt xjwt otp pin sid session private signature sig".split()
 )
+# Names of our own that would be taken for such.
+NOT_SECRET = frozenset({"secretversion"})
 # A value after a name that says it is secret, in text that cannot be parsed.
 _NAMES = (
-    r"(?:passw|passphrase|passcode|pwd|secret|token|authori[sz]ation|credential|cookie|bearer"
+    r"(?:passw|passphrase|passcode|pwd|secret|token|authori[sz]ation|credential|cookie"
+    # A challenge (RFC 6750) names its realm, and holds no secret.
+    r"|bearer(?! +realm *=)"
     r"|session[-_. ]?id|connection[-_. ]?string"
     r"|(?:api|licen[cs]e|private|access|signing|encryption|auth)[-_. ]{0,3}key"
     r"|(?<![a-z])(?:pass|auth|jwt|otp|pin|sid|signature)(?![a-z]))"
@@ -41,4 +45,6 @@ _NOT_WORD = re.compile(r"[^0-9a-z]")
 def is_secret(name: str) -> bool:
     """Whether a name says that its value is secret: ``api_key``, ``X-API-Key``, ``apiKey``."""
     plain = _NOT_WORD.sub("", name.lower())
+    if plain in NOT_SECRET:
+        return False
     return plain in SHORT_NAMES or SECRET_NAME.search(plain) is not None

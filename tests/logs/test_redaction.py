@@ -1,14 +1,24 @@
 """No credential and no value named as secret is kept, however it is written."""
 
 import json
+import re
+import subprocess
+import sys
+import time
+from base64 import b64decode, b64encode, urlsafe_b64encode
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from apikeys import credentials
 from apikeys.environments import Environment
 from customers import license_keys
 from logs import redaction
+from logs.encodings import unescaped
+from tests.latchkey import ROOT
 
 SECRET = "Zx81kQ" * 5 + "aa"
 CREDENTIAL = credentials.compose("lk", Environment.PRODUCTION, "AbCdEfGhIjK1", SECRET)
@@ -44,6 +54,130 @@ def test_a_credential_is_masked_wherever_it_stands(content: str) -> None:
 
     assert SECRET[:12] not in kept
     assert escaped(SECRET[:4]) not in kept
+
+
+BARS = [
+    "&#95;", "&#0095;", "&#95", "&#x5f;", "&#X5F;", "&lowbar;", "&UnderBar;", "&amp;#95;",
+    "\\x5f", "\\x5F", "\\\\x5f", "\\137", "\\0137", "\\u{5f}", "\\U0000005f", "\\u005F",
+    "%5f", "%5F", "%255f", "=5F",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "text/plain", ""])
+@pytest.mark.parametrize("bar", BARS)
+def test_a_credential_is_masked_however_its_underscores_are_written(
+    bar: str, media_type: str
+) -> None:
+    written = CREDENTIAL.replace("_", bar)
+    for content in (json.dumps({"note": written}), f'{{"note": "{written}"}}', f"see {written}!"):
+        assert SECRET[:8] not in redaction.body(content.encode(), media_type)
+    assert SECRET[:8] not in redaction.line(f"/x/{written}")
+    assert SECRET[:8] not in redaction.header("Referer", f"https://x/?a={written}")
+    assert SECRET[:8] not in redaction.query(f"a=1&q={written}")
+
+
+ESCAPES: list[Callable[[str], str]] = [
+    lambda c: f"&#{ord(c)};",
+    lambda c: f"&#x{ord(c):x};",
+    lambda c: f"\\x{ord(c):02x}",
+    lambda c: f"\\{ord(c):03o}",
+    lambda c: f"\\u{ord(c):04x}",
+    lambda c: f"%{ord(c):02X}",
+]
+
+
+@given(st.integers(0, 3), st.sets(st.integers(0, len(CREDENTIAL) - 1)), st.sampled_from(ESCAPES))
+def test_a_credential_is_masked_whichever_of_its_characters_are_escaped(
+    head: int, places: set[int], escape: Callable[[str], str]
+) -> None:
+    # The prefix begins with a letter, and one bar at least would tell.
+    written = "".join(escape(c) if n in places else c for n, c in enumerate(CREDENTIAL))
+    content = json.dumps({"note": "x " * head + written})
+
+    kept = redaction.body(content.encode(), "application/json")
+
+    assert SECRET not in unescaped(kept)
+
+
+@given(st.binary(max_size=40), st.binary(max_size=40), st.booleans(), st.integers(4, 100))
+def test_a_credential_in_base64_is_masked_wherever_it_begins_and_however_it_is_broken(
+    before: bytes, after: bytes, is_for_addresses: bool, width: int
+) -> None:
+    # Whatever joins the prefix makes another of it, or none.
+    data = before + b":" + CREDENTIAL.encode() + b":" + after
+    encoded = (b64encode, urlsafe_b64encode)[is_for_addresses](data).decode()
+    wrapped = "\r\n".join(encoded[n : n + width] for n in range(0, len(encoded), width))
+
+    for text in (encoded, wrapped, f"data:text/plain;base64,{encoded}", f"/x/{encoded}/y"):
+        for content in (text, json.dumps({"note": text}), json.dumps({"note": text})[:-2]):
+            kept = redaction.body(content.encode())
+            assert SECRET not in decoded_anyhow(kept), kept
+
+
+def decoded_anyhow(text: str) -> str:
+    """All that base64 may hold in a text, whatever group it is read from."""
+    joined = re.sub(r"(\\r|\\n|\s)+", "", text).translate(str.maketrans("-_", "+/"))
+    runs = re.findall(r"[A-Za-z0-9+/]+", joined)
+    return " ".join(
+        b64decode(run[phase:] + "A" * (-len(run[phase:]) % 4)).decode("latin-1")
+        for run in runs
+        for phase in range(4)
+    )
+
+
+def test_basic_credentials_are_masked_outside_their_header_too() -> None:
+    encoded = b64encode(f"user:{CREDENTIAL}".encode()).decode()
+
+    for content in (json.dumps({"note": f"Basic {encoded}"}), f"curl -H 'X: Basic {encoded}'"):
+        kept = redaction.body(content.encode())
+        assert SECRET not in decoded_anyhow(kept)
+    assert encoded[60:] not in redaction.header("X-Forwarded-For-User", f"Basic {encoded}")
+
+
+def test_base64_that_holds_no_credential_is_kept() -> None:
+    for plain in (b"my_prod_db is fine", b"x" * 100, bytes(range(256))):
+        encoded = b64encode(plain).decode()
+        assert redaction.body(f"note {encoded}".encode()) == f"note {encoded}"
+    words = "all_prod_uction_words\nand_more_of_them\nin_lines"
+    assert redaction.line(words.replace("\n", " ")) == words.replace("\n", " ")
+
+
+def test_an_environment_that_is_added_is_masked_too() -> None:
+    program = """
+from base64 import b64encode
+from apikeys import environments
+environments.TAGS["quality"] = "qual"
+from logs import redaction
+credential = "lk_qual_AbCdEfGhIjK1_" + "Zx81kQ" * 6
+for written in (credential, b64encode(credential.encode()).decode()):
+    print(redaction.body(('{"note": "' + written + '"}').encode(), "application/json"))
+"""
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    plain, encoded = done.stdout.splitlines()
+    assert plain == '{"note":"lk_qual_AbCdEfGhIjK1_***"}'
+    assert "Zx81kQ" not in decoded_anyhow(encoded)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        'Bearer realm="production"',
+        'Bearer realm="staging", error="invalid_token", error_description="The key is unknown."',
+    ],
+)
+def test_a_challenge_holds_no_secret_and_is_kept(value: str) -> None:
+    assert redaction.header("WWW-Authenticate", value) == value
+    assert "x1y2" not in redaction.header("X-Note", "Bearer x=x1y2")
+
+
+def test_what_no_secret_can_be_is_kept_under_any_name() -> None:
+    content = '{"secret_version":3,"has_password":true,"token":null}'
+
+    assert redaction.body(content.encode()) == content
 
 
 @pytest.mark.parametrize(
@@ -198,3 +332,26 @@ def test_what_is_masked_leaves_its_neighbours() -> None:
     assert redaction.header("Referer", "https://x/y?page=2&token=z#top") == (
         "https://x/y?page=2&token=***"
     )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\\" * 500_000 + "u",
+        "&#" + "0" * 500_000,
+        "&#" + "9" * 500_000,
+        "&#x" + "0" * 500_000,
+        "\\u{" + "0" * 500_000,
+        "%25" * 150_000,
+        ("x3Byb2Rf" + "\n ") * 50_000,
+        "X3Byb2Rf" * 60_000,
+        "\n" + " " * 500_000,
+        "A\n" * 250_000,
+    ],
+)
+def test_no_content_costs_more_than_its_length(content: str) -> None:
+    began = time.process_time()
+
+    redaction.body(content.encode(), "text/plain")
+
+    assert time.process_time() - began < 5
