@@ -234,3 +234,95 @@ def test_an_auditor_sees_the_license_key_masked() -> None:
 
     assert license_.license_key not in page
     assert license_.license_key[:5] in page
+
+
+def names_of(page: Any) -> list[str]:
+    return [license_.product for license_ in page.context["cl"].result_list]
+
+
+@pytest.mark.parametrize("role", ["Auditor", "Key administrator"])
+def test_a_license_key_is_found_whole_and_not_by_a_part_of_it(role: str) -> None:
+    license_ = make_license(product="Wanted")
+    make_license(product="Other")
+    client = Client()
+    client.force_login(make_staff(role))
+    listed, whole = reverse("admin:customers_license_changelist"), license_.license_key
+    plain = whole.replace("-", "")
+    parts = [whole[:5], whole[:7], whole[:-1], whole[1:], whole[12:17], f"{whole[:-1]}%",
+             plain[:-1], whole[:-1].lower(), whole.replace("-", " ")[:-1]]  # fmt: skip
+
+    for part in parts:
+        assert names_of(client.get(listed, {"q": part})) == [], part
+    for text in (whole, whole.lower(), plain, f"  {whole} "):
+        assert names_of(client.get(listed, {"q": text})) == ["Wanted"], text
+
+
+def test_the_autocomplete_finds_no_license_by_a_part_of_its_key() -> None:
+    license_ = make_license(product="Wanted")
+    client = Client()
+    client.force_login(make_staff("Auditor"))
+    field = {
+        "app_label": "customers", "model_name": "telemetryevent", "field_name": "license"
+    }  # fmt: skip
+
+    def found(term: str) -> int:
+        answer = client.get(reverse("admin:autocomplete"), {"term": term, **field})
+        return len(answer.json()["results"])
+
+    assert found(license_.license_key[:7]) == 0
+    assert found("Wanted") == 1
+
+
+def test_the_order_of_licenses_says_nothing_of_their_keys() -> None:
+    made = [make_license() for _ in range(4)]
+    # An order that no other column has: neither that of issue nor its reverse.
+    keys = sorted(license_.license_key for license_ in made)
+    for license_, place in zip(made, (1, 3, 0, 2), strict=True):
+        License.objects.filter(pk=license_.pk).update(license_key=f"swap {place}")
+        license_.license_key = keys[place]
+    License.objects.bulk_update(made, ["license_key"])
+    client = Client()
+    client.force_login(make_staff("Auditor"))
+    listed = reverse("admin:customers_license_changelist")
+    by_key = [row.pk for row in sorted(made, key=lambda row: row.license_key)]
+
+    for column in range(9):
+        for order in (str(column), f"-{column}"):
+            shown = [row.pk for row in client.get(listed, {"o": order}).context["cl"].result_list]
+            assert shown not in (by_key, by_key[::-1]), order
+
+
+@pytest.mark.parametrize(
+    ("name", "lookup"),
+    [
+        ("license", "license_key"),
+        ("license", "license_key__startswith"),
+        ("license", "license_key__gt"),
+        ("license", "activations__license__license_key__lt"),
+        ("telemetryevent", "license__license_key__startswith"),
+        ("customer", "licenses__license_key__startswith"),
+    ],
+)
+def test_a_license_key_cannot_be_guessed_through_a_filter(name: str, lookup: str) -> None:
+    license_ = make_license()
+    client = Client()
+    client.force_login(make_staff("Auditor"))
+    listed = reverse(f"admin:customers_{name}_changelist")
+
+    statuses = [
+        client.get(listed, {lookup: value}).status_code
+        for value in (license_.license_key[:1], license_.license_key)
+    ]
+
+    assert statuses in ([302, 302], [400, 400])
+
+
+def test_a_pop_up_does_not_name_licenses_by_their_keys() -> None:
+    make_license()
+    client = Client()
+    client.force_login(make_staff("Auditor"))
+    listed = reverse("admin:customers_license_changelist")
+
+    page = client.get(listed, {"_popup": "1", "_to_field": "license_key"})
+
+    assert page.status_code == 400
