@@ -114,17 +114,31 @@ class KeyForm(LimitsForm):
         self.fields["expiry"].choices = choices  # type: ignore[attr-defined]
         self.fields["expiry"].initial = KEEP if key.expires_at else NEVER
         if key.pk:
+            self.fields["customers"].widget.key_id = key.pk
             self.initial["customers"] = [row.customer_id for row in key.scope.all()]
             self.initial["networks"] = "\n".join(key.networks)
             self.initial["permissions"] = key.permissions
             self.initial["customer_scope"] = key.customer_scope
 
     def clean(self) -> dict[str, Any]:
-        """Ask for the date, or the customers, that a choice needs."""
+        """Ask for the date that a choice needs, and for customers of the key's environment."""
         cleaned = super().clean() or {}
         if cleaned.get("expiry") == CUSTOM and not cleaned.get("expires_on"):
             self.add_error("expires_on", "Choose the date and time at which the key expires.")
+        if cleaned.get("customer_scope") == CustomerScope.SELECTED:
+            self._refuse_other_environments(cleaned)
         return cleaned
+
+    def _refuse_other_environments(self, cleaned: dict[str, Any]) -> None:
+        # The lifecycle refuses them too, but it may not tell callers their names.
+        environment = cleaned.get("environment") or self.instance.environment
+        for customer in cleaned.get("customers") or ():
+            if environment and customer.environment != environment:
+                self.add_error(
+                    "customers",
+                    f"{customer} is a customer of {customer.get_environment_display()}."
+                    f" Choose customers of {Environment(environment).label}.",
+                )
 
     def settings(self) -> KeySettings:
         """Return what the form sets."""

@@ -1,6 +1,7 @@
 """Inputs of the key form that the admin does not have."""
 
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
@@ -22,10 +23,17 @@ class PermissionsWidget(forms.CheckboxSelectMultiple):
 
 
 class CustomersWidget(AutocompleteSelectMultiple):
-    """Customers of the environment that the form has chosen, found by typing."""
+    """Customers of the key's environment, or of the one that the form has chosen."""
+
+    key_id: str | None = None
 
     def __init__(self) -> None:
         super().__init__(ApiKey._meta.get_field("customers"), admin.site)
+
+    def get_url(self) -> str:
+        """Name the key, if there is one: its environment decides what is offered."""
+        address = str(super().get_url())
+        return f"{address}?{urlencode({'key': self.key_id})}" if self.key_id else address
 
     def build_attrs(
         self, base_attrs: dict[str, Any], extra_attrs: dict[str, Any] | None = None

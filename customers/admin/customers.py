@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.http import HttpRequest
+from django.db.models import QuerySet
+from django.http import HttpRequest, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from unfold.admin import ModelAdmin
@@ -18,6 +19,7 @@ from apikeys.admin.fields import MetadataField
 from apikeys.admin.searching import BoundedSearch
 from apikeys.fields import JSONObjectField
 from apikeys.guard.etags import etag
+from apikeys.models import ApiKey
 from customers import deletion
 from customers.models import Customer, CustomerStatus
 
@@ -137,11 +139,10 @@ class CustomerAdmin(BoundedSearch, ModelAdmin):
         return ("environment",) if obj else ()
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
-        """Find customers; for the key form only those of the environment it has chosen."""
+        """Find customers; for the form of a key only those that the key may reach."""
         found, may_have_duplicates = super().get_search_results(request, queryset, search_term)
-        environment = request.GET.get("environment")
-        if request.path.endswith("/autocomplete/") and environment:
-            found = found.filter(environment=environment)
+        if request.path.endswith("/autocomplete/"):
+            found = _of_one_environment(found, request.GET)
         return found, may_have_duplicates
 
     @display(description="Environment", ordering="environment", label=ENVIRONMENT_COLOURS)
@@ -158,3 +159,13 @@ class CustomerAdmin(BoundedSearch, ModelAdmin):
     def in_status(self, customer: Customer) -> str:
         """Return the status."""
         return customer.get_status_display()
+
+
+def _of_one_environment(customers: QuerySet[Customer], asked: QueryDict) -> QuerySet[Customer]:
+    """Return the customers of the environment of a key, or of the one that a new key is to have."""
+    if key_id := asked.get("key"):
+        environments = ApiKey.objects.filter(pk=key_id).values("environment")
+        return customers.filter(environment__in=environments)
+    if environment := asked.get("environment"):
+        return customers.filter(environment=environment)
+    return customers

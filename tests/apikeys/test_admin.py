@@ -1,6 +1,7 @@
 """Keys in the admin, page by page; the browser's part is in ``tests/browser``."""
 
 import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -129,14 +130,20 @@ def test_what_cannot_be_is_said_beside_the_field_and_nothing_typed_is_lost(
     assert not ApiKey.objects.exists()
 
 
-def test_customers_of_another_environment_are_refused(staff: Client) -> None:
-    stranger = make_customer(environment=Environment.STAGING)
+@pytest.mark.parametrize("page", ["create", "change"])
+def test_customers_of_another_environment_are_refused_by_name(staff: Client, page: str) -> None:
+    stranger = make_customer(environment=Environment.STAGING, name="Northwind")
+    chosen = {"customer_scope": "selected", "customers": [stranger.pk]}
 
-    response = create(
-        staff, environment="production", customer_scope="selected", customers=[stranger.pk]
-    )
+    if page == "create":
+        response = create(staff, environment="production", **chosen)
+    else:
+        key = issue().key
+        response = change(staff, key, **chosen)
+        assert not key.scope.exists()
 
-    assert "There is no production customer" in response.content.decode()
+    says = "Northwind is a customer of Staging. Choose customers of Production."
+    assert says in response.content.decode()
 
 
 def test_the_customer_search_offers_the_chosen_environments_only(staff: Client) -> None:
@@ -150,6 +157,39 @@ def test_the_customer_search_offers_the_chosen_environments_only(staff: Client) 
     ).json()  # fmt: skip
 
     assert [row["text"] for row in found["results"]] == ["Acme staging"]
+
+
+def test_the_change_page_asks_for_customers_of_the_keys_environment(staff: Client) -> None:
+    for environment in Environment:
+        make_customer(environment=environment, name=f"Acme {environment}")
+    key = issue(environment=Environment.STAGING).key
+
+    page = staff.get(reverse("admin:apikeys_apikey_change", args=(key.pk,))).text
+    address = re.search(r'data-ajax--url="([^"]+)"', page)
+    assert address is not None
+    names = "app_label=apikeys&model_name=apikey&field_name=customers"
+    found = staff.get(f"{unescape(address[1])}&term=Acme&{names}").json()
+
+    assert [row["text"] for row in found["results"]] == ["Acme staging"]
+
+
+def test_a_key_is_the_word_for_its_environment_whatever_else_is_asked(staff: Client) -> None:
+    for environment in Environment:
+        make_customer(environment=environment, name=f"Acme {environment}")
+    key = issue(environment=Environment.STAGING).key
+
+    def offered(**asked: str) -> list[str]:
+        answer = staff.get(
+            reverse("admin:autocomplete"),
+            {"term": "Acme", "app_label": "apikeys", "model_name": "apikey",
+             "field_name": "customers", **asked},
+        )  # fmt: skip
+        return [row["text"] for row in answer.json()["results"]]
+
+    assert offered(key=key.pk) == ["Acme staging"]
+    assert offered(key=key.pk, environment="production") == ["Acme staging"]
+    assert offered(key="nonesuch") == []
+    assert offered(environment="moon") == []
 
 
 def test_changing_a_key_keeps_its_environment_and_secret(staff: Client) -> None:

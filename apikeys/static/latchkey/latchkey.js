@@ -130,7 +130,8 @@
   });
 }
 
-// Finds customers of the environment that the form has chosen.
+// Finds customers of the environment that the form has chosen; of a key that exists, the address
+// of the search names the key.
 document.addEventListener("DOMContentLoaded", () => {
   const select = document.querySelector(".customers-widget");
   if (!select || !window.django || !django.jQuery.fn.select2) return;
@@ -147,7 +148,7 @@ document.addEventListener("DOMContentLoaded", () => {
         app_label: select.dataset.appLabel,
         model_name: select.dataset.modelName,
         field_name: select.dataset.fieldName,
-        environment: environment ? environment.value : select.dataset.environment,
+        environment: environment ? environment.value : undefined,
       }),
     },
   });
