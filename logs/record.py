@@ -4,6 +4,7 @@ Made between the answer and its release, so it does as little as it can: what is
 request to request is worked out once, and nothing is kept twice.
 """
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from time import time_ns
 from typing import Any, NamedTuple
@@ -23,6 +24,10 @@ LONGEST_AGENT = 400
 LONGEST_HEADER = 4096
 MOST_HEADERS = 32_768
 MOST_HEADER_LINES = 200
+# Of a request whose key is not known: anyone can send such, and in any number.
+STRANGER_BYTES = 1024
+# Stands for the headers that were left out.
+OMITTED = "…"
 ENDPOINTS = "api/<environment:environment>/v1/"
 
 # Change with each request, and hold nothing of the caller's.
@@ -69,6 +74,7 @@ def line(request: HttpRequest, response: Any, trace: Trace, began_at: int) -> by
     match = request.resolver_match
     named: Any = match.kwargs if match is not None else {}
     key = trace.key
+    is_stranger = key is None
     content = b"" if response.streaming else response.content
     status: int = response.status_code
     sent, received, cut = "", "", 0
@@ -76,13 +82,18 @@ def line(request: HttpRequest, response: Any, trace: Trace, began_at: int) -> by
     is_chunked = "HTTP_TRANSFER_ENCODING" in meta
     size = len(trace.body or b"") if is_chunked else body_length(meta)
     if settings.LOG_BODIES == "all" or (settings.LOG_BODIES == "errors" and status >= 400):
-        if size:
+        if size and not is_stranger:
             received, is_cut = _body(trace.body or b"", meta.get("CONTENT_TYPE", ""))
             cut = REQUEST_CUT if is_cut else 0
-        if content:
+        # What is public, such as the schema, says nothing of the stranger who read it.
+        if content and (trace.code or not is_stranger):
             sent, is_cut = _body(content, "")
             cut |= RESPONSE_CUT if is_cut else 0
-    query = meta.get("QUERY_STRING", "")
+    path, query = _path(request.path), meta.get("QUERY_STRING", "")
+    query = redaction.query(query)[:LONGEST_QUERY] if query else ""
+    if is_stranger:
+        path, query = _cut(path, STRANGER_BYTES), _cut(query, STRANGER_BYTES)
+    headers = _few if is_stranger else _bounded
     return orjson.dumps(
         (
             trace.request_id,
@@ -94,9 +105,9 @@ def line(request: HttpRequest, response: Any, trace: Trace, began_at: int) -> by
             trace.job or named.get("job_id"),
             trace.permission,
             request.method[:32] if request.method else "",
-            _path(request.path),
+            path,
             "" if match is None else _route(match.route),
-            redaction.query(query)[:LONGEST_QUERY] if query else "",
+            query,
             status,
             trace.code or "",
             (time_ns() - began_at) // 1000,
@@ -104,13 +115,8 @@ def line(request: HttpRequest, response: Any, trace: Trace, began_at: int) -> by
             len(content),
             client_address(meta, settings.TRUSTED_PROXIES),
             redaction.header("User-Agent", meta.get("HTTP_USER_AGENT", ""))[:LONGEST_AGENT],
-            _request_headers(meta),
-            _bounded(
-                {
-                    name: value if name in OWN_HEADERS else redaction.header(name, value)
-                    for name, value in response.items()
-                }
-            ),
+            headers(_request_headers(meta)),
+            headers(response.items()),
             received,
             sent,
             cut,
@@ -135,30 +141,52 @@ def _shortened(path: str) -> str:
 _path_once = lru_cache(maxsize=1024)(_shortened)
 
 
-def _request_headers(meta: dict[str, Any]) -> dict[str, str]:
-    headers = {
-        _header_name(name): redaction.header(_header_name(name), value)
-        for name, value in meta.items()
-        if name.startswith("HTTP_")
-    }
+def _request_headers(meta: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in meta.items():
+        if name.startswith("HTTP_"):
+            yield _header_name(name), value
     if meta.get("CONTENT_TYPE"):
-        headers["Content-Type"] = redaction.header("Content-Type", meta["CONTENT_TYPE"])
-    return _bounded(headers)
+        yield "Content-Type", meta["CONTENT_TYPE"]
 
 
-def _bounded(headers: dict[str, str]) -> dict[str, str]:
-    """Return headers cut to what is kept of them, what was cut marked with its true size."""
-    if sum(map(len, headers.values())) <= LONGEST_HEADER:
+def _bounded(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return headers as they may be kept, what is cut marked with its true size."""
+    headers = {name: _header(name, value) for name, value in given}
+    if sum(map(len, headers)) + sum(map(len, headers.values())) <= LONGEST_HEADER:
         return headers
     left, kept = MOST_HEADERS, {}
     for name, value in headers.items():
+        left = max(0, left - len(name))
         room = min(LONGEST_HEADER, left)
-        text = value if len(value) <= room else f"{value[:room]}… ({len(value):,} characters)"
+        text = value if len(value) <= room else value[:room] + _length(value)
         left = max(0, left - len(text))
         kept[name] = text
         if len(kept) == MOST_HEADER_LINES:
             break
     return kept
+
+
+def _few(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the headers for which there is room, of long ones their length."""
+    left, omitted, kept = STRANGER_BYTES, 0, {}
+    for name, value in given:
+        # What is not kept is not redacted either: a stranger may make it long.
+        text = _header(name, value) if len(value) <= left else _length(value)
+        size = len(name.encode()) + len(text.encode())
+        if size <= left:
+            kept[name] = text
+            left -= size
+        else:
+            omitted += 1
+    return kept | {OMITTED: f"{omitted:,} more"} if omitted else kept
+
+
+def _header(name: str, value: str) -> str:
+    return value if name in OWN_HEADERS else redaction.header(name, value)
+
+
+def _length(value: str) -> str:
+    return f"… ({len(value):,} characters)"
 
 
 @lru_cache(maxsize=256)
@@ -171,7 +199,12 @@ def _body(content: bytes, media_type: str) -> tuple[str, bool]:
     if not content:
         return "", False
     text = redaction.body(content, media_type)
-    limit = settings.LOG_BODY_LIMIT
-    if len(text) <= limit and (text.isascii() or len(text.encode()) <= limit):
-        return text, False
-    return text.encode()[:limit].decode(errors="ignore"), True
+    kept = _cut(text, settings.LOG_BODY_LIMIT)
+    return kept, len(kept) < len(text)
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    """Return as much of ``text`` as fits into ``most_bytes`` of UTF-8."""
+    if len(text) <= most_bytes and (text.isascii() or len(text.encode()) <= most_bytes):
+        return text
+    return text.encode()[:most_bytes].decode(errors="ignore")

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from apikeys.guard.problems import CODES
 from logs.models import RequestContent, RequestLog
+from logs.record import OMITTED
 
 SKIPPED_HEADERS = {
     "Host",
@@ -17,6 +18,7 @@ SKIPPED_HEADERS = {
     "Transfer-Encoding",
     "X-Forwarded-For",
     "X-Forwarded-Proto",
+    OMITTED,
 }
 
 

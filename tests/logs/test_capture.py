@@ -26,7 +26,7 @@ from logs.middleware import spool
 from logs.models import HourlyUsage, PermissionUse, RequestContent, RequestLog
 from logs.record import Record
 from logs.shipping import Shipper
-from logs.spool import files
+from logs.spool import backlog, files
 from tests.api import Caller
 from tests.factories import ACTOR, expire, issue, make_customer
 
@@ -356,6 +356,48 @@ def test_a_header_of_a_stranger_is_cut_and_marked(shipper: Shipper) -> None:
     assert kept["X-Long"].endswith("… (50,000 characters)")
     assert len(kept["X-Long"]) < 5000
     assert kept["X-Short"] == "kept"
+
+
+def test_what_is_kept_of_a_stranger_is_bounded(shipper: Shipper) -> None:
+    written = backlog(settings.LOG_SPOOL).total_bytes
+    many = {f"HTTP_X_{number:03}{'N' * 150}": "é" * 90 for number in range(200)}
+    headers = {"HTTP_X_LONG": "y" * 55_000, "HTTP_ACCEPT": "text/a", **many}
+
+    response = Caller("lk_prod_x", HTTP_USER_AGENT="é" * 5000, **headers).call(
+        "POST", "é" * 4000 + "?" + "q=é&" * 4000, b'{"a": 1}'
+    )
+
+    record = record_of(response, shipper)
+    kept = record.content.headers(record.content.request_headers)
+    assert (record.method, record.status, record.code) == ("POST", 401, "key_invalid")
+    assert record.address.startswith("10.")
+    assert record.path.startswith("/api/production/v1/ééé")
+    assert kept["X-Long"] == "… (55,000 characters)"
+    assert kept["Accept"] == "text/a"
+    assert int(kept["…"].split()[0]) + len(kept) - 1 == len(headers) + 2 + 2
+    for text in (record.path, record.query, "".join(n + v for n, v in kept.items() if n != "…")):
+        assert 500 < len(text.encode()) <= 1024
+    assert record.content.request_body == ""
+    assert "The key is not known" in record.content.response_body
+    assert backlog(settings.LOG_SPOOL).total_bytes - written < 6000
+
+
+def test_what_a_stranger_is_answered_is_kept_only_of_refusals(shipper: Shipper) -> None:
+    schema = Client().get("/api/schema")
+
+    record = record_of(schema, shipper)
+
+    assert (record.status, record.content.response_body) == (200, "")
+    assert record.response_bytes > 10_000
+
+
+def test_the_headers_of_a_known_key_are_bounded_with_their_names(shipper: Shipper) -> None:
+    many = {f"HTTP_X_{number:04}{'N' * 100}": "" for number in range(1000)}
+
+    response = Caller(issue(), **many).get("key")
+
+    kept = record_of(response, shipper).content.request_headers
+    assert len(kept) < 40_000
 
 
 def test_a_full_spool_refuses_before_anything_happens(shipper: Shipper, monkeypatch: Any) -> None:
