@@ -21,6 +21,7 @@ from tests.promises import (
     test_jobs,
     test_request_log,
     test_revocation,
+    test_unfinished_bodies,
 )
 from tests.servers import Postgres, Redis, running
 
@@ -136,12 +137,25 @@ def contention(scale: float) -> None:
     )
 
 
+def unfinished_bodies(scale: float) -> None:
+    """Promise 9, as far as callers can break it."""
+    seconds = max(1, int(60 * scale))
+    for name in PAIRS:
+        with pair(name, BODY_TIMEOUT_SECONDS=str(seconds + 2)) as product:
+            slowest, _ = test_unfinished_bodies.slowest_answer(product, seconds=seconds)
+        console.print(
+            f"promise 9, {name}: the slowest answer took {slowest * 1000:.0f} ms while"
+            f" {test_unfinished_bodies.CONNECTIONS} connections did not finish their bodies"
+        )
+
+
 RUNS: dict[str, Callable[[float], None]] = {
     "revocation": revocation,
     "limits": exact_limits,
     "crashes": crashes,
     "jobs": jobs,
     "contention": contention,
+    "bodies": unfinished_bodies,
     "fuzz": hostile,
 }
 

@@ -59,6 +59,7 @@ API_ENVIRONMENTS = variables.choices(
     "API_ENVIRONMENTS", Environment.values, default=Environment.values
 )
 TRUSTED_PROXIES = variables.networks("TRUSTED_PROXIES")
+BODY_TIMEOUT_SECONDS = variables.number("BODY_TIMEOUT_SECONDS", 10, least=1, most=3600)
 MAX_BODY_BYTES = variables.number("MAX_BODY_BYTES", 1_048_576, least=1)
 AUTH_FAILURE_LIMIT = variables.parsed("AUTH_FAILURE_LIMIT", parse_rate, Rate(60, 60), "60/min")
 if not AUTH_FAILURE_LIMIT.limit:
@@ -145,6 +146,7 @@ for _host in ALLOWED_HOSTS:
 ROOT_URLCONF = "config.urls"
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 WSGI_APPLICATION = "config.wsgi.application"
+ASGI_APPLICATION = "config.asgi.application"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True

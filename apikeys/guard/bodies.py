@@ -4,23 +4,47 @@ RFC 8259 leaves open what repeated names, lone surrogates and huge numbers mean;
 an error. The same text is accepted or refused on SQLite and on PostgreSQL.
 """
 
+import io
 import json
 import re
 from collections import Counter
 from collections.abc import Mapping
+from enum import Enum
 from math import isfinite
 from typing import IO, Any, NoReturn
 
 from django.conf import settings
+from django.http.request import UnreadablePostError
 from rest_framework.parsers import BaseParser
 
-from apikeys.guard.problems import Problem
+from apikeys.guard.problems import Problem, unavailable
 from apikeys.guard.trace import trace_of
 
 DEEPEST = 64
 # No double is longer, and most readers take every number for one (RFC 8259 §6).
 MOST_DIGITS = 310
 _STRINGS_AND_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
+
+
+class BodyError(Enum):
+    """Why the server did not read a body to its end."""
+
+    INCOMPLETE = "the connection ended first"
+    TIMED_OUT = "it took too long to arrive"
+    TOO_LARGE = "it is longer than the limit"
+    NOT_STORED = "the disk is full"
+
+
+class UnreadBody(io.RawIOBase):
+    """Stands in a request for a body that the server did not read; reading it fails."""
+
+    def __init__(self, error: BodyError) -> None:
+        super().__init__()
+        self.error = error
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Raise ``OSError`` with the ``BodyError``; Django makes it ``UnreadablePostError``."""
+        raise OSError(self.error)
 
 
 class StrictJSONParser(BaseParser):
@@ -43,15 +67,35 @@ class StrictJSONParser(BaseParser):
                     "The body has a content coding. Send it plain, without Content-Encoding.",
                     headers={"Accept-Encoding": "identity"},
                 )
-        body = stream.read(settings.MAX_BODY_BYTES + 1)
+        try:
+            body = stream.read(settings.MAX_BODY_BYTES + 1)
+        except UnreadablePostError as error:
+            raise _unread(error.args[0]) from error
         if parser_context is not None:
             trace_of(parser_context["request"]).body = body
         if len(body) > settings.MAX_BODY_BYTES:
-            raise Problem(
+            raise _unread(BodyError.TOO_LARGE)
+        return parse_json(body)
+
+
+def _unread(error: BodyError) -> Problem:
+    """Return the problem for a body that was not read to its end."""
+    match error:
+        case BodyError.TOO_LARGE:
+            return Problem(
                 "body_too_large",
                 f"The body may have {settings.MAX_BODY_BYTES:,} bytes. Send less at a time.",
             )
-        return parse_json(body)
+        case BodyError.TIMED_OUT:
+            return Problem(
+                "body_timeout",
+                f"The body did not arrive within {settings.BODY_TIMEOUT_SECONDS} seconds."
+                " Send it again, faster or in smaller parts.",
+            )
+        case BodyError.NOT_STORED:
+            return unavailable()
+        case _:
+            return malformed("it ended before its announced end")
 
 
 def parse_json(body: bytes) -> Any:

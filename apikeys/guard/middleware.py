@@ -34,7 +34,7 @@ class ApiMiddleware:
         with deadline.running():
             response = self.get_response(request)
         if request.META.get("CONTENT_LENGTH"):
-            _settle_body(request, response)
+            _keep_body(request)
         if response.status_code >= 400 and response["Content-Type"] != problems.MEDIA_TYPE:
             return problems.respond(request, _problem(response.status_code))
         return response
@@ -46,20 +46,17 @@ def body_length(meta: Mapping[str, Any]) -> int:
     return int(text) if text.isdigit() and len(text) < 18 else 0
 
 
-def _settle_body(request: HttpRequest, response: HttpResponseBase) -> None:
-    """Read what is left of a body, or say that the connection ends with this answer.
-
-    A server closes a connection with a half-read body, and the caller's next request would
-    run into that. A stranger's body is not waited for.
-    """
+def _keep_body(request: HttpRequest) -> None:
+    """Keep for the request log what a known key sent to an endpoint that did not read it."""
     trace = trace_of(request)
-    length = body_length(request.META)
     is_untouched = trace.body is None and not request._read_started  # type: ignore[attr-defined]
-    if is_untouched and trace.key is not None and length <= settings.LOG_BODY_LIMIT:
+    if (
+        is_untouched
+        and trace.key is not None
+        and body_length(request.META) <= settings.LOG_BODY_LIMIT
+    ):
         with suppress(UnreadablePostError, RequestDataTooBig):
             trace.body = request.body
-    elif length and (is_untouched or trace.code == "body_too_large"):
-        response["Connection"] = "close"
 
 
 def _problem(status: int) -> Problem:

@@ -49,6 +49,7 @@ CODES: dict[str, tuple[int, str]] = {
     "not_found": (404, "There is nothing here"),
     "method_not_allowed": (405, "The method is not available here"),
     "not_acceptable": (406, "Only JSON can be answered"),
+    "body_timeout": (408, "The body took too long to arrive"),
     "conflict": (409, "The request conflicts with what is stored"),
     "idempotency_in_progress": (409, "The first request with this Idempotency-Key is running"),
     "precondition_failed": (412, "It was changed in the meantime"),

@@ -41,7 +41,7 @@ COMMON = (
     "unavailable",
 )
 HEADER_TEXT = {"type": "string", "pattern": "^[!-~]{1,255}$"}
-WITH_BODY = ("malformed_body", "body_too_large", "unsupported_media_type")
+WITH_BODY = ("malformed_body", "body_timeout", "body_too_large", "unsupported_media_type")
 WITH_IDEMPOTENCY = ("idempotency_in_progress", "idempotency_mismatch")
 
 

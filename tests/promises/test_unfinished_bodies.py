@@ -1,0 +1,104 @@
+"""Promise 9: connections that never finish their body slow nobody, with an account or without."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import httpx
+import pytest
+
+from tests.latchkey import Latchkey
+from tests.servers import Postgres, Redis, running
+from tests.services import available
+
+pytestmark = pytest.mark.crash
+
+CONNECTIONS = 200
+BODY_TIMEOUT_SECONDS = 4
+CSRF = "a" * 32
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def product(request: pytest.FixtureRequest) -> Iterator[Latchkey]:
+    """Two web processes, on each storage pair."""
+    with ExitStack() as stack:
+        where: dict[str, str] = {}
+        if request.param == "postgres":
+            where = {
+                "database": stack.enter_context(running(available(Postgres))).url,
+                "redis": stack.enter_context(running(available(Redis))).url,
+            }
+        timeout = str(BODY_TIMEOUT_SECONDS)
+        yield stack.enter_context(running(Latchkey(**where, BODY_TIMEOUT_SECONDS=timeout)))
+
+
+def unfinished(product: Latchkey, credential: str) -> list[socket.socket]:
+    """Open connections that announce a body and send none of it: to a page and to the API."""
+    page = f"POST /admin/login/ HTTP/1.1\r\nHost: localhost\r\nCookie: csrftoken={CSRF}\r\n"
+    api = (
+        "POST /api/production/v1/customers HTTP/1.1\r\nHost: localhost\r\n"
+        f"Authorization: Bearer {credential}\r\nContent-Type: application/json\r\n"
+    )
+    connections = []
+    for number in range(CONNECTIONS):
+        connection = socket.create_connection(("127.0.0.1", product.port), timeout=10)
+        head = (page, api)[number % 2]
+        connection.sendall(f"{head}Content-Length: 1000\r\n\r\n".encode())
+        connections.append(connection)
+    return connections
+
+
+def slowest_answer(product: Latchkey, *, seconds: float) -> tuple[float, set[bytes]]:
+    """Ask while 200 bodies trickle or are silent.
+
+    Return the longest time in seconds that an answer took, and the status lines and ends that
+    the unfinished connections got.
+    """
+    lots = ("--per-minute", "100000", "--per-hour", "100000", "--per-day", "100000")
+    credential = product.create_key("--permission", "customers:write", *lots)["key"]
+    slowest = 0.0
+    with ExitStack() as stack:
+        connections = [stack.enter_context(each) for each in unfinished(product, credential)]
+        ends_at = time.monotonic() + seconds
+        with product.caller(credential) as api:
+            while time.monotonic() < ends_at:
+                for connection in connections[::3]:
+                    connection.sendall(b" ")
+                for path in ("/healthz", "/api/production/v1/key"):
+                    asked_at = time.monotonic()
+                    assert api.get(path).status_code == 200
+                    slowest = max(slowest, time.monotonic() - asked_at)
+        answers = {connection.recv(65_536).split(b"\r\n")[0] for connection in connections}
+        return slowest, answers | {connection.recv(65_536) for connection in connections}
+
+
+def test_two_hundred_bodies_that_never_end_slow_nobody(product: Latchkey) -> None:
+    slowest, answers = slowest_answer(product, seconds=BODY_TIMEOUT_SECONDS - 1)
+
+    assert slowest < 1.0
+    # Told, then closed.
+    assert answers == {b"HTTP/1.1 408 Request Timeout", b""}
+
+
+def test_a_body_that_took_too_long_is_on_record(product: Latchkey) -> None:
+    made = product.create_key("--permission", "customers:write", "--permission", "logs:read")
+    head = (
+        "POST /api/production/v1/customers HTTP/1.1\r\nHost: localhost\r\n"
+        f"Authorization: Bearer {made['key']}\r\nContent-Type: application/json\r\n"
+        'Content-Length: 1000\r\n\r\n{"name": "'
+    )
+    with socket.create_connection(("127.0.0.1", product.port), timeout=10) as connection:
+        connection.sendall(head.encode())
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+
+    assert b"body_timeout" in answer
+    ends_at = time.monotonic() + 10
+    rows: list[dict[str, object]] = []
+    while not rows and time.monotonic() < ends_at:
+        time.sleep(0.2)
+        with product.caller(made["key"]) as api:
+            rows = api.get("/api/production/v1/logs?status=408").json()["data"]
+    assert [row["code"] for row in rows] == ["body_timeout"]
+    with httpx.Client(base_url=product.url) as anyone:
+        assert anyone.get("/healthz").status_code == 200
