@@ -84,7 +84,11 @@ class Child:
 
 
 def supervise(commands: Mapping[str, Sequence[str]]) -> None:
-    """Keep ``commands`` (name: argv) running until SIGINT or SIGTERM, then stop them."""
+    """Keep ``commands`` (name: argv) running until SIGINT or SIGTERM, then stop them.
+
+    SIGHUP is ignored, here and in the programs: a terminal that is closed stops nothing.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())

@@ -46,6 +46,7 @@ class Command(LineCommand):
                 f"There is no queue {min(unknown)!r}. Use one of {', '.join(sorted(queues))}."
             )
         stopping = threading.Event()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopping.set())
         terminal = console(self.stderr._out)
