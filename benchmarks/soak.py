@@ -127,13 +127,20 @@ def jobs(scale: float) -> None:
 
 def contention(scale: float) -> None:
     """Promise 8."""
-    seconds = 300 * scale
+    seconds, old_rows = 300 * scale, int(150_000 * scale)
     with pair("SQLite") as product:
-        answers, locked = test_contention.contend(product, seconds=seconds)
-    statuses = Counter(answer.status for answer in answers)
+        found = test_contention.contend(product, seconds=seconds, old_rows=old_rows)
+    statuses = Counter(answer.status for answer in found.answers)
+    writes = found.writes()
+    middle, late = (writes[int(len(writes) * part)] * 1000 for part in (0.5, 0.99))
     console.print(
-        f"promise 8: {locked} x database is locked in {seconds:.0f} s of 8 threads, worker,"
-        f" pruning and backup: {dict(statuses)}"
+        f"promise 8: {len(found.locked)} x database is locked in {seconds:.0f} s of 8 threads,"
+        f" worker, pruning and backup: {dict(statuses)}; {len(writes) / seconds:.0f} writes/s,"
+        f" median {middle:.0f} ms, 99 % within {late:.0f} ms, slowest {writes[-1] * 1000:.0f} ms;"
+        f" {old_rows:,} old requests pruned in {found.prunings[0]:.0f} s; {len(found.backups)}"
+        f" backups, slowest {max(found.backups):.1f} s",
+        *found.locked,
+        sep="\n",
     )
 
 

@@ -5,6 +5,7 @@ with Redis. Time limits here keep the promise that a dependency that is down cos
 two seconds at most; ``docs/decisions.md`` has the sums.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ import dj_database_url
 from redis import ConnectionPool
 
 from apikeys.guard.connection import GuardConnection
+from apikeys.guard.file_connection import FileConnection
 from config.variables import refuse
 
 Settings = dict[str, Any]
@@ -20,9 +22,10 @@ Settings = dict[str, Any]
 SQLITE_ENGINE = "django.db.backends.sqlite3"
 POSTGRESQL_ENGINE = "django.db.backends.postgresql"
 
-# A web request gives up on a busy SQLite file well inside two seconds; a worker or a command
-# can afford to wait for its turn.
+# What reads a SQLite file gives up well inside two seconds in a web process. What writes waits
+# for its turn: an API request until its deadline, a page longer, because a form is at stake.
 WEB_BUSY_SECONDS = 1.0
+PAGE_WRITE_SECONDS = 8.0
 BUSY_SECONDS = 7.0
 POOL_TIMEOUT_SECONDS = 0.6
 # The server lets go of what a host holds that vanished or stands still.
@@ -50,7 +53,7 @@ def database(url: str, folder: Path, *, threads: int, is_web: bool) -> Settings:
     except ValueError:
         config = {"ENGINE": None}
     if config["ENGINE"] == SQLITE_ENGINE and config.get("NAME"):
-        return _sqlite(config, WEB_BUSY_SECONDS if is_web else BUSY_SECONDS)
+        return _sqlite(config, is_web=is_web)
     if config["ENGINE"] == POSTGRESQL_ENGINE and config.get("NAME"):
         return _postgresql(config, threads if is_web else None)
     raise refuse(
@@ -98,11 +101,13 @@ def cache(redis: str, folder: Path) -> Settings:
     return {"BACKEND": "config.filecache.FileCache", "LOCATION": str(folder / "cache.sqlite3")}
 
 
-def _sqlite(config: Settings, busy_seconds: float) -> Settings:
+def _sqlite(config: Settings, *, is_web: bool) -> Settings:
+    write_timeout = PAGE_WRITE_SECONDS if is_web else BUSY_SECONDS
     return config | {
         "CONN_MAX_AGE": None,
         "OPTIONS": {
-            "timeout": busy_seconds,
+            "factory": partial(FileConnection, write_timeout=write_timeout),
+            "timeout": WEB_BUSY_SECONDS if is_web else BUSY_SECONDS,
             "transaction_mode": "IMMEDIATE",
             "init_command": SQLITE_PRAGMAS,
         },

@@ -38,7 +38,9 @@ class Latchkey(Server):
         }
         self.log = self.folder / "serve.log"
 
-    def manage(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def manage(
+        self, *arguments: str, timeout: float = 60, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
@@ -46,7 +48,7 @@ class Latchkey(Server):
             env=self.environment | variables,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=timeout,
             check=False,
         )
 

@@ -17,6 +17,7 @@ class Answer(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
+    is_write: bool
 
 
 class Connection:
@@ -34,7 +35,9 @@ class Connection:
         response = self._http.getresponse()
         content = response.read()
         lower = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(began, time.monotonic(), response.status, lower, content)
+        return Answer(
+            began, time.monotonic(), response.status, lower, content, method not in ("GET", "HEAD")
+        )
 
     def close(self) -> None:
         """Hang up."""

@@ -4,6 +4,10 @@ import json
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -15,19 +19,70 @@ pytestmark = pytest.mark.crash
 
 CALLERS = 8
 SECONDS = 4.0
+OLD_ROWS = 20_000
 LOTS = ("--per-minute", "1000000", "--per-hour", "1000000", "--per-day", "1000000")
 JSON = {"Content-Type": "application/json"}
+DAY = 86_400_000
 
-
-def contend(product: Latchkey, *, seconds: float) -> tuple[list[Answer], int]:
-    """Read and write while logs are pruned and the file is backed up.
-
-    Returns the answers, and how many lines of the server's own log say that it was locked.
+# Requests of sixty days ago, each with some 1,500 bytes of headers.
+FILL = (
     """
+    INSERT INTO logs_requestlog (id, at, environment, method, path, route, query, status,
+        status_class, code, duration, is_slow, request_bytes, response_bytes, address, user_agent)
+    WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :rows)
+    SELECT printf('%012x7%03x8%015x', :began + n, n % 4096, n), '2026-01-01 00:00:00', 'production',
+        'GET', '/api/production/v1/customers/' || n, 'customers', '', 200, 2, '', 1500, 0, 0, 400,
+        '198.51.100.' || n % 250, 'python-httpx/0.28' FROM numbers
+    """,
+    """
+    INSERT INTO logs_requestcontent (request_id, request_headers, response_headers, request_body,
+        response_body, is_request_cut, is_response_cut)
+    SELECT id, '{"X-Header": "' || printf('%.1500c', 'x') || '"}', '{}', '', '{}', 0, 0
+    FROM logs_requestlog WHERE id < printf('%012x', :began + :rows)
+    """,
+)
+
+
+@dataclass
+class Contention:
+    """What came of it."""
+
+    answers: list[Answer] = field(default_factory=list)
+    locked: list[str] = field(default_factory=list)
+    prunings: list[float] = field(default_factory=list)
+    backups: list[float] = field(default_factory=list)
+
+    def writes(self) -> list[float]:
+        """Return how long the answers to writes took, in seconds, sorted."""
+        return sorted(answer.ended - answer.began for answer in self.answers if answer.is_write)
+
+
+def fill_log(database: Path, rows: int) -> None:
+    """Store requests that are due to be pruned."""
+    began = int(time.time() * 1000) - 60 * DAY
+    with closing(sqlite3.connect(database)) as connection, connection:
+        for sql in FILL:
+            connection.execute(sql, {"began": began, "rows": rows})
+
+
+def back_up(database: Path, copy: Path) -> float:
+    """Make the copy that the operating guide describes; return the seconds it took."""
+    copy.unlink(missing_ok=True)
+    began = time.monotonic()
+    with closing(sqlite3.connect(database)) as source:
+        source.execute("VACUUM INTO ?", (str(copy),))
+    return time.monotonic() - began
+
+
+def contend(product: Latchkey, *, seconds: float, old_rows: int = OLD_ROWS) -> Contention:
+    """Read and write while logs are pruned and the file is backed up, again and again."""
     made = product.create_key(
         "--permission", "customers:read", "--permission", "customers:write", *LOTS
     )
+    database = product.folder / "latchkey.sqlite3"
+    fill_log(database, old_rows)
     stopping = threading.Event()
+    found = Contention()
 
     def call(number: int) -> list[Answer]:
         connection = Connection(product.url, made["key"])
@@ -40,26 +95,36 @@ def contend(product: Latchkey, *, seconds: float) -> tuple[list[Answer], int]:
         connection.close()
         return answers
 
-    def meanwhile() -> None:
-        ends_at = time.monotonic() + seconds
-        while time.monotonic() < ends_at:
-            pruned = product.manage("prune_logs", "--older-than", "1s")
+    def prune() -> None:
+        while not stopping.is_set():
+            began = time.monotonic()
+            pruned = product.manage("prune_logs", "--older-than", "1s", timeout=600)
             assert (pruned.returncode, pruned.stderr) == (0, "")
-            with (
-                sqlite3.connect(product.folder / "latchkey.sqlite3") as source,
-                sqlite3.connect(product.folder / "copy.sqlite3") as copy,
-            ):
-                source.backup(copy)
-        stopping.set()
+            found.prunings.append(time.monotonic() - began)
 
-    answers = at_once(CALLERS, call, alongside=meanwhile)
-    return answers, product.log.read_text().count("locked")
+    def copy() -> None:
+        while not stopping.is_set():
+            found.backups.append(back_up(database, product.folder / "copy.sqlite3"))
+
+    def meanwhile() -> None:
+        with ThreadPoolExecutor(2) as pool:
+            others = [pool.submit(prune), pool.submit(copy)]
+            time.sleep(seconds)
+            stopping.set()
+        for other in others:
+            other.result()
+
+    found.answers = at_once(CALLERS, call, alongside=meanwhile)
+    found.locked = [line for line in product.log.read_text().splitlines() if "locked" in line]
+    return found
 
 
 def test_nobody_is_locked_out_of_the_sqlite_file() -> None:
     with running(Latchkey()) as product:
-        answers, locked = contend(product, seconds=SECONDS)
+        found = contend(product, seconds=SECONDS)
 
-    assert len(answers) > 100
-    assert {answer.status for answer in answers} == {200, 201}
-    assert locked == 0
+    assert len(found.answers) > 100
+    assert {answer.status for answer in found.answers} == {200, 201}
+    assert found.locked == []
+    assert found.prunings
+    assert found.backups
