@@ -5,16 +5,35 @@ Under ``/api/`` the guard puts these answers into problem details.
 
 import logging
 import sys
+from collections.abc import Sequence
 from http import HTTPStatus
+from typing import NamedTuple
 
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
+from django.http.request import UnreadablePostError
 from django.template.loader import render_to_string
 
+from apikeys.credentials import mask
 from apikeys.guard import problems
 from apikeys.guard.trace import trace_of
 from config.outages import describe_outage
+from logs.secret_names import is_secret
 
 logger = logging.getLogger(__name__)
+
+# Proves that the form came from our own page: sent again as it came, so that a form of another
+# site is refused again.
+CSRF_FIELD = "csrfmiddlewaretoken"
+
+
+class KeptField(NamedTuple):
+    """A field of a form that could not be saved; a secret one has to be typed again."""
+
+    name: str
+    value: str
+    is_secret: bool
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -59,10 +78,16 @@ def failed(request: HttpRequest) -> HttpResponse:
             "The page could not be made. Tell an operator the number below if it happens again.",
         )
     logger.error("request %s: %s", trace_of(request).request_id, outage)
+    kept = _kept_fields(request)
     response = _page(
         request,
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "The database or the counters cannot be reached. Wait a moment and load the page again.",
+        "The database is busy or cannot be reached, so this may not have been saved."
+        " What you typed is kept: wait a moment and send it again."
+        if kept
+        else "The database or the counters cannot be reached."
+        " Wait a moment and load the page again.",
+        kept,
     )
     response["Retry-After"] = str(problems.RETRY_AFTER_SECONDS)
     # One line says it; Django would add a traceback.
@@ -70,8 +95,30 @@ def failed(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _page(request: HttpRequest, status: HTTPStatus, text: str) -> HttpResponse:
-    context = {"status": status, "text": text, "request_id": trace_of(request).request_id}
+def _kept_fields(request: HttpRequest) -> list[KeptField]:
+    """Return what the form of a page held, with nothing of its secrets."""
+    if request.method != "POST":
+        return []
+    try:
+        pairs = [(name, value) for name, values in request.POST.lists() for value in values]
+    except (UnreadablePostError, SuspiciousOperation, BadRequest, MultiPartParserError):
+        return []
+    fields = []
+    for name, value in pairs:
+        hides = name != CSRF_FIELD and (is_secret(name) or mask(value) != value)
+        fields.append(KeptField(name, "" if hides else value, hides))
+    return fields
+
+
+def _page(
+    request: HttpRequest, status: HTTPStatus, text: str, fields: Sequence[KeptField] = ()
+) -> HttpResponse:
     # Nothing of the visitor's, who may be unknown as long as the database is down.
+    context = {
+        "status": status,
+        "text": text,
+        "request_id": trace_of(request).request_id,
+        "fields": fields,
+    }
     page = render_to_string("latchkey/error_page.html", context)
     return HttpResponse(page, status=status, headers={"Cache-Control": "no-store"})

@@ -1,12 +1,22 @@
 """What people see instead of a page: two sentences, and nothing of what went wrong inside."""
 
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from html import unescape
 from typing import Any
 
+import psycopg
 import pytest
+from django.conf import settings
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from tests.factories import make_staff
+from apikeys.models import ApiKey
+from customers.models import Customer
+from tests.factories import PASSWORD, issue, make_staff
 
 pytestmark = pytest.mark.django_db
 
@@ -54,3 +64,102 @@ def test_a_defect_is_500_in_words_with_the_number_to_look_for(
     assert "Tell an operator the number below" in response.text
     assert response["X-Request-ID"] in response.text
     assert "inside" not in response.text
+
+
+KEPT = re.compile(r'<textarea name="([^"]+)" hidden>\n(.*?)</textarea>', re.DOTALL)
+
+
+@contextmanager
+def others_write() -> Iterator[None]:
+    """Hold what a write needs for longer than a page waits, which is a moment here."""
+    connection.ensure_connection()
+    if connection.vendor == "sqlite":
+        connection.connection._write_timeout = 0.2
+        with closing(sqlite3.connect(settings.DATABASES["default"]["NAME"])) as other:
+            other.isolation_level = None
+            other.execute("BEGIN IMMEDIATE")
+            yield
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '200ms'")
+        with psycopg.connect(**_address()) as other:
+            other.execute("LOCK TABLE apikeys_apikey, customers_customer IN EXCLUSIVE MODE")
+            yield
+
+
+def _address() -> dict[str, Any]:
+    names = {"dbname": "NAME", "user": "USER", "host": "HOST", "port": "PORT"}
+    return {name: connection.settings_dict[setting] for name, setting in names.items()}
+
+
+@pytest.fixture
+def administrator() -> Client:
+    client = Client(raise_request_exception=False)
+    client.force_login(make_staff("Key administrator"))
+    return client
+
+
+def kept(response: Any) -> dict[str, str]:
+    return {unescape(name): unescape(value) for name, value in KEPT.findall(response.text)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_form_that_the_database_cannot_take_is_kept_and_can_be_sent_again(
+    administrator: Client,
+) -> None:
+    path = reverse("admin:customers_customer_add")
+    typed = {
+        "environment": "production", "name": "<Northwind> & \"Söhne\"", "status": "active",
+        "external_reference": "", "metadata": '{\r\n "a": 1}', "csrfmiddlewaretoken": "a token",
+    }  # fmt: skip
+
+    with others_write():
+        response = administrator.post(path, typed)
+
+    assert response.status_code == 503
+    assert "What you typed is kept" in response.text
+    assert kept(response) == typed
+    assert not Customer.objects.exists()
+    assert administrator.post(path, kept(response)).status_code == 302
+    assert Customer.objects.get().name == typed["name"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("act", ["revoke", "bulk"])
+def test_a_dialog_or_an_act_on_many_that_the_database_cannot_take_is_kept(
+    administrator: Client, act: str
+) -> None:
+    key = issue().key
+    path = reverse("admin:apikeys_apikey_changelist")
+    typed = {
+        "action": "revoke_selected", "confirmed": "1", "select_across": "1",
+        "_selected_action": key.pk, "seen": f"{key.pk}:{key.revision}", "reason": "Laptop lost",
+    }  # fmt: skip
+    if act == "revoke":
+        path = reverse("admin:apikeys_apikey_revoke", args=(key.pk,))
+        bound = administrator.get(path).context["form"]
+        typed = {field.html_name: str(field.value() or "Laptop lost") for field in bound}
+
+    with others_write():
+        response = administrator.post(path, typed)
+
+    assert response.status_code == 503
+    assert kept(response) == typed
+    administrator.post(path, kept(response))
+    assert ApiKey.objects.get().is_revoked
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_secret_is_not_repeated_but_asked_for_again(administrator: Client) -> None:
+    credential = issue().credential
+    told = {"environment": "production", "name": "Northwind", "status": "active", "metadata": "{}"}
+    secret = {"password": PASSWORD, "external_reference": f"x {credential}"}
+
+    with others_write():
+        response = administrator.post(reverse("admin:customers_customer_add"), told | secret)
+
+    assert response.status_code == 503
+    assert kept(response) == told
+    assert set(re.findall(r'type="password" name="([^"]+)"', response.text)) == set(secret)
+    assert PASSWORD not in response.text
+    assert credential[-38:] not in response.text

@@ -219,6 +219,19 @@ def test_a_database_that_cannot_be_written_is_503_for_writes_and_serves_reads(
     assert took < ANSWER_SECONDS
 
 
+def test_a_page_waits_longer_than_a_request_for_its_turn_to_write(embedded: Latchkey) -> None:
+    page = "/admin/customers/customer/add/"
+    form = {"environment": "production", "name": "Patient", "status": "active", "metadata": "{}"}
+    with contextlib.closing(embedded.visitor()) as visitor, ThreadPoolExecutor(1) as pool:
+        token = {"csrfmiddlewaretoken": visitor.cookies["csrftoken"]}
+        with locked(embedded.folder / "latchkey.sqlite3"):
+            saving = pool.submit(visitor.post, page, data=form | token)
+            time.sleep(2.0)
+        saved = saving.result()
+
+    assert (saved.status_code, saved.headers["location"]) == (302, "/admin/customers/customer/")
+
+
 def test_a_counter_file_that_was_removed_is_made_again(embedded: Latchkey) -> None:
     made = embedded.create_key()
     for name in ("counters.sqlite3", "counters.sqlite3-wal", "counters.sqlite3-shm"):

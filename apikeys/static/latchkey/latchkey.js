@@ -51,6 +51,7 @@
   const OLD_PAGE = "The page is too old or your account may not do this, so nothing was changed. Load the page again.";
   const LOGGED_OUT = "You are no longer logged in, so nothing was changed. Load the page again to log in.";
   const NOT_OPENED = "The server could not open this. Wait a moment and try again.";
+  const BUSY = "The database is busy or cannot be reached, so this may not have been done. What you typed is kept: wait a moment and send it again.";
   const UNKNOWN = "The server did not say whether this was done. Load the page again and look.";
 
   const say = (event, text) => {
@@ -76,7 +77,9 @@
     say(event, LOGGED_OUT);
   });
   document.addEventListener("htmx:responseError", (event) => {
-    if (event.detail.xhr.status === 403) say(event, OLD_PAGE);
+    const { status } = event.detail.xhr;
+    if (status === 403) say(event, OLD_PAGE);
+    else if (status === 503 && event.detail.elt.closest("#dialog")) say(event, BUSY);
     else failed(event);
   });
   document.addEventListener("htmx:sendError", failed);
