@@ -138,7 +138,8 @@ def contention(scale: float) -> None:
         f" worker, pruning and backup: {dict(statuses)}; {len(writes) / seconds:.0f} writes/s,"
         f" median {middle:.0f} ms, 99 % within {late:.0f} ms, slowest {writes[-1] * 1000:.0f} ms;"
         f" {old_rows:,} old requests pruned in {found.prunings[0]:.0f} s; {len(found.backups)}"
-        f" backups, slowest {max(found.backups):.1f} s",
+        f" backups, slowest {max(found.backups):.1f} s, the last"
+        f" {'whole' if found.is_copy_whole else 'DAMAGED'}",
         *found.locked,
         sep="\n",
     )

@@ -271,3 +271,19 @@ def test_an_event_names_the_operator_and_the_door(run: Run) -> None:
     event = Event.objects.get()
     assert event.door == "command"
     assert event.actor_name
+
+
+def test_audit_events_are_exported_by_act_key_and_time(run: Run) -> None:
+    key, other = issue().key, issue().key
+    lifecycle.revoke(key, actor=ACTOR, reason="Laptop lost")
+
+    def exported(*arguments: str) -> list[tuple[str, str]]:
+        code, out, err = run("export_events", *arguments)
+        assert (code, err) == (0, "")
+        return [(event["key"], event["act"]) for event in map(json.loads, out.splitlines())]
+
+    assert exported() == [(key.pk, "created"), (other.pk, "created"), (key.pk, "revoked")]
+    assert exported("--act", "revoked") == [(key.pk, "revoked")]
+    assert exported("--key", other.pk, "--after", "1h") == [(other.pk, "created")]
+    assert exported("--before", "1h") == []
+    assert run("export_events", "--after", "yesterday")[0] == 2

@@ -51,6 +51,7 @@ class Contention:
     locked: list[str] = field(default_factory=list)
     prunings: list[float] = field(default_factory=list)
     backups: list[float] = field(default_factory=list)
+    is_copy_whole: bool = False
 
     def writes(self) -> list[float]:
         """Return how long the answers to writes took, in seconds, sorted."""
@@ -72,6 +73,15 @@ def back_up(database: Path, copy: Path) -> float:
     with closing(sqlite3.connect(database)) as source:
         source.execute("VACUUM INTO ?", (str(copy),))
     return time.monotonic() - began
+
+
+def is_whole(product: Latchkey, key_id: str) -> bool:
+    """Say whether the last copy is sound, and the product finds a key in it."""
+    copy = product.folder / "copy.sqlite3"
+    with closing(sqlite3.connect(copy)) as connection:
+        result = connection.execute("PRAGMA integrity_check").fetchall()
+    listed = product.manage("list_api_keys", "--json", DATABASE_URL=f"sqlite:///{copy}")
+    return result == [("ok",)] and key_id in listed.stdout
 
 
 def contend(product: Latchkey, *, seconds: float, old_rows: int = OLD_ROWS) -> Contention:
@@ -115,6 +125,7 @@ def contend(product: Latchkey, *, seconds: float, old_rows: int = OLD_ROWS) -> C
             other.result()
 
     found.answers = at_once(CALLERS, call, alongside=meanwhile)
+    found.is_copy_whole = is_whole(product, made["id"])
     found.locked = [line for line in product.log.read_text().splitlines() if "locked" in line]
     return found
 
@@ -128,3 +139,4 @@ def test_nobody_is_locked_out_of_the_sqlite_file() -> None:
     assert found.locked == []
     assert found.prunings
     assert found.backups
+    assert found.is_copy_whole

@@ -1,0 +1,55 @@
+"""``manage.py export_events``: the audit trail as NDJSON on stdout, oldest first."""
+
+import json
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from apikeys.command_line import KeyCommand, instant
+from apikeys.models import Act, Event
+
+CHUNK = 500
+
+
+class Command(KeyCommand):
+    """Exports."""
+
+    help = "Write audit events, oldest first, one JSON object a line."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("--key", metavar="KEY_ID")
+        parser.add_argument("--act", choices=Act.values)
+        parser.add_argument("--after", metavar="2h or 2027-01-31T00:00Z")
+        parser.add_argument("--before", metavar="1h or 2027-01-31T00:00Z")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Write the events that fit."""
+        events = Event.objects.order_by("created_at", "id")
+        if options["key"] is not None:
+            events = events.filter(key=self.find(options["key"]))
+        if options["act"] is not None:
+            events = events.filter(act=options["act"])
+        if options["after"] is not None:
+            events = events.filter(created_at__gte=instant(options["after"]))
+        if options["before"] is not None:
+            events = events.filter(created_at__lt=instant(options["before"]))
+        for event in events.iterator(CHUNK):
+            self.stdout.write(json.dumps(_as_json(event)))
+        self.stdout.flush()
+
+
+def _as_json(event: Event) -> dict[str, Any]:
+    # The time first and always as long: lines can be compared as text.
+    at = event.created_at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return {
+        "at": at,
+        "id": str(event.pk),
+        "key": event.key_id,
+        "act": event.act,
+        "by": event.actor_name,
+        "source": event.door,
+        "address": event.address,
+        "reason": event.reason,
+        "changes": event.changes,
+    }
