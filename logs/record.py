@@ -26,6 +26,8 @@ MOST_HEADERS = 32_768
 MOST_HEADER_LINES = 200
 # Of a request whose key is not known: anyone can send such, and in any number.
 STRANGER_BYTES = 1024
+# Redacting takes longer than recording: as much is looked at, so that masks leave enough to keep.
+STRANGER_CHARACTERS = 4096
 # Stands for the headers that were left out.
 OMITTED = "…"
 ENDPOINTS = "api/<environment:environment>/v1/"
@@ -77,22 +79,17 @@ def line(request: HttpRequest, response: Any, trace: Trace, began_at: int) -> by
     is_stranger = key is None
     content = b"" if response.streaming else response.content
     status: int = response.status_code
-    sent, received, cut = "", "", 0
     # A body in chunks does not say how long it is; config/wsgi.py has put a bound there.
     is_chunked = "HTTP_TRANSFER_ENCODING" in meta
     size = len(trace.body or b"") if is_chunked else body_length(meta)
+    received = sent = b""
     if settings.LOG_BODIES == "all" or (settings.LOG_BODIES == "errors" and status >= 400):
-        if size and not is_stranger:
-            received, is_cut = _body(trace.body or b"", meta.get("CONTENT_TYPE", ""))
-            cut = REQUEST_CUT if is_cut else 0
+        received = b"" if is_stranger or not size else trace.body or b""
         # What is public, such as the schema, says nothing of the stranger who read it.
-        if content and (trace.code or not is_stranger):
-            sent, is_cut = _body(content, "")
-            cut |= RESPONSE_CUT if is_cut else 0
-    path, query = _path(request.path), meta.get("QUERY_STRING", "")
-    query = redaction.query(query)[:LONGEST_QUERY] if query else ""
-    if is_stranger:
-        path, query = _cut(path, STRANGER_BYTES), _cut(query, STRANGER_BYTES)
+        sent = content if trace.code or not is_stranger else b""
+    request_body, is_request_cut = _body(received, meta.get("CONTENT_TYPE", ""))
+    response_body, is_response_cut = _body(sent, "")
+    path, query, agent = _target(request, is_stranger=is_stranger)
     headers = _few if is_stranger else _bounded
     return orjson.dumps(
         (
@@ -114,15 +111,26 @@ def line(request: HttpRequest, response: Any, trace: Trace, began_at: int) -> by
             size,
             len(content),
             client_address(meta, settings.TRUSTED_PROXIES),
-            redaction.header("User-Agent", meta.get("HTTP_USER_AGENT", ""))[:LONGEST_AGENT],
+            agent,
             headers(_request_headers(meta)),
             headers(response.items()),
-            received,
-            sent,
-            cut,
+            request_body,
+            response_body,
+            REQUEST_CUT * is_request_cut | RESPONSE_CUT * is_response_cut,
             trace.is_key_accepted,
         )
     )
+
+
+def _target(request: HttpRequest, *, is_stranger: bool) -> tuple[str, str, str]:
+    """Return path, query and user agent as they may be kept."""
+    most = STRANGER_CHARACTERS if is_stranger else None
+    path = _path(request.path[:most])
+    query = redaction.query(request.META.get("QUERY_STRING", "")[:most])[:LONGEST_QUERY]
+    agent = redaction.header("User-Agent", request.META.get("HTTP_USER_AGENT", "")[:most])
+    if is_stranger:
+        path, query = _cut(path, STRANGER_BYTES), _cut(query, STRANGER_BYTES)
+    return path, query, agent[:LONGEST_AGENT]
 
 
 @lru_cache(maxsize=512)

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from time import monotonic, time_ns
+from time import monotonic, process_time, time_ns
 from typing import Any
 
 import orjson
@@ -380,6 +380,17 @@ def test_what_is_kept_of_a_stranger_is_bounded(shipper: Shipper) -> None:
     assert record.content.request_body == ""
     assert "The key is not known" in record.content.response_body
     assert backlog(settings.LOG_SPOOL).total_bytes - written < 6000
+
+
+def test_what_a_stranger_sends_takes_no_longer_than_its_record_is_worth(shipper: Shipper) -> None:
+    long = {"HTTP_USER_AGENT": "token=x; " * 100_000, "QUERY_STRING": "password=x&" * 100_000}
+    caller = Caller("lk_prod_x", **long)
+    caller.get("key")
+    began = process_time()
+
+    caller.get("key")
+
+    assert process_time() - began < 0.5
 
 
 def test_what_a_stranger_is_answered_is_kept_only_of_refusals(shipper: Shipper) -> None:
