@@ -4,6 +4,7 @@ Their short forms are in ``tests/promises``, and run with every test run.
 """
 
 import contextlib
+import itertools
 import os
 import sys
 import time
@@ -104,12 +105,16 @@ def hostile(scale: float) -> None:
 def crashes(scale: float) -> None:
     """Promise 3."""
     kills = max(1, int(10 * scale))
-    for name in PAIRS:
+    harms = {
+        "kill -9 of web and worker": test_request_log.kill_web_and_worker,
+        "a spool that was removed": test_request_log.remove_spool,
+    }
+    for name, (what, harm) in itertools.product(PAIRS, harms.items()):
         with pair(name, WEB_CONCURRENCY="4", **LENIENT) as product:
-            answered, lost, doubled = test_request_log.crash(product, kills=kills)
+            answered, lost, doubled = test_request_log.crash(product, kills=kills, harm=harm)
         console.print(
             f"promise 3, {name}: {lost} lost and {doubled} doubled of {answered:,} answered"
-            f" requests, {kills} x kill -9 of web and worker, 4 processes"
+            f" requests, {kills} x {what}, 4 processes"
         )
 
 
