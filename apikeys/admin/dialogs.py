@@ -1,11 +1,12 @@
 """The dialogs that regenerate, revoke and activate a key."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
 from django.db import transaction
 from django.template.loader import render_to_string
+from django.utils import timezone
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from apikeys import lifecycle
@@ -55,9 +56,8 @@ class RegenerateDialog(KeyDialog):
                 overlap=timedelta(seconds=self.cleaned_data["overlap"]),
                 version=self.cleaned_data["version"],
             )
-            return render_to_string(
-                "latchkey/issued_dialog.html", issued_context(issued), self.request
-            )
+            context = issued_context(issued) | {"old_secret_stops_at": _old_secret_stops_at(issued)}
+            return render_to_string("latchkey/issued_dialog.html", context, self.request)
 
 
 class RevokeDialog(KeyDialog):
@@ -91,6 +91,13 @@ class ActivateDialog(KeyDialog):
         return lifecycle.activate(
             self.row, actor=actor_of(self.request), revision=self.cleaned_data["revision"]
         )
+
+
+def _old_secret_stops_at(issued: lifecycle.IssuedKey) -> datetime | None:
+    """Return until when the secret before the new one is accepted; None if it is refused now."""
+    accepted = issued.key.secrets.accepted(timezone.now()).exclude(retires_at=None)
+    last = accepted.order_by("-retires_at").first()
+    return last.retires_at if last else None
 
 
 def issued_context(issued: lifecycle.IssuedKey) -> dict[str, Any]:

@@ -37,6 +37,23 @@
     setTimeout(() => { label.textContent = before; }, 2500);
   });
 
+  // Whoever loses a secret has to make another one, so only an explicit word ends its showing.
+  let isConfirmed = false;
+  let isSending = false;
+  window.showsSecret = () => Boolean(document.querySelector("[data-secret]"));
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-confirms-copy]")) isConfirmed = true;
+  });
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    isSending = Boolean(event.detail.elt.closest("#dialog"));
+  });
+  for (const name of ["htmx:beforeOnLoad", "htmx:afterRequest"]) {
+    document.addEventListener(name, () => { isSending = false; });
+  }
+  addEventListener("beforeunload", (event) => {
+    if (isSending || (window.showsSecret() && !isConfirmed)) event.preventDefault();
+  });
+
   addEventListener("pagehide", () => {
     for (const secret of document.querySelectorAll("[data-secret]")) {
       secret.textContent = "No longer shown";
