@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from apikeys.admin.refusing import RefusedForms
 from apikeys.admin.searching import BoundedSearch
 
 RIGHTS = ("is_superuser", "groups", "user_permissions")
@@ -24,7 +25,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class StaffAdmin(BoundedSearch, BaseUserAdmin, ModelAdmin):
+class StaffAdmin(RefusedForms, BoundedSearch, BaseUserAdmin, ModelAdmin):
     """People who may enter the admin, and what they may do there."""
 
     form = UserChangeForm
@@ -51,7 +52,7 @@ class StaffAdmin(BoundedSearch, BaseUserAdmin, ModelAdmin):
 
 
 @admin.register(Group)
-class RoleAdmin(BoundedSearch, BaseGroupAdmin, ModelAdmin):
+class RoleAdmin(RefusedForms, BoundedSearch, BaseGroupAdmin, ModelAdmin):
     """Roles: what a group of people may do; made by superusers."""
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:

@@ -16,6 +16,7 @@ from apikeys.admin.columns import STATUS_COLOURS, KeyColumns
 from apikeys.admin.dialogs import issued_context
 from apikeys.admin.filters import ExpiryFilter, PermissionFilter, StatusFilter, UseFilter
 from apikeys.admin.forms import ChangeKeyForm, CreateKeyForm, NarrowKeyForm
+from apikeys.admin.refusing import RefusedForms
 from apikeys.admin.searching import BoundedSearch
 from apikeys.models import ApiKey
 from apikeys.permissions import labels
@@ -33,7 +34,7 @@ FILTERS = {
 
 
 @admin.register(ApiKey)
-class KeyAdmin(KeyColumns, KeyActs, BulkActs, BoundedSearch, ModelAdmin):
+class KeyAdmin(KeyColumns, KeyActs, BulkActs, RefusedForms, BoundedSearch, ModelAdmin):
     """Keys: made, watched and withdrawn. Never deleted, for their history stays."""
 
     list_display = (

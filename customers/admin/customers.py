@@ -16,6 +16,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from apikeys.admin.actors import actor_of
 from apikeys.admin.columns import ENVIRONMENT_COLOURS
 from apikeys.admin.fields import MetadataField
+from apikeys.admin.refusing import RefusedForms
 from apikeys.admin.searching import BoundedSearch
 from apikeys.fields import JSONObjectField
 from apikeys.guard.etags import etag
@@ -61,7 +62,7 @@ class CustomerForm(forms.ModelForm):
 
 
 @admin.register(Customer)
-class CustomerAdmin(BoundedSearch, ModelAdmin):
+class CustomerAdmin(RefusedForms, BoundedSearch, ModelAdmin):
     """Customers of each environment."""
 
     list_display = (

@@ -19,6 +19,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from apikeys.admin.acting import find
 from apikeys.admin.columns import ENVIRONMENT_COLOURS
 from apikeys.admin.fields import MetadataField
+from apikeys.admin.refusing import RefusedForms
 from apikeys.admin.searching import BoundedSearch
 from apikeys.fields import JSONObjectField
 from customers import license_keys, licensing
@@ -72,7 +73,7 @@ FILTERS = {"environment__exact", "customer__id__exact", StatusFilter.parameter_n
 
 
 @admin.register(License)
-class LicenseAdmin(BoundedSearch, ModelAdmin):
+class LicenseAdmin(RefusedForms, BoundedSearch, ModelAdmin):
     """Licenses of each environment; never deleted, for their history stays."""
 
     form = LicenseForm

@@ -177,6 +177,17 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 });
 
+// After a refused save the errors stay in view, and the first field that is wrong has the keyboard.
+document.addEventListener("DOMContentLoaded", () => {
+  const errors = document.getElementById("form-errors");
+  if (!errors) return;
+  const wrong = [...document.querySelectorAll("#content-main form [aria-invalid=true]")]
+    .find((field) => field.offsetParent !== null);
+  const isReplaced = wrong && wrong.classList.contains("select2-hidden-accessible");
+  const field = isReplaced ? wrong.parentElement.querySelector(".select2-selection") : wrong;
+  (field || errors).focus({ preventScroll: true });
+});
+
 // Keeps jobs' bars and statuses up to date while one of them is not over.
 document.addEventListener("DOMContentLoaded", () => {
   if (!document.querySelector("[data-job]")) return;
