@@ -188,6 +188,12 @@ document.addEventListener("DOMContentLoaded", () => {
   (field || errors).focus({ preventScroll: true });
 });
 
+// A name that its list cuts short is told whole to whoever points at it.
+document.addEventListener("pointerover", (event) => {
+  const name = event.target.closest("#result_list :is(a, strong)");
+  if (name && name.scrollHeight > name.clientHeight) name.title = name.textContent.trim();
+});
+
 // Keeps jobs' bars and statuses up to date while one of them is not over.
 document.addEventListener("DOMContentLoaded", () => {
   if (!document.querySelector("[data-job]")) return;
