@@ -123,7 +123,6 @@
       cross.setAttribute("role", "button");
       cross.setAttribute("aria-label", "Close");
       cross.tabIndex = 0;
-      cross.addEventListener("keydown", (event) => { if (event.key === "Enter") cross.click(); });
     }
     // Once it is shown: first what is to be filled in, then whatever there is.
     setTimeout(() => {
@@ -192,6 +191,41 @@ document.addEventListener("DOMContentLoaded", () => {
 document.addEventListener("pointerover", (event) => {
   const name = event.target.closest("#result_list :is(a, strong)");
   if (name && name.scrollHeight > name.clientHeight) name.title = name.textContent.trim();
+});
+
+// The theme has things to click that the keyboard does not reach: they become buttons.
+{
+  const NAMES = { more_horiz: "More actions", close: "Close", dark_mode: "Theme", light_mode: "Theme", computer: "Theme" };
+
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const element of document.querySelectorAll("[x-on\\:click]")) {
+      if (element.matches("a[href], button, input, select, textarea, [tabindex]")) continue;
+      element.setAttribute("role", "button");
+      element.tabIndex = 0;
+      const name = NAMES[element.textContent.trim()];
+      if (name) element.setAttribute("aria-label", name);
+    }
+  });
+  document.addEventListener("keydown", (event) => {
+    if (!["Enter", " "].includes(event.key) || !event.target.matches("[role=button][x-on\\:click]")) return;
+    event.preventDefault();
+    event.target.click();
+  });
+}
+
+// The menu of a narrow window takes the keyboard when it opens, and gives it back when it closes.
+document.addEventListener("DOMContentLoaded", () => {
+  const button = document.getElementById("menu-button");
+  const menu = document.getElementById("nav-sidebar");
+  if (!button || !menu) return;
+  const isOpen = () => button.getAttribute("aria-expanded") === "true";
+  new MutationObserver(() => {
+    if (isOpen()) menu.querySelector("a[href]").focus();
+    else if (menu.contains(document.activeElement) || document.activeElement === document.body) button.focus();
+  }).observe(button, { attributes: true, attributeFilter: ["aria-expanded"] });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && isOpen() && button.offsetParent !== null) button.click();
+  });
 });
 
 // Keeps jobs' bars and statuses up to date while one of them is not over.
