@@ -17,6 +17,7 @@ from django.db import connection
 from psycopg_pool import PoolTimeout
 
 from apikeys.addresses import is_trusted
+from apikeys.guard.media_types import is_utf_8
 
 _django = get_wsgi_application()
 
@@ -41,6 +42,10 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     """Answer one request."""
     if not is_trusted(environ.get("REMOTE_ADDR", ""), settings.TRUSTED_PROXIES):
         environ.pop("HTTP_X_FORWARDED_PROTO", None)
+    if ";" in environ.get("CONTENT_TYPE", "") and not is_utf_8(environ["CONTENT_TYPE"]):
+        # Django would read the address by that charset too, and fails before there is a request
+        # to answer if it decodes no text.
+        environ["CONTENT_TYPE"] = "application/octet-stream"
     if "HTTP_TRANSFER_ENCODING" in environ and not environ.get("CONTENT_LENGTH"):
         # Django takes a body without a length for none. The server ends the stream where the
         # body ends, and nobody reads further than one byte past the limit.

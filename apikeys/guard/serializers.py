@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
+from urllib.parse import unquote_to_bytes
 
-from django.http import QueryDict
+from django.http import HttpRequest
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -156,10 +157,11 @@ class PageQuery(StrictSerializer):
         }
 
 
-def read_query(query: QueryDict, serializer_class: type[StrictSerializer]) -> dict[str, Any]:
+def read_query(request: HttpRequest, serializer_class: type[StrictSerializer]) -> dict[str, Any]:
     """Return the query's validated values; raise the 400 that names what is wrong."""
+    _refuse_other_than_utf8(request.META.get("QUERY_STRING", ""))
     values = {}
-    for name, given in query.lists():
+    for name, given in request.GET.lists():
         if len(given) > 1:
             raise FieldErrors([(name, "This is given more than once. Give it once.")])
         values[name] = given[0]
@@ -167,3 +169,14 @@ def read_query(query: QueryDict, serializer_class: type[StrictSerializer]) -> di
     serializer.is_valid(raise_exception=True)
     validated: dict[str, Any] = serializer.validated_data
     return validated
+
+
+def _refuse_other_than_utf8(query: str) -> None:
+    """Refuse what Django would read with replacement characters, which nothing stored equals."""
+    try:
+        # WSGI hands bytes over as Latin-1 (PEP 3333).
+        unquote_to_bytes(query.encode("latin-1")).decode()
+    except UnicodeError:
+        raise FieldErrors(
+            [("query", "This is not UTF-8. Write each character as its bytes in UTF-8, as %C3%BC.")]
+        ) from None

@@ -21,6 +21,7 @@ from rest_framework.views import APIView
 from apikeys.addresses import client_address
 from apikeys.audit import Actor
 from apikeys.guard import idempotency, throttling
+from apikeys.guard.media_types import is_json
 from apikeys.guard.middleware import body_length
 from apikeys.guard.pages import page_of
 from apikeys.guard.permission import ANY_KEY, scope_denial
@@ -79,11 +80,15 @@ def endpoint(permission: Permission | str, summary: str, **declared: Any) -> Cal
 
 
 class JSONNegotiation(DefaultContentNegotiation):
-    """Takes the usual ``Accept`` headers at their word and works out the unusual ones."""
+    """Takes JSON in UTF-8 alone, the usual ``Accept`` headers at their word, others worked out."""
 
     USUAL = frozenset(
         {"*/*", "", "application/json", "application/json, */*", "*/*, application/json"}
     )
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        """Return the one parser there is, or None for the 415; a wildcard names no media type."""
+        return parsers[0] if is_json(request.META.get("CONTENT_TYPE", "")) else None
 
     @staticmethod
     def _also(request: Request) -> Iterator[str]:
@@ -213,7 +218,7 @@ class GuardedView(APIView):
             return
         http = request._request
         if operation.query is not NoQuery or http.META.get("QUERY_STRING"):
-            self.query = read_query(http.GET, operation.query)
+            self.query = read_query(http, operation.query)
         is_sent = request.method in CHANGING and body_length(http.META) > 0
         if operation.body is not None or is_sent:
             serializer = (operation.body or NoBody)(
