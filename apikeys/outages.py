@@ -1,15 +1,37 @@
 """Which errors say that a dependency is down: a request is then answered 503."""
 
-from django.db.utils import DatabaseError, InterfaceError, OperationalError
+import sqlite3
+
+from django.db.utils import DatabaseError, InterfaceError, OperationalError, ProgrammingError
 
 from apikeys.limiter.store import CountersUnavailable
 
 # What SQLite says of a file that was damaged.
 DAMAGED = ("malformed", "not a database")
+# PostgreSQL's SQLSTATE, and SQLite's words, for a database that was not set up.
+UNDEFINED_TABLE = "42P01"
+NO_TABLE = "no such table"
 
 
 def is_outage(error: BaseException) -> bool:
     """Whether ``error`` says so; a damaged SQLite file is as good as gone."""
-    if isinstance(error, CountersUnavailable | OperationalError | InterfaceError):
+    if is_missing_table(error):
         return True
+    if isinstance(error, CountersUnavailable | InterfaceError):
+        return True
+    if isinstance(error, OperationalError):
+        return not _is_wrong_statement(error)
     return isinstance(error, DatabaseError) and any(words in str(error) for words in DAMAGED)
+
+
+def is_missing_table(error: BaseException) -> bool:
+    """Whether a table is missing; a column or a function that is missing is a defect of ours."""
+    if isinstance(error, ProgrammingError):
+        return getattr(error.__cause__, "sqlstate", None) == UNDEFINED_TABLE
+    return isinstance(error, OperationalError) and NO_TABLE in str(error)
+
+
+def _is_wrong_statement(error: OperationalError) -> bool:
+    """Whether SQLite refused the SQL, which PostgreSQL calls a ``ProgrammingError``."""
+    code = getattr(error.__cause__, "sqlite_errorcode", None)
+    return code == sqlite3.SQLITE_ERROR

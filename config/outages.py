@@ -23,5 +23,10 @@ def describe_outage(error: BaseException) -> str | None:
     return None
 
 
+def is_down(error: BaseException) -> bool:
+    """Whether a page failed for want of a dependency, and not for a defect."""
+    return is_outage(error) or isinstance(error, RedisError)
+
+
 def _names_a_missing_table(error: Exception) -> bool:
     return any(words in str(error) for words in MISSING_TABLE)

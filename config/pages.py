@@ -18,7 +18,7 @@ from django.template.loader import render_to_string
 from apikeys.credentials import mask
 from apikeys.guard import problems
 from apikeys.guard.trace import trace_of
-from config.outages import describe_outage
+from config.outages import describe_outage, is_down
 from logs.secret_names import is_secret
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 def failed(request: HttpRequest) -> HttpResponse:
     """Answer 503 for a dependency that is down, 500 for a defect."""
     _, error, _ = sys.exc_info()
-    outage = describe_outage(error) if error is not None else None
+    outage = describe_outage(error) if error is not None and is_down(error) else None
     if outage is None:
         return _page(
             request,
