@@ -16,6 +16,7 @@ from apikeys.credentials import mask
 from apikeys.guard import deadline
 from apikeys.guard.connection import connect
 from apikeys.guard.middleware import API
+from config import pages
 
 # The admin's Alpine.js evaluates expressions in attributes. Nothing is loaded from elsewhere
 # and nothing is sent elsewhere: a page that shows a secret cannot be made to give it away.
@@ -56,6 +57,24 @@ class NoCredentialInAddressMiddleware:
                 "An address must not hold a key. Search for the key id, and regenerate the key.",
                 content_type="text/plain; charset=utf-8",
             )
+        return self.get_response(request)
+
+
+class ReadableAddressMiddleware:
+    """Refuses pages whose address or cookies hold a NUL, which PostgreSQL takes in no query.
+
+    Under ``/api/`` each field refuses it.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer the request."""
+        if not request.path_info.startswith(API):
+            texts = (unquote(request.get_full_path()), *request.COOKIES.values())
+            if any("\0" in text for text in texts):
+                return pages.bad_request(request)
         return self.get_response(request)
 
 

@@ -182,6 +182,7 @@ MIDDLEWARE = [
     "logs.middleware.RequestLogMiddleware",
     "apikeys.guard.middleware.ApiMiddleware",
     "config.middleware.NoCredentialInAddressMiddleware",
+    "config.middleware.ReadableAddressMiddleware",
     "config.middleware.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -1,0 +1,56 @@
+"""Addresses of pages that no database could look up: 400 in words, on both databases."""
+
+import pytest
+from django.contrib import admin
+from django.test import Client
+from django.urls import reverse
+
+from tests.factories import issue, make_staff
+
+pytestmark = pytest.mark.django_db
+
+MODELS = [model._meta for model in admin.site._registry]
+LISTS = [f"admin:{meta.app_label}_{meta.model_name}" for meta in MODELS]
+
+
+@pytest.fixture
+def visitor() -> Client:
+    client = Client(raise_request_exception=False)
+    client.force_login(make_staff(is_superuser=True))
+    return client
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_nul_in_an_admin_address_is_400(visitor: Client, name: str) -> None:
+    listed = reverse(f"{name}_changelist")
+    parameters = ["q", "p", "o", "e", "id__exact", "name", "%00"]
+    addresses = [f"{listed}?{parameter}=a%00" for parameter in parameters]
+    addresses += [f"{listed}a%00/{page}/" for page in ("change", "history", "delete")]
+
+    for address in addresses:
+        answer = visitor.get(address)
+
+        assert answer.status_code == 400, address
+        assert "Go back, and try it" in answer.text
+
+
+@pytest.mark.parametrize("cookie", ["sessionid", "csrftoken", "messages", "theme"])
+def test_a_nul_in_a_cookie_is_400(cookie: str) -> None:
+    client = Client(raise_request_exception=False)
+
+    answer = client.get(reverse("admin:index"), HTTP_COOKIE=f'{cookie}="abcdefghijklm\\000"')
+
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("selected", ["a\0", "abc", "\ud800"])
+@pytest.mark.parametrize("name", LISTS)
+def test_a_selection_that_names_no_row_is_no_defect(
+    visitor: Client, name: str, selected: str
+) -> None:
+    issue()
+    form = {"action": "delete_selected", "_selected_action": selected.encode("utf-8", "replace")}
+    for action in ("delete_selected", "revoke_selected"):
+        answer = visitor.post(reverse(f"{name}_changelist"), {**form, "action": action})
+
+        assert answer.status_code < 500
