@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apikeys.guard.etags import etag, require_match
+from apikeys.guard.permission import scope_denial
 from apikeys.guard.problems import Problem, not_found
 from apikeys.guard.views import GuardedView, endpoint
 from apikeys.permissions import Permission
@@ -68,10 +69,14 @@ class CustomerView(GuardedView):
         problems=("conflict",),
     )
     def patch(self, request: Request, environment: str, customer_id: UUID) -> Response:
-        """Change what the body names and keep the rest."""
+        """Change what the body names and keep the rest.
+
+        `external_reference` takes a key for all customers, as creating a customer does.
+        """
         with transaction.atomic():
             customer = self._customer(customer_id, lock=True)
             require_match(request, customer)
+            self._refuse_renumbering(customer)
             _save(customer, self.body)
         return _answer(customer)
 
@@ -95,6 +100,12 @@ class CustomerView(GuardedView):
         if not was_there:
             raise not_found()
         return Response(status=204)
+
+    def _refuse_renumbering(self, customer: Customer) -> None:
+        """Refuse another reference to a scoped key: a taken one would tell of a customer unseen."""
+        reference = self.body.get("external_reference", customer.external_reference)
+        if self.key.is_scoped and reference != customer.external_reference:
+            raise scope_denial(self.key.environment, Permission.CUSTOMERS_WRITE)
 
     def _customer(self, customer_id: UUID, *, lock: bool = False) -> Customer:
         rows = Customer.objects.visible_to(self.key)

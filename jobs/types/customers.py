@@ -54,16 +54,15 @@ def import_customers(work: Work) -> Steps:
 
 def _upsert(work: Work, row: dict[str, Any]) -> bool:
     """Write a row; return whether it made a customer."""
-    everyone = Customer.objects.filter(environment=work.key.environment)
+    # Looked for among those only, so that not even a lock tells of another.
+    reached = Customer.objects.visible_to(work.key)
     reference = row["external_reference"]
-    found = everyone.select_for_update().filter(external_reference=reference).first()
+    found = reached.select_for_update(of=("self",)).filter(external_reference=reference).first()
     if found is None:
         if work.key.is_scoped:
             raise _unreached(reference)
         Customer.objects.create(environment=work.key.environment, **row)
         return True
-    if not Customer.objects.visible_to(work.key).filter(pk=found.pk).exists():
-        raise _unreached(reference)
     for name, value in row.items():
         setattr(found, name, value)
     found.save()

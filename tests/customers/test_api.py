@@ -180,3 +180,31 @@ def test_deleting_a_customer_takes_it_out_of_keys_on_record(door: str) -> None:
     assert [scope.customer_id for scope in key.scope.all()] == [kept.pk]
     assert str(gone.pk) in event.changes["customers"][0]
     assert event.changes["customers"][1] == str(kept.pk)
+
+
+def test_a_scoped_key_learns_no_reference_of_a_customer_that_it_does_not_reach() -> None:
+    mine, also_mine = (make_customer(external_reference=name) for name in ("MINE", "ALSO"))
+    hidden = make_customer(external_reference="HIDDEN")
+    make_customer(environment=Environment.STAGING, external_reference="STAGING")
+    api = caller(customers=[mine.pk, also_mine.pk])
+
+    answers = set()
+    for reference in (hidden.external_reference, "FREE", "STAGING", "ALSO", None):
+        answer = api.patch(f"customers/{mine.pk}", {"external_reference": reference})
+        body = answer.content.replace(answer["X-Request-ID"].encode(), b"")
+        answers.add((answer.status_code, body))
+
+    assert len(answers) == 1
+    assert next(iter(answers))[0] == 403
+    mine.refresh_from_db()
+    assert mine.external_reference == "MINE"
+
+
+def test_a_scoped_key_may_send_back_the_reference_that_it_read() -> None:
+    mine = make_customer(external_reference="MINE")
+
+    answer = caller(customers=[mine.pk]).patch(
+        f"customers/{mine.pk}", {"name": "New", "external_reference": "MINE"}
+    )
+
+    assert (answer.status_code, answer.json()["name"]) == (200, "New")
