@@ -3,14 +3,36 @@
 Every API view's queryset goes through ``visible_to``; nothing else decides this.
 """
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from django.db import models
+from django.db.models import Max
 
 if TYPE_CHECKING:
     from apikeys.models import ApiKey
 
 M_co = TypeVar("M_co", bound=models.Model, covariant=True)
+
+
+def reached(key: "ApiKey") -> Any:
+    """Return a scoped key's scope as far as it reaches now: without suspended customers."""
+    return key.scope.exclude(customer__status="suspended")
+
+
+def narrowed_at(key: "ApiKey") -> datetime | None:
+    """Return since when a scoped key has reached no more than now; None if it always has.
+
+    Known from the audit trail, which is written in the transaction of each change, and from
+    the suspended customers of the scope.
+    """
+    changes = key.events.filter(act="updated", changes__has_key="customers")
+    suspended = key.scope.filter(customer__status="suspended")
+    times = (
+        changes.aggregate(at=Max("created_at"))["at"],
+        suspended.aggregate(at=Max("customer__updated_at"))["at"],
+    )
+    return max((at for at in times if at is not None), default=None)
 
 
 class IsolatedQuerySet(models.QuerySet[M_co]):
@@ -34,8 +56,6 @@ class IsolatedQuerySet(models.QuerySet[M_co]):
     def _within(self, key: "ApiKey", *, with_suspended: bool) -> Self:
         rows = self.filter(environment=key.environment)
         if key.is_scoped:
-            scope: Any = key.scope.all()
-            if not with_suspended:
-                scope = scope.exclude(customer__status="suspended")
+            scope: Any = key.scope.all() if with_suspended else reached(key)
             rows = rows.filter(**{f"{self.customer_path}__in": scope.values("customer_id")})
         return rows

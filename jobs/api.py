@@ -15,6 +15,7 @@ from apikeys.guard.views import GuardedView, endpoint
 from apikeys.permissions import Permission
 from jobs import dispatch
 from jobs.models import Job, JobStatus
+from jobs.models.jobs import withhold
 from jobs.serializers import (
     JobDetailSerializer,
     JobInput,
@@ -32,6 +33,7 @@ class _JobView(GuardedView):
         found = Job.objects.visible_to(self.key).filter(pk=job_id).first()
         if found is None:
             raise not_found()
+        withhold([found], self.key)
         return found
 
 
@@ -42,7 +44,7 @@ class JobsView(_JobView):
     def get(self, request: Request, environment: str) -> Response:
         """Answer a page of the jobs that this key asked for, newest first."""
         rows = Job.objects.visible_to(self.key).filter(**JobQuery.filters(self.query))
-        return self.page(rows.without_bulk(), JobSerializer)
+        return self.page(rows.without_bulk(), JobSerializer, prepare=withhold)
 
     @endpoint(
         Permission.JOBS_RUN,
@@ -85,6 +87,14 @@ class JobView(_JobView):
 class CancelView(_JobView):
     """Cancels a job."""
 
+    found: Job
+
+    def find(self) -> None:
+        """Find the job."""
+        self.found = self.job(self.kwargs["job_id"])
+        require_permissions(self.key, self.found.type)
+        self.is_repeatable = not self.found.is_withheld
+
     @endpoint(
         Permission.JOBS_RUN,
         "Cancel a job",
@@ -94,16 +104,15 @@ class CancelView(_JobView):
     )
     def post(self, request: Request, environment: str, job_id: UUID) -> Response:
         """Cancel a job: one that waits never runs, one that runs stops within 5 seconds."""
-        found = self.job(job_id)
-        require_permissions(self.key, found.type)
         try:
             job = dispatch.cancel(
-                found,
+                self.found,
                 actor=self.actor,
                 reason="Cancelled by the key that asked for it.",
             )
         except dispatch.Conflict as conflict:
             raise Problem("conflict", str(conflict)) from None
+        job.is_withheld = self.found.is_withheld
         return Response(JobDetailSerializer(job).data, status=202)
 
 
@@ -120,7 +129,7 @@ class ResultView(_JobView):
         """Answer the file of a job that has succeeded."""
         job = self.job(job_id)
         require_permissions(self.key, job.type)
-        if not job.is_within(self.key):
+        if job.is_withheld:
             raise scope_denial(environment, Permission.JOBS_READ)
         if not job.file_name:
             raise not_found()

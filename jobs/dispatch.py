@@ -52,6 +52,9 @@ def submit(
     job is about those that the key is scoped to.
     """
     with transaction.atomic():
+        about = list(customers)
+        if not about and key.is_scoped:
+            about = list(key.scope.values_list("customer_id", flat=True))
         job = Job.objects.create(
             environment=key.environment,
             key_id=key.pk,
@@ -62,10 +65,8 @@ def submit(
             file_name=kind.file_name,
             file_type=kind.file_type,
             request_id=request_id,
+            customer_count=len(about) if about or key.is_scoped else None,
         )
-        about = list(customers)
-        if not about and key.is_scoped:
-            about = list(key.scope.values_list("customer_id", flat=True))
         # There may be thousands, and the request has a second.
         table = JobCustomer._meta.db_table
         statements.run(

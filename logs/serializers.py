@@ -9,6 +9,15 @@ from apikeys.guard.problems import CODES
 from apikeys.guard.serializers import InstantField, PageQuery, TextField
 from logs.models import RequestLog
 
+# What is left out of a request that is withheld, and what stands in its place.
+WITHHELD: dict[str, Any] = {
+    "query": "",
+    "request_headers": {},
+    "response_headers": {},
+    "request_body": "",
+    "response_body": "",
+}
+
 
 class LogSerializer(serializers.ModelSerializer[RequestLog]):
     """A request as it is listed."""
@@ -33,6 +42,7 @@ class LogSerializer(serializers.ModelSerializer[RequestLog]):
         "response_bytes": 52,
         "address": "198.51.100.7",
         "user_agent": "python-httpx/0.28",
+        "is_withheld": False,
     }
 
     key = serializers.CharField(source="key_id")
@@ -40,14 +50,25 @@ class LogSerializer(serializers.ModelSerializer[RequestLog]):
     job = serializers.UUIDField(source="job_id", allow_null=True)
     code = serializers.SerializerMethodField()
     duration_ms = serializers.SerializerMethodField(help_text="Milliseconds.")
+    is_withheld = serializers.BooleanField(
+        help_text="Whether it may hold something of a customer that the key does not reach now:"
+        " its query, headers and bodies are then left out."
+    )
 
     class Meta:
         model = RequestLog
         fields = [
             "id", "at", "environment", "key", "secret_version", "customer", "job", "permission",
             "method", "path", "route", "query", "status", "code", "duration_ms", "request_bytes",
-            "response_bytes", "address", "user_agent",
+            "response_bytes", "address", "user_agent", "is_withheld",
         ]  # fmt: skip
+
+    def to_representation(self, log: RequestLog) -> dict[str, Any]:
+        """Return the request, without what was sent if that is withheld."""
+        data: dict[str, Any] = super().to_representation(log)
+        if log.is_withheld:
+            data |= {name: empty for name, empty in WITHHELD.items() if name in data}
+        return data
 
     @extend_schema_field(serializers.CharField(allow_null=True))
     def get_code(self, log: RequestLog) -> str | None:

@@ -83,7 +83,11 @@ def make_event(customer: Customer | None = None, **fields: Any) -> TelemetryEven
 def make_job(key: ApiKey, **fields: Any) -> Job:
     """Make a job as it stands, without a runner."""
     fields.setdefault("type", "customers.export")
-    return Job.objects.create(environment=key.environment, key=key, **fields)
+    about = list(key.scope.values_list("customer_id", flat=True))
+    fields.setdefault("customer_count", len(about) if key.is_scoped else None)
+    job = Job.objects.create(environment=key.environment, key=key, **fields)
+    job.customers.add(*about, through_defaults={"environment": key.environment})
+    return job
 
 
 def make_request(

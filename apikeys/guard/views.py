@@ -70,6 +70,9 @@ def endpoint(permission: Permission | str, summary: str, **declared: Any) -> Cal
 
             @wraps(method)
             def once(self: "GuardedView", request: Request, **kwargs: Any) -> HttpResponseBase:
+                self.find()
+                if not self.is_repeatable:
+                    return cast(HttpResponseBase, method(self, request, **kwargs))
                 return idempotency.run_once(request, lambda: method(self, request, **kwargs))
 
             declared_method = once
@@ -130,6 +133,9 @@ class GuardedView(APIView):
     query: dict[str, Any]
     body: dict[str, Any]
 
+    # Whether the answer to an ``Idempotency-Key`` may be that of the first request.
+    is_repeatable = True
+
     @property
     def key(self) -> ApiKey:
         """The calling key."""
@@ -140,6 +146,12 @@ class GuardedView(APIView):
         """The calling key, for the record of what it does."""
         address = client_address(self.request.META, settings.TRUSTED_PROXIES)
         return Actor(door=Door.API, name=f"key {self.key.pk}", address=address)
+
+    def find(self) -> None:
+        """Find what a POST names, or refuse it: before a first request and before a replay.
+
+        So that an answer is not given again to a key that no longer reaches what it is about.
+        """
 
     def concerns(self, customer_id: UUID) -> None:
         """Name the customer for the request log, where the path does not."""
@@ -206,9 +218,17 @@ class GuardedView(APIView):
                 response[name] = value
         return response
 
-    def page(self, rows: Any, serializer_class: type[BaseSerializer[Any]]) -> Response:
-        """Answer one page of ``rows``."""
+    def page(
+        self,
+        rows: Any,
+        serializer_class: type[BaseSerializer[Any]],
+        *,
+        prepare: Callable[[list[Any], ApiKey], None] | None = None,
+    ) -> Response:
+        """Answer one page of ``rows``, which ``prepare`` is given first."""
         found, cursor = page_of(rows, self.query)
+        if prepare is not None:
+            prepare(found, self.key)
         data = serializer_class(found, many=True).data
         return Response({"data": data, "has_more": cursor is not None, "next_cursor": cursor})
 

@@ -5,17 +5,19 @@ holds its lease; every write of a runner names that lease, so that a job that wa
 stays untouched.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from apikeys.constraints import SameEnvironment
 from apikeys.environments import Environment
 from apikeys.fields import JSONObjectField
 from apikeys.identifiers import new_id
+from apikeys.isolation import reached
 from apikeys.models import Door
 
 if TYPE_CHECKING:
@@ -78,6 +80,10 @@ class Job(models.Model):
     )
     type = models.CharField(max_length=50)
     queue = models.CharField(max_length=30, default="default")
+    # Kept as a number too: a customer that is deleted later is no longer among ``customers``.
+    customer_count = models.PositiveIntegerField(
+        null=True, help_text="How many customers it is about; none: all."
+    )
     # As it was sent: what is imported from it is then the same from both databases.
     params = JSONObjectField()
     request_id = models.UUIDField(null=True)
@@ -106,6 +112,9 @@ class Job(models.Model):
 
     objects = JobQuerySet.as_manager()
 
+    # Whether what it holds must not be shown to the calling key; ``withhold`` says.
+    is_withheld = False
+
     class Meta:
         default_permissions = ("change", "view")
         ordering = ["-id"]
@@ -126,14 +135,6 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.id}"
-
-    def is_within(self, key: "ApiKey") -> bool:
-        """Whether ``key`` reaches, now, everything that the job's file may hold."""
-        if not key.is_scoped:
-            return True
-        about = set(self.customers.values_list("pk", flat=True))
-        seen = key.scope.exclude(customer__status="suspended")
-        return bool(about) and about <= set(seen.values_list("customer_id", flat=True))
 
     @property
     def percent(self) -> int | None:
@@ -163,6 +164,21 @@ class JobCustomer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job_id} is about {self.customer_id}"
+
+
+def withhold(jobs: Sequence[Job], key: "ApiKey") -> None:
+    """Mark the jobs that are about a customer that ``key`` does not reach, or no longer."""
+    if not key.is_scoped:
+        return
+    rows = JobCustomer.objects.filter(
+        job_id__in=[job.pk for job in jobs if job.customer_count],
+        customer_id__in=reached(key).values("customer_id"),
+    )
+    numbers = dict(rows.values_list("job_id").annotate(number=Count("pk")))
+    for job in jobs:
+        job.is_withheld = job.customer_count is None or (
+            numbers.get(job.pk, 0) < job.customer_count
+        )
 
 
 class JobAct(models.TextChoices):

@@ -6,7 +6,8 @@ record must be kept whatever became of the customer, and checking costs more tha
 """
 
 import json
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models
@@ -14,6 +15,7 @@ from django.db.models import Q
 
 from apikeys.environments import Environment
 from apikeys.identifiers import first_id_at
+from apikeys.isolation import narrowed_at, reached
 
 if TYPE_CHECKING:
     from apikeys.models import ApiKey
@@ -86,6 +88,9 @@ class RequestLog(models.Model):
 
     objects = RequestLogQuerySet.as_manager()
 
+    # Whether what was sent must not be shown to the calling key; ``withhold`` says.
+    is_withheld = False
+
     class Meta:
         verbose_name = "request"
         default_permissions = ("view",)
@@ -118,6 +123,26 @@ class RequestLog(models.Model):
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
+
+
+def withhold(logs: Sequence[RequestLog], key: "ApiKey") -> None:
+    """Mark the requests that may hold something of a customer that ``key`` does not reach now.
+
+    Those about one customer go by that; of a list or a batch only its time is known, so those
+    from before the key was last narrowed are marked.
+    """
+    if not key.is_scoped:
+        return
+    named = {log.customer_id for log in logs if log.customer_id}
+    rows = reached(key).filter(customer_id__in=named)
+    seen = set(rows.values_list("customer_id", flat=True))
+    narrowed = narrowed_at(key)
+    first = first_id_at(narrowed + timedelta(milliseconds=1)) if narrowed else None
+    for log in logs:
+        if log.customer_id:
+            log.is_withheld = log.customer_id not in seen
+        else:
+            log.is_withheld = first is not None and log.pk < first
 
 
 class RequestContent(models.Model):

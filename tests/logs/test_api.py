@@ -1,13 +1,17 @@
 """The logs endpoints."""
 
 from datetime import timedelta
+from time import sleep
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
+from apikeys import lifecycle
 from apikeys.permissions import Permission
+from logs.models import RequestContent, RequestLog
 from tests.api import Caller
-from tests.factories import issue, make_customer, make_request
+from tests.factories import ACTOR, issue, make_customer, make_request
 
 pytestmark = pytest.mark.django_db
 
@@ -63,3 +67,85 @@ def test_a_list_is_narrowed_by_its_filters() -> None:
     later = f"{(now + timedelta(minutes=1)):%Y-%m-%dT%H:%M:%SZ}"
     assert caller.get(f"logs?after={later}").json()["data"] == []
     assert caller.get("logs?nope=1").json()["code"] == "validation_failed"
+
+
+def hold(**fields: Any) -> RequestLog:
+    """Make a request whose query, headers and bodies hold something."""
+    log = make_request(query="email=held@x.example", **fields)
+    RequestContent.objects.filter(request=log).update(
+        request_body="held", response_body="held", request_headers='{"X": "held"}',
+        response_headers='{"Y": "held"}',
+    )  # fmt: skip
+    return log
+
+
+def shown(caller: Caller, logs: list[RequestLog]) -> dict[str, bool]:
+    """Return, by the request's route, whether what was sent is shown, in list and detail alike."""
+    rows = {row["id"]: row for row in caller.get("logs").json()["data"]}
+    found = {}
+    for log in logs:
+        detail = caller.get(f"logs/{log.pk}")
+        assert detail.json()["is_withheld"] == rows[str(log.pk)]["is_withheld"]
+        is_shown = "held@x" in detail.text
+        assert ("held@x" in str(rows[str(log.pk)])) == is_shown
+        assert detail.text.count('"held"') == (4 if is_shown else 0)
+        assert detail.json()["is_withheld"] != is_shown
+        found[log.route] = is_shown
+    return found
+
+
+def test_a_key_is_shown_nothing_of_customers_that_it_no_longer_reaches() -> None:
+    mine, lost = make_customer(), make_customer()
+    issued = issue(permissions=[Permission.LOGS_READ], customers=[mine.pk, lost.pk])
+    caller = Caller(issued)
+    logs = [
+        hold(key=issued.key, customer=mine, route="mine"),
+        hold(key=issued.key, customer=lost, route="lost"),
+        hold(key=issued.key, route="list"),
+    ]
+    before = shown(caller, logs)
+
+    lifecycle.update(issued.key, actor=ACTOR, customers=[mine.pk])
+    sleep(0.005)
+    logs.append(hold(key=issued.key, route="later list"))
+    narrowed = shown(caller, logs)
+    lifecycle.update(issued.key, actor=ACTOR, customers=None)
+
+    assert before == {"mine": True, "lost": True, "list": True}
+    assert narrowed == {"mine": True, "lost": False, "list": False, "later list": True}
+    assert set(shown(caller, logs).values()) == {True}
+
+
+def test_what_is_recorded_of_a_suspended_customer_is_withheld_until_it_is_active() -> None:
+    mine, suspended = make_customer(), make_customer()
+    issued = issue(permissions=[Permission.LOGS_READ], customers=[mine.pk, suspended.pk])
+    caller = Caller(issued)
+    logs = [
+        hold(key=issued.key, customer=mine, route="mine"),
+        hold(key=issued.key, customer=suspended, route="suspended"),
+        hold(key=issued.key, route="list"),
+    ]
+    sleep(0.005)
+
+    suspended.status = "suspended"
+    suspended.save()
+    while_suspended = shown(caller, logs)
+    suspended.status = "active"
+    suspended.save()
+
+    assert while_suspended == {"mine": True, "suspended": False, "list": False}
+    assert set(shown(caller, logs).values()) == {True}
+
+
+def test_a_key_that_is_scoped_from_now_on_is_shown_nothing_from_before() -> None:
+    mine = make_customer()
+    issued = issue(permissions=[Permission.LOGS_READ])
+    logs = [
+        hold(key=issued.key, customer=mine, route="mine"),
+        hold(key=issued.key, customer=make_customer(), route="other"),
+        hold(key=issued.key, route="list"),
+    ]
+
+    lifecycle.update(issued.key, actor=ACTOR, customers=[mine.pk])
+
+    assert shown(Caller(issued), logs) == {"mine": True, "other": False, "list": False}
