@@ -53,7 +53,9 @@ def measure_batches(key: ApiKey) -> None:
             for number in range(ingestion.MOST_EVENTS)
         ]
         began = time.perf_counter()
-        ingestion.accept(key, ingestion.read(events, is_batch=True), is_batch=True)
+        read = ingestion.read(events, is_batch=True)
+        ingestion.check_owners(key, read, is_batch=True)
+        ingestion.accept(read)
         took.append(time.perf_counter() - began)
     print(f"batches      {ingestion.MOST_EVENTS / statistics.median(took):7.0f} events/s")
 

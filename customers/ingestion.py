@@ -50,9 +50,11 @@ def read(items: Sequence[Any], *, is_batch: bool) -> list[TelemetryEvent]:
     return events
 
 
-def accept(key: ApiKey, events: Sequence[TelemetryEvent], *, is_batch: bool) -> list[Accepted]:
-    """Store the events that are not stored yet, in one transaction; in the order given."""
-    _check_owners(key, events, is_batch=is_batch)
+def accept(events: Sequence[TelemetryEvent]) -> list[Accepted]:
+    """Store the events that are not stored yet, in one transaction; in the order given.
+
+    ``check_owners`` has given them their environment.
+    """
     for _ in range(MOST_TRIES - 1):
         try:
             return _store(events)
@@ -87,7 +89,7 @@ def _store(events: Sequence[TelemetryEvent]) -> list[Accepted]:
     return accepted
 
 
-def _check_owners(key: ApiKey, events: Sequence[TelemetryEvent], *, is_batch: bool) -> None:
+def check_owners(key: ApiKey, events: Sequence[TelemetryEvent], *, is_batch: bool) -> None:
     """Refuse customers that the key does not see, and licenses that are not the customer's."""
     wanted = {event.customer_id for event in events}
     customers = set(

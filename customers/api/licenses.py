@@ -13,7 +13,7 @@ from apikeys.guard.problems import FieldErrors, Problem, not_found
 from apikeys.guard.serializers import PageQuery
 from apikeys.guard.views import GuardedView, endpoint
 from apikeys.permissions import Permission
-from customers import licensing
+from customers import license_keys, licensing
 from customers.models import Activation, Customer, License
 from customers.serializers.licenses import (
     ActivationInput,
@@ -58,6 +58,17 @@ class _LicenseView(GuardedView):
 class LicensesView(_LicenseView):
     """The licenses a key may see."""
 
+    customer: Customer
+
+    def find(self) -> None:
+        """Find the customer that the body names."""
+        customers = Customer.objects.visible_to(self.key)
+        customer = customers.filter(pk=self.body["customer"]).first()
+        if customer is None:
+            raise FieldErrors([("customer", "There is no such customer. Check its id.")])
+        self.customer = customer
+        self.concerns(customer.pk)
+
     @endpoint(
         Permission.LICENSES_READ,
         "List licenses",
@@ -80,14 +91,9 @@ class LicensesView(_LicenseView):
     )
     def post(self, request: Request, environment: str) -> Response:
         """Issue a license to a customer, with a new license key."""
-        settings = dict(self.body)
-        customers = Customer.objects.visible_to(self.key)
-        customer = customers.filter(pk=settings.pop("customer")).first()
-        if customer is None:
-            raise FieldErrors([("customer", "There is no such customer. Check its id.")])
-        self.concerns(customer.pk)
+        settings = {name: value for name, value in self.body.items() if name != "customer"}
         with conflicts():
-            made = licensing.issue(customer, actor=self.actor, **settings)
+            made = licensing.issue(self.customer, actor=self.actor, **settings)
         return self.answer(made, 201, Location=f"{request.path}/{made.pk}")
 
 
@@ -123,12 +129,17 @@ class _MoveView(_LicenseView):
     """One of the moves a license can make."""
 
     move: str
+    found: License
 
-    def make(self, request: Request, license_id: UUID, **arguments: Any) -> Response:
+    def find(self) -> None:
+        """Find the license."""
+        self.found = self.license(self.kwargs["license_id"])
+
+    def make(self, request: Request, **arguments: Any) -> Response:
         """Make the move, or answer that the license cannot."""
         with conflicts():
             found = licensing.move(
-                self.license(license_id),
+                self.found,
                 self.move,
                 actor=self.actor,
                 provided=lambda row: require_match(request, row),
@@ -151,7 +162,7 @@ def _moving(name: str, summary: str, described: str) -> type[_MoveView]:
             problems=("conflict",),
         )
         def post(self, request: Request, environment: str, license_id: UUID) -> Response:
-            return self.make(request, license_id)
+            return self.make(request)
 
         post.__doc__ = described
 
@@ -182,11 +193,17 @@ class RenewView(_MoveView):
     )
     def post(self, request: Request, environment: str, license_id: UUID) -> Response:
         """Let the license last longer; an expired one is good again."""
-        return self.make(request, license_id, expires_at=self.body["expires_at"])
+        return self.make(request, expires_at=self.body["expires_at"])
 
 
 class ValidateView(GuardedView):
     """Judges license keys."""
+
+    def find(self) -> None:
+        """Judge anew, for a scoped key, a license that is not in its scope now."""
+        text = license_keys.parse(self.body["license_key"]) or ""
+        rows = License.objects.in_scope_of(self.key).filter(license_key=text)
+        self.is_repeatable = not self.key.is_scoped or rows.exists()
 
     @endpoint(
         Permission.LICENSES_READ,
@@ -208,6 +225,12 @@ class ValidateView(GuardedView):
 
 class ActivationsView(_LicenseView):
     """The machines of a license."""
+
+    found: License
+
+    def find(self) -> None:
+        """Find the license."""
+        self.found = self.license(self.kwargs["license_id"])
 
     @endpoint(
         Permission.LICENSES_READ,
@@ -234,7 +257,7 @@ class ActivationsView(_LicenseView):
         """Take a seat for a machine; one that has a seat keeps it (200)."""
         with conflicts():
             activation, is_new = licensing.activate(
-                self.license(license_id), actor=self.actor, fingerprint=self.body["fingerprint"]
+                self.found, actor=self.actor, fingerprint=self.body["fingerprint"]
             )
         location = f"{request.path}/{activation.pk}"
         return Response(

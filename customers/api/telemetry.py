@@ -31,6 +31,10 @@ ALMOST_AN_HOUR = timedelta(hours=1, microseconds=-1)
 class TelemetryView(GuardedView):
     """The events a key may see."""
 
+    def find(self) -> None:
+        """Find the customers and licenses that the events name."""
+        ingestion.check_owners(self.key, self.body["events"], is_batch=self.body["is_batch"])
+
     @endpoint(
         Permission.TELEMETRY_READ,
         "List telemetry",
@@ -58,8 +62,10 @@ class TelemetryView(GuardedView):
         Answers 200 if every event was there already.
         """
         is_batch: bool = self.body["is_batch"]
-        accepted = ingestion.accept(self.key, self.body["events"], is_batch=is_batch)
-        self.concerns(accepted[0].event.customer_id)
+        accepted = ingestion.accept(self.body["events"])
+        customers = {one.event.customer_id for one in accepted}
+        if len(customers) == 1:
+            self.concerns(accepted[0].event.customer_id)
         status = 201 if any(one.is_new for one in accepted) else 200
         if not is_batch:
             event = accepted[0].event

@@ -14,7 +14,7 @@ from apikeys.guard import idempotency
 from apikeys.models import IdempotentRequest
 from customers.models import Customer
 from tests.api import Caller
-from tests.factories import ACTOR, issue
+from tests.factories import ACTOR, issue, make_customer
 
 pytestmark = pytest.mark.django_db
 
@@ -178,3 +178,28 @@ def test_of_requests_that_come_at_once_one_has_its_effect() -> None:
     assert Customer.objects.count() == 1
     assert set(statuses) <= {201, 409}
     assert statuses[0] == 201
+
+
+def test_a_replay_needs_what_the_job_type_needs_now() -> None:
+    issued = issue(permissions=["jobs:run", "customers:read"])
+    caller = Caller(issued)
+    job = caller.post("jobs", {"type": "customers.export"}).json()["id"]
+    cancelled = post(caller, None, path=f"jobs/{job}/cancel")
+    lifecycle.update(issued.key, actor=ACTOR, permissions=["jobs:run"])
+
+    replayed = post(caller, None, path=f"jobs/{job}/cancel")
+
+    assert (cancelled.status_code, replayed.status_code) == (202, 403)
+    assert replayed.json()["required_permission"] == "customers:read"
+
+
+def test_a_customer_out_of_reach_is_not_kept_for_a_key_that_reaches_it_by_then() -> None:
+    customer = make_customer()
+    issued = issue(permissions=["licenses:manage"], customers=[])
+    caller, body = Caller(issued), {"customer": str(customer.pk), "product": "P"}
+    refused = post(caller, body, path="licenses")
+    lifecycle.update(issued.key, actor=ACTOR, customers=[customer.pk])
+
+    taken = post(caller, body, path="licenses")
+
+    assert (refused.status_code, taken.status_code) == (400, 201)

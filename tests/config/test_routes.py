@@ -14,6 +14,7 @@ import pytest
 from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from apikeys import lifecycle
 from apikeys.environments import Environment
 from apikeys.guard.authentication import ApiKeyAuthentication
 from apikeys.guard.permission import ANY_KEY, HasRequiredPermission
@@ -24,6 +25,7 @@ from apikeys.permissions import Permission
 from customers.models import Customer
 from tests.api import Caller
 from tests.factories import (
+    ACTOR,
     issue,
     make_activation,
     make_customer,
@@ -259,3 +261,36 @@ def test_nobody_else_gets_in(method: str, path: str, credential: str) -> None:
     response = call(caller, method, path, made_by_another(path))
 
     assert response.status_code == 401
+
+
+POSTS = [path for method, path in OPERATIONS if method == "POST"]
+
+
+@pytest.mark.parametrize("path", POSTS)
+def test_a_replay_passes_the_guard_of_now(path: str) -> None:
+    customer, other = make_customer(), make_customer()
+    # A customer is made with a key for all alone.
+    scope = None if path == "customers" else [customer.pk, other.pk]
+    issued = issue(permissions=list(Permission), customers=scope)
+    caller, target = Caller(issued), made(path, customer, issued.key)
+    body = BODIES.get(("POST", path))
+    body = body(customer) if callable(body) else body
+    if path == "jobs":
+        params = {"customers": [str(customer.pk)], "product": "Made"}
+        body = {"type": "licenses.bulk_issue", "params": params}
+    if path == "licenses/validate":
+        body = {"license_key": make_license(customer).license_key}
+
+    def post(name: str) -> tuple[bool, int, Any]:
+        answer = caller.post(address(path, target), body, HTTP_IDEMPOTENCY_KEY=name)
+        problem = {name: value for name, value in answer.json().items() if name != "request_id"}
+        return "Idempotent-Replayed" in answer, answer.status_code, problem
+
+    first, replayed = post("one"), post("one")
+    lifecycle.update(issued.key, actor=ACTOR, customers=[other.pk])
+    again, anew = post("one"), post("two")
+
+    assert first[1] in {200, 201, 202}
+    assert replayed == (True, *first[1:])
+    assert again == anew
+    assert not again[0]

@@ -440,3 +440,16 @@ def test_an_answer_whose_record_cannot_be_written_is_withheld(
 
     assert (response.status_code, response.json()["code"]) == (503, "unavailable")
     assert issued.key.pk not in response.content.decode()
+
+
+@pytest.mark.parametrize("is_mixed", [False, True])
+def test_a_batch_is_recorded_under_its_customer_if_it_is_about_one(
+    shipper: Shipper, is_mixed: bool
+) -> None:
+    first, second = make_customer(), make_customer()
+    about = [first, second if is_mixed else first]
+    events = [{"customer": str(customer.pk), "type": "x"} for customer in about]
+
+    answer = Caller(issue(permissions=["telemetry:write"])).post("telemetry", {"events": events})
+
+    assert record_of(answer, shipper).customer_id == (None if is_mixed else first.pk)
