@@ -10,7 +10,7 @@ from tests.factories import issue, make_staff
 pytestmark = pytest.mark.django_db
 
 MODELS = [model._meta for model in admin.site._registry]
-LISTS = [f"admin:{meta.app_label}_{meta.model_name}" for meta in MODELS]
+LISTS = [f"admin:{meta.app_label}_{meta.model_name}_changelist" for meta in MODELS]
 
 
 @pytest.fixture
@@ -20,18 +20,16 @@ def visitor() -> Client:
     return client
 
 
-@pytest.mark.parametrize("name", LISTS)
-def test_a_nul_in_an_admin_address_is_400(visitor: Client, name: str) -> None:
-    listed = reverse(f"{name}_changelist")
+def test_a_nul_in_an_admin_address_is_400(visitor: Client) -> None:
     parameters = ["q", "p", "o", "e", "id__exact", "name", "%00"]
-    addresses = [f"{listed}?{parameter}=a%00" for parameter in parameters]
-    addresses += [f"{listed}a%00/{page}/" for page in ("change", "history", "delete")]
+    for listed in map(reverse, LISTS):
+        addresses = [f"{listed}?{parameter}=a%00" for parameter in parameters]
+        addresses += [f"{listed}a%00/{page}/" for page in ("change", "history", "delete")]
+        for address in addresses:
+            answer = visitor.get(address)
 
-    for address in addresses:
-        answer = visitor.get(address)
-
-        assert answer.status_code == 400, address
-        assert "Go back, and try it" in answer.text
+            assert answer.status_code == 400, address
+            assert "Go back, and try it" in answer.text
 
 
 @pytest.mark.parametrize("cookie", ["sessionid", "csrftoken", "messages", "theme"])
@@ -43,14 +41,11 @@ def test_a_nul_in_a_cookie_is_400(cookie: str) -> None:
     assert answer.status_code == 400
 
 
-@pytest.mark.parametrize("selected", ["a\0", "abc", "\ud800"])
-@pytest.mark.parametrize("name", LISTS)
-def test_a_selection_that_names_no_row_is_no_defect(
-    visitor: Client, name: str, selected: str
-) -> None:
+@pytest.mark.parametrize("selected", ["a\0", "abc"])
+def test_a_selection_that_names_no_row_is_no_defect(visitor: Client, selected: str) -> None:
     issue()
-    form = {"action": "delete_selected", "_selected_action": selected.encode("utf-8", "replace")}
-    for action in ("delete_selected", "revoke_selected"):
-        answer = visitor.post(reverse(f"{name}_changelist"), {**form, "action": action})
+    for listed in map(reverse, LISTS):
+        for action in ("delete_selected", "revoke_selected"):
+            answer = visitor.post(listed, {"action": action, "_selected_action": selected})
 
-        assert answer.status_code < 500
+            assert answer.status_code < 500, (listed, action)
