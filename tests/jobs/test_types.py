@@ -225,7 +225,7 @@ def test_a_result_is_given_to_a_key_that_may_still_have_it() -> None:
     made = issue(permissions=list(Permission))
     file = {"file_name": "f", "file_type": "application/x-ndjson", "status": "succeeded"}
     job = make_job(made.key, type="customers.export", **file)
-    about = make_job(made.key, type="telemetry.export", **file)
+    about = make_job(made.key, type="telemetry.export", customer_count=1, **file)
     about.customers.add(mine, through_defaults={"environment": "production"})
 
     def answers() -> list[int]:
