@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
-from tests.factories import issue, make_staff
+from tests.factories import make_staff
 
 pytestmark = pytest.mark.django_db
 
@@ -39,13 +39,3 @@ def test_a_nul_in_a_cookie_is_400(cookie: str) -> None:
     answer = client.get(reverse("admin:index"), HTTP_COOKIE=f'{cookie}="abcdefghijklm\\000"')
 
     assert answer.status_code == 400
-
-
-@pytest.mark.parametrize("selected", ["a\0", "abc"])
-def test_a_selection_that_names_no_row_is_no_defect(visitor: Client, selected: str) -> None:
-    issue()
-    for listed in map(reverse, LISTS):
-        for action in ("delete_selected", "revoke_selected"):
-            answer = visitor.post(listed, {"action": action, "_selected_action": selected})
-
-            assert answer.status_code < 500, (listed, action)
