@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.sites import UnfoldAdminSite
 
-from config.login import RETRY_AFTER_SECONDS, TOO_MANY, GuardedAuthenticationForm
+from config.login import TOO_MANY, GuardedAuthenticationForm
 
 
 class LatchkeyAdminSite(UnfoldAdminSite):
@@ -24,5 +24,5 @@ class LatchkeyAdminSite(UnfoldAdminSite):
         form = getattr(response, "context_data", {}).get("form")
         if form is not None and form.has_error(NON_FIELD_ERRORS, TOO_MANY):
             response.status_code = HTTPStatus.TOO_MANY_REQUESTS
-            response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+            response["Retry-After"] = str(form.retry_after)
         return response

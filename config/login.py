@@ -1,64 +1,103 @@
-"""The people's door: a login that counts wrong guesses, per address and per user name."""
+"""The login form of the admin, which counts wrong passwords.
 
-from typing import Any
+Failures count by the network that they come from, and by user name and network together: who
+guesses at a name closes it for himself and for nobody else. A name that is guessed at from many
+networks leaves each of them one failure an hour. A network is an IPv4 address or an IPv6 /64.
+"""
+
+from math import ceil
+from typing import Any, NamedTuple
 
 from django import forms
 from django.conf import settings
 from django.http import HttpRequest
-from django_ratelimit.core import is_ratelimited
+from django_ratelimit.core import get_usage
 from unfold.forms import AuthenticationForm
 
-from apikeys.addresses import client_address
+from apikeys.addresses import budget_subject, client_address
 
-# Generous for a person who mistypes, hopeless for a machine that guesses.
 TOO_MANY = "too_many"
-RETRY_AFTER_SECONDS = 300
-RATES = {"address": "20/5m", "name": "10/5m"}
+
+
+class Budget(NamedTuple):
+    """How often something may happen to ``subject``; ``rate`` as django-ratelimit writes it."""
+
+    group: str
+    rate: str
+    subject: str
+
+
+class Budgets(NamedTuple):
+    """What one try to log in counts by."""
+
+    # Right passwords too: to verify one takes as much time and memory as a wrong one.
+    tries: Budget
+    network: Budget
+    name: Budget
+    # Refuses nobody by itself: once it is spent, ``strict`` holds as well.
+    name_everywhere: Budget
+    strict: Budget
 
 
 class GuardedAuthenticationForm(AuthenticationForm):
-    """Refuses to try a password once an address, or a name, was wrong too often."""
+    """Refuses to verify a password once its network failed too often."""
+
+    retry_after = 0
 
     def clean(self) -> dict[str, Any]:
-        """Check the budget, then the password; a wrong one uses up some of the budget."""
-        if self._is_spent(counts=False):
-            raise self._refusal()
+        """Check the budgets, then the password; a wrong one uses up some of each."""
+        budgets = self._budgets()
+        self._refuse_if(self._count(budgets.tries)["should_limit"], budgets.tries)
+        binding = [budgets.network, budgets.name]
+        if self._is_spent(budgets.name_everywhere):
+            binding.append(budgets.strict)
+        for budget in binding:
+            self._refuse_if(self._is_spent(budget), budget)
         try:
             cleaned: dict[str, Any] = super().clean()
         except forms.ValidationError:
-            # Counted by one atomic increment each, so guesses sent at once all count.
-            if self._is_spent(counts=True):
-                raise self._refusal() from None
+            # Each by one atomic increment, so that guesses sent at once all count.
+            over = {budget: self._count(budget)["should_limit"] for budget in budgets[1:]}
+            for budget in binding:
+                self._refuse_if(over[budget], budget)
             raise
         return cleaned
 
-    def _is_spent(self, *, counts: bool) -> bool:
-        request = self.request
+    def _budgets(self) -> Budgets:
+        network = budget_subject(caller(self.request))
         name = str(self.cleaned_data.get("username", "")).casefold()
-        return any(
-            [
-                is_ratelimited(
-                    request,
-                    group="login-address",
-                    key="ip",
-                    rate=RATES["address"],
-                    increment=counts,
-                ),
-                is_ratelimited(
-                    request,
-                    group="login-name",
-                    key=lambda group, request: name,
-                    rate=RATES["name"],
-                    increment=counts,
-                ),
-            ]
+        return Budgets(
+            tries=Budget("login-tries", "60/5m", network),
+            network=Budget("login-network", "20/5m", network),
+            name=Budget("login-name", "10/5m", f"{network} {name}"),
+            name_everywhere=Budget("login-name-everywhere", "100/h", name),
+            strict=Budget("login-strict", "1/h", f"{network} {name}"),
         )
 
-    @staticmethod
-    def _refusal() -> forms.ValidationError:
-        return forms.ValidationError(
-            "There were too many wrong logins from this address or for this user name."
-            " Wait five minutes and try again.",
+    def _count(self, budget: Budget) -> dict[str, Any]:
+        return self._usage(budget, counts=True)
+
+    def _is_spent(self, budget: Budget) -> bool:
+        usage = self._usage(budget, counts=False)
+        return bool(usage["count"] >= usage["limit"])
+
+    def _usage(self, budget: Budget, *, counts: bool) -> dict[str, Any]:
+        usage: dict[str, Any] = get_usage(
+            self.request,
+            group=budget.group,
+            key=lambda group, request: budget.subject,
+            rate=budget.rate,
+            increment=counts,
+        )
+        return usage
+
+    def _refuse_if(self, is_over: bool, budget: Budget) -> None:
+        if not is_over:
+            return
+        self.retry_after = max(1, self._usage(budget, counts=False)["time_left"])
+        raise forms.ValidationError(
+            "There were too many wrong logins from your network."
+            f" Wait {ceil(self.retry_after / 60)} minutes and try again.",
             code=TOO_MANY,
         )
 

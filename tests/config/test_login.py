@@ -58,19 +58,64 @@ def test_an_address_that_guesses_is_stopped_whatever_names_it_tries() -> None:
     assert elsewhere.status_code == 302
 
 
-def test_a_name_that_is_guessed_at_is_closed_from_everywhere_for_five_minutes(
-    clock: Clock,
-) -> None:
+def test_guessing_at_a_name_closes_it_for_the_network_that_guesses_alone(clock: Clock) -> None:
     user = make_staff("Auditor")
 
-    for n in range(11):
-        attempt(user.username.upper(), "wrong", f"198.51.100.{n}")
-    closed = attempt(user.username, PASSWORD, "203.0.113.1")
+    statuses = [
+        attempt(user.username.upper(), "wrong", "198.51.100.1").status_code for _ in range(12)
+    ]
+    closed = attempt(user.username, PASSWORD, "198.51.100.1")
+    elsewhere = attempt(user.username, PASSWORD, "203.0.113.1")
     clock.now += 300
-    later = attempt(user.username, PASSWORD, "203.0.113.1")
+    later = attempt(user.username, PASSWORD, "198.51.100.1")
 
+    assert statuses == [200] * 10 + [429] * 2
     assert closed.status_code == 429
+    assert 0 < int(closed["Retry-After"]) <= 300
+    assert elsewhere.status_code == 302
     assert later.status_code == 302
+
+
+def test_an_ipv6_network_is_one_whatever_address_of_it_guesses() -> None:
+    user = make_staff("Auditor")
+
+    for n in range(10):
+        attempt(user.username, "wrong", f"2001:db8:0:1::{n + 1}")
+
+    assert attempt(user.username, PASSWORD, "2001:db8:0:1::ffff").status_code == 429
+    assert attempt(user.username, PASSWORD, "2001:db8:0:2::1").status_code == 302
+
+
+def test_a_name_guessed_at_from_many_networks_leaves_each_one_failure_an_hour(
+    settings: Any, clock: Clock
+) -> None:
+    # The rule is about counts; a hundred Argon2 hashes are only slow.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    user = make_staff("Auditor")
+    for n in range(100):
+        attempt(user.username, "wrong", f"198.51.100.{n}")
+
+    guesser = [attempt(user.username, "wrong", "192.0.2.50").status_code for _ in range(3)]
+    guessed = attempt(user.username, PASSWORD, "192.0.2.50")
+    fresh = attempt(user.username, PASSWORD, "192.0.2.51")
+    other_name = attempt(make_staff("Auditor").username, PASSWORD, "192.0.2.50")
+    clock.now += 3600
+    later = attempt(user.username, PASSWORD, "192.0.2.50")
+
+    assert guesser == [200, 429, 429]
+    assert guessed.status_code == 429
+    assert fresh.status_code == 302
+    assert other_name.status_code == 302
+    assert later.status_code == 302
+
+
+def test_verifying_passwords_is_bounded_for_a_network_right_ones_too(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    user = make_staff("Auditor")
+
+    statuses = [attempt(user.username, PASSWORD, "192.0.2.60").status_code for _ in range(62)]
+
+    assert statuses == [302] * 60 + [429] * 2
 
 
 def test_logins_that_succeed_use_nothing_up() -> None:
