@@ -82,6 +82,12 @@ def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
     return address is not None and _within(address, trusted)
 
 
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine reaches what listens on ``host``."""
+    address = parse_address(host)
+    return host.casefold() == "localhost" or (address is not None and address.is_loopback)
+
+
 def budget_subject(address: str) -> str:
     """Return what shares one budget: an IPv4 address, or the /64 an IPv6 host moves freely in."""
     client = parse_address(address)

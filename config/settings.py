@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from apikeys.addresses import is_loopback
 from apikeys.credentials import PREFIX
 from apikeys.environments import Environment
 from apikeys.limits import Limits, Rate, parse_limits, parse_rate
@@ -94,17 +95,17 @@ JOB_MEMORY_BYTES = variables.number("JOB_MEMORY_BYTES", 1_073_741_824, least=67_
 JOB_LEASE_SECONDS = variables.number("JOB_LEASE_SECONDS", 15, least=3, most=3600)
 JOB_TYPE_MODULES = variables.words("JOB_TYPE_MODULES")
 JOB_RETENTION_DAYS = variables.number("JOB_RETENTION_DAYS", 90, least=1, most=36_500)
-EXPIRY_NOTICE_RECIPIENTS = variables.words("EXPIRY_NOTICE_RECIPIENTS")
+EXPIRY_NOTICE_RECIPIENTS = variables.mailboxes("EXPIRY_NOTICE_RECIPIENTS")
 
 # --- E-mail: to the terminal, unless a server is named ---------------------------------------
-EMAIL_HOST = variables.text("EMAIL_HOST")
+EMAIL_HOST = variables.host("EMAIL_HOST")
 EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
 EMAIL_PORT = variables.number("EMAIL_PORT", 587, least=1, most=65_535)
 EMAIL_HOST_USER = variables.text("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = variables.text("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = variables.flag("EMAIL_USE_TLS", default=True)
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = variables.text("DEFAULT_FROM_EMAIL", "latchkey@localhost")
+DEFAULT_FROM_EMAIL = variables.mailbox("DEFAULT_FROM_EMAIL", "latchkey@localhost")
 
 # --- Latchkey's own: how it is served --------------------------------------------------------
 HOST = variables.text("HOST", "127.0.0.1")
@@ -143,6 +144,17 @@ ALLOWED_HOSTS = variables.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::
 for _host in ALLOWED_HOSTS:
     if not re.fullmatch(r"\*|\.?[\w.\-]+|\[[0-9a-fA-F:]+\]", _host):
         raise refuse("ALLOWED_HOSTS", f"holds {_host!r}", "Write host names as keys.example.com")
+# Latchkey's own: an error page with DEBUG shows the settings and the source, and any Host header
+# is believed with a wildcard. On the machine alone both are a developer's; elsewhere a leak.
+LATCHKEY_ALLOW_UNSAFE = variables.flag("LATCHKEY_ALLOW_UNSAFE", default=False)
+if not (is_loopback(HOST) or LATCHKEY_ALLOW_UNSAFE):
+    for _name, _is_unsafe in {"DEBUG": DEBUG, "ALLOWED_HOSTS": "*" in ALLOWED_HOSTS}.items():
+        if _is_unsafe:
+            raise refuse(
+                _name,
+                f"is unsafe where others reach HOST {HOST!r}",
+                f"Change {_name}, set HOST to 127.0.0.1, or set LATCHKEY_ALLOW_UNSAFE=on",
+            )
 ROOT_URLCONF = "config.urls"
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 WSGI_APPLICATION = "config.wsgi.application"

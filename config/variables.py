@@ -4,20 +4,31 @@ Relied on by ``config.settings`` alone. Every message names the variable and say
 wrong and what to do; none repeats a value that may be a secret.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
+from email.utils import parseaddr
+from io import StringIO
 from pathlib import Path
 from typing import TypeVar
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
-from apikeys.addresses import Network, parse_network
+from apikeys.addresses import Network, parse_address, parse_network
 
 T = TypeVar("T")
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off"}
 MOST_DIGITS = 20
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# RFC 1123 §2.1; an underscore too, which names in private networks have.
+HOST_NAME = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*",
+    re.ASCII | re.IGNORECASE,
+)
 # No organisation's own proxies are spread wider.
 SHORTEST_PREFIX = {4: 8, 6: 7}
 
@@ -28,11 +39,27 @@ def refuse(name: str, problem: str, remedy: str) -> ImproperlyConfigured:
 
 
 def env_file(path: Path) -> dict[str, str]:
-    """Return what ``.env`` sets, nothing if it is not there; refuse one that cannot be read."""
+    """Return what ``.env`` sets, nothing if it is not there; refuse a line that sets nothing."""
     try:
-        return {name: value or "" for name, value in dotenv_values(path).items()}
+        text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
     except (OSError, ValueError):
-        raise refuse(".env", "cannot be read as UTF-8 text", "Mend the file or remove it") from None
+        raise refuse(
+            ".env", "cannot be read as UTF-8 text", "Correct the file or remove it"
+        ) from None
+    for binding in parse_stream(StringIO(text)):
+        is_assignment = binding.key is not None and binding.value is not None
+        is_blank = binding.key is None and not binding.error
+        if is_blank or (is_assignment and NAME.fullmatch(binding.key or "")):
+            continue
+        # Never the line itself: it may hold a secret.
+        blank = binding.original.string
+        line = binding.original.line + blank[: len(blank) - len(blank.lstrip())].count("\n")
+        raise refuse(
+            ".env",
+            f"holds no assignment in line {line}",
+            "Write it as NAME=value, or begin the line with #",
+        )
+    return {name: value or "" for name, value in dotenv_values(stream=StringIO(text)).items()}
 
 
 class Variables:
@@ -109,6 +136,26 @@ class Variables:
             networks.append(network)
         return networks
 
+    def host(self, name: str) -> str:
+        """Return a host name or an address, blank if none is named."""
+        value = self.text(name)
+        if value and parse_address(value) is None and not HOST_NAME.fullmatch(value):
+            raise refuse(name, f"is {value!r}, which is no host", "Write it as mail.example.com")
+        return value
+
+    def mailbox(self, name: str, default: str) -> str:
+        """Return one e-mail address, also written as ``Name <address>``."""
+        value = self.text(name, default)
+        _check_mailbox(name, value, parseaddr(value)[1] if value.endswith(">") else value)
+        return value
+
+    def mailboxes(self, name: str) -> list[str]:
+        """Return e-mail addresses, comma-separated."""
+        values = self.words(name)
+        for value in values:
+            _check_mailbox(name, value, value)
+        return values
+
     def parsed(self, name: str, parse: Callable[[str], T], default: T, form: str) -> T:
         """Return ``parse`` of the value; its ``ValueError`` becomes a line that shows ``form``."""
         value = self.text(name)
@@ -118,3 +165,16 @@ class Variables:
             return parse(value)
         except ValueError:
             raise refuse(name, f"is {value!r}", f"Write it as {form}") from None
+
+
+def _check_mailbox(name: str, written: str, address: str) -> None:
+    try:
+        if not written.isprintable():
+            raise ValidationError(written)
+        validate_email(address)
+    except ValidationError:
+        raise refuse(
+            name,
+            f"holds {written!r}, which is no e-mail address",
+            "Write it as ops@example.com",
+        ) from None

@@ -72,6 +72,14 @@ def start(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
         ("LATCHKEY_VAR", "~nobody-of-that-name/x"),
         ("TRUSTED_PROXIES", "fe80::1%eth0"),
         ("REDIS_URL", "redis://127.0.0.1:6379/0?foo=bar"),
+        ("EXPIRY_NOTICE_RECIPIENTS", "ops@example.com,nobody"),
+        ("EXPIRY_NOTICE_RECIPIENTS", "Ops <ops@example.com>"),
+        ("DEFAULT_FROM_EMAIL", "latchkey"),
+        ("DEFAULT_FROM_EMAIL", "Latchkey <latchkey>"),
+        ("DEFAULT_FROM_EMAIL", "a@example.com\nBcc: b@example.com"),
+        ("EMAIL_HOST", "smtp://mail.example.com"),
+        ("EMAIL_HOST", "mail example.com"),
+        ("LATCHKEY_ALLOW_UNSAFE", "perhaps"),
     ],
 )
 def test_it_stops_the_start(tmp_path: Path, name: str, value: str) -> None:
@@ -84,6 +92,80 @@ def test_it_stops_the_start(tmp_path: Path, name: str, value: str) -> None:
     assert done.stderr.count(". ") >= 1
     assert "hunter2" not in done.stderr
     assert PEPPER not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("DEBUG", "on"), ("ALLOWED_HOSTS", "keys.example.com,*")]
+)
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "keys.example.com"])
+def test_what_is_unsafe_where_others_reach_it_stops_the_start(
+    tmp_path: Path, host: str, name: str, value: str
+) -> None:
+    done = start(tmp_path, **{"HOST": host, name: value})
+
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"latchkey: {name} ")
+    assert "LATCHKEY_ALLOW_UNSAFE" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "allow"),
+    [("127.0.0.1", ""), ("127.0.0.9", ""), ("::1", ""), ("localhost", ""), ("0.0.0.0", "on")],
+)
+def test_it_starts_on_the_machine_itself_or_where_it_is_allowed(
+    tmp_path: Path, host: str, allow: str
+) -> None:
+    done = start(tmp_path, HOST=host, DEBUG="on", ALLOWED_HOSTS="*", LATCHKEY_ALLOW_UNSAFE=allow)
+
+    assert done.returncode == 0
+
+
+def test_mail_settings_that_are_right_start(tmp_path: Path) -> None:
+    done = start(
+        tmp_path,
+        EMAIL_HOST="mail-1.example.com",
+        EXPIRY_NOTICE_RECIPIENTS="ops@example.com, sec+keys@example.com",
+        DEFAULT_FROM_EMAIL="Latchkey <latchkey@example.com>",
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("DEBUG", 1),
+        ("# ours\n\nexport DEBUG\n", 3),
+        ("A=1\nhunter2\nB=2\n", 2),
+        ("A=1\n\n  some hunter2 = words\n", 3),
+        ("A='hunter2\nB=2\n", 1),
+        ("A: hunter2", 1),
+        ("=hunter2", 1),
+        ("A-B=hunter2", 1),
+    ],
+)
+def test_a_line_of_the_env_file_that_is_no_assignment_is_named_and_not_shown(
+    tmp_path: Path, content: str, line: int
+) -> None:
+    (tmp_path / ".env").write_text(content)
+
+    with pytest.raises(ImproperlyConfigured, match=rf"^\.env .* line {line}\. ") as refused:
+        env_file(tmp_path / ".env")
+
+    assert "hunter2" not in str(refused.value)
+
+
+def test_an_env_file_may_hold_comments_quotes_and_exports(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "\ufeff# first\n\nexport A=1\nB = 'two words' # why\nC=\nD=\"a\nb\"\n", "utf-8"
+    )
+
+    assert env_file(tmp_path / ".env") == {"A": "1", "B": "two words", "C": "", "D": "a\nb"}
+    assert env_file(tmp_path / "absent") == {}
+
+
+def test_the_example_file_is_one() -> None:
+    assert env_file(ROOT / ".env.example") == {}
 
 
 def test_the_defaults_start(tmp_path: Path) -> None:
