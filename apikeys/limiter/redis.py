@@ -19,6 +19,7 @@ from apikeys.limiter.store import (
     CountersUnavailable,
     Decision,
     Window,
+    longest_of,
 )
 from apikeys.limits import MOST
 from apikeys.pause import Pause
@@ -61,6 +62,7 @@ class RedisCounters:
         return 0
 
     def _decide(self, subject: str, windows: Sequence[Window], counts: int) -> Decision:
+        longest_of(windows)
         arguments: list[int] = [counts, SLOTS, MOST_BACKWARD, NEVER]
         for window in windows:
             arguments += (window.limit, window.seconds)

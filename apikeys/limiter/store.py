@@ -66,7 +66,11 @@ class Decision(NamedTuple):
 
 
 class Store(Protocol):
-    """Where admissions are counted. A subject is always asked with the same window lengths."""
+    """Where admissions are counted.
+
+    Any number of windows, in any order; a subject is always asked with the same lengths in the
+    same order. Without a window: ``ValueError``.
+    """
 
     def hit(self, subject: str, windows: Sequence[Window]) -> Decision:
         """Admit one request of ``subject`` in every window, or in none."""
@@ -79,6 +83,14 @@ class Store(Protocol):
 
     def sweep(self) -> int:
         """Forget subjects whose windows have all passed; return how many."""
+
+
+def longest_of(windows: Sequence[Window]) -> int:
+    """Return the seconds of the longest window; raise ``ValueError`` where there is none.
+
+    Without a window everything would be admitted.
+    """
+    return max([window.seconds for window in windows])
 
 
 def seconds(microseconds: int) -> int:

@@ -10,6 +10,7 @@ same however full a window is. ``hit.lua`` does the same to the same bytes.
 
 import struct
 from collections.abc import Sequence
+from functools import cache
 
 from apikeys.limiter.store import MICROSECONDS, MOST_BACKWARD, NEVER, SLOTS, Decision, Window
 
@@ -17,7 +18,11 @@ FIELDS = 6
 NOTHING = (0.0,) * FIELDS
 _FIELDS = struct.Struct(f"<{FIELDS}d")
 _SLOT = struct.Struct("<dd")
-_HEADERS = [struct.Struct(f"<{windows * FIELDS}d") for windows in range(4)]
+
+
+@cache
+def _header(windows: int) -> struct.Struct:
+    return struct.Struct(f"<{windows * FIELDS}d")
 
 
 class _Counter:
@@ -116,7 +121,7 @@ def _grow(state: bytes, windows: Sequence[Window], now: float) -> tuple[Decision
 
     The same as the long way, a third of its cost; None where that must be taken.
     """
-    header = _HEADERS[len(windows)]
+    header = _header(len(windows))
     fields = _FIELDS.iter_unpack(state[: header.size])
     numbers: list[float] = []
     remaining: list[int] = []
@@ -143,7 +148,7 @@ def _grow(state: bytes, windows: Sequence[Window], now: float) -> tuple[Decision
 
 
 def _read(state: bytes, windows: Sequence[Window], now: float) -> list[_Counter]:
-    header = _HEADERS[len(windows)]
+    header = _header(len(windows))
     numbers = header.unpack_from(state) if state else NOTHING * len(windows)
     counters = []
     start, first = header.size, 0
@@ -165,5 +170,5 @@ def _write(counters: list[_Counter]) -> bytes:
             counter.oldest,
             len(counter.closed) // _SLOT.size,
         )
-    header = _HEADERS[len(counters)].pack(*numbers)
+    header = _header(len(counters)).pack(*numbers)
     return header + b"".join([counter.closed for counter in counters])

@@ -284,6 +284,44 @@ def test_large_windows_never_admit_more_than_the_limit_in_any_rolling_span(
             times += [clocked.now] if decision.is_admitted else []
 
 
+MANY = (
+    Window("day", 50, 86_400),
+    Window("second", 2, 1),
+    Window("minute", 5, 60),
+    Window("hour", 9, 3600),
+)
+
+
+def test_any_number_of_windows_in_any_order_decide_together(clocked: Clocked) -> None:
+    first = admitted(clocked, 5, MANY)
+    clocked.advance(MICROSECONDS)
+    second = admitted(clocked, 5, MANY)
+    clocked.advance(MICROSECONDS)
+    third = admitted(clocked, 5, MANY)
+
+    assert (first, second, third) == (2, 2, 1)
+    assert clocked.store.peek(clocked.subject, MANY).violated == ["minute"]
+
+
+def test_one_sweep_keeps_a_subject_until_its_longest_window_has_passed(
+    file_store: Clocked,
+) -> None:
+    limits = (Window("hour", 5, 3600), Window("minute", 5, 60))
+    file_store.store.hit("long", limits)
+    file_store.advance(2 * MINUTE)
+
+    swept = file_store.store.sweep()
+
+    assert swept == 0
+    assert file_store.store.peek("long", limits).remaining[0] == 3
+
+
+@pytest.mark.parametrize("ask", ["hit", "peek"])
+def test_nothing_is_admitted_without_a_window(clocked: Clocked, ask: str) -> None:
+    with pytest.raises(ValueError, match="empty"):
+        getattr(clocked.store, ask)(clocked.subject, ())
+
+
 def fresh(clocked: Clocked) -> None:
     """Start an example with a subject and a time of its own."""
     clocked.subject += "'"
