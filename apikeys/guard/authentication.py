@@ -7,7 +7,7 @@ does an answer say anything about the key.
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -67,9 +67,9 @@ def _authenticate(meta: dict[str, Any], environment: str, trace: Trace) -> ApiKe
     credential = credentials.parse(_read_credential(meta, environment))
     if credential is None:
         raise _refusal("key_invalid", environment)
-    now = datetime.now(UTC)
     peppers: Peppers = settings.API_KEY_PEPPERS
-    key, proof = _match(*find(credential.key_id), credential.secret, peppers, now)
+    found, proofs, now = find(credential.key_id)
+    key, proof = _match(found, proofs, credential.secret, peppers, now)
     if key is None or proof is None:
         raise _refusal("key_invalid", environment)
     trace.key, trace.secret_version = key, proof.number

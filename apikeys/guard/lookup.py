@@ -6,7 +6,7 @@ judges by and leaves the rest of the row deferred. That is a fifth of the cost o
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from django.db import (
     transaction,
 )
 from django.db.models.base import ModelState
+from django.db.models.functions import Now
 
 from apikeys.guard.connection import GuardConnection, first_answer
 from apikeys.models import ApiKey, SecretVersion
@@ -51,6 +52,14 @@ class Proof(NamedTuple):
     retires_at: datetime | None
 
 
+class Found(NamedTuple):
+    """A key, the secrets it may be called with, and the time that both are judged at."""
+
+    key: ApiKey | None
+    proofs: list[Proof]
+    now: datetime
+
+
 class _Compiled:
     """The queryset as SQL for the database's own driver, and how to read each column."""
 
@@ -61,7 +70,9 @@ class _Compiled:
             SecretVersion.objects.filter(key_id=KEY_ID_MARK)
             .exclude(digest="")
             .order_by()
-            .values_list(*Proof._fields, *(f"key__{name}" for name in KEY_FIELDS))
+            .values_list(
+                *Proof._fields, *(f"key__{name}" for name in KEY_FIELDS), *_clock(database)
+            )
         )
         compiler = queryset.query.get_compiler(connection=database)
         sql, parameters = compiler.as_sql()
@@ -78,6 +89,11 @@ class _Compiled:
                 _reader(converters[place], database) if place in converters else None
                 for place in range(len(columns))
             ]
+
+
+def _clock(database: Any) -> list[Any]:
+    """Return the column that tells the time: one clock where there may be several hosts."""
+    return [Now()] if database.vendor == "postgresql" else []
 
 
 def _postgresql_reader(column: Any) -> Reader:
@@ -114,7 +130,7 @@ def _compiled() -> _Compiled:
 _pause = Pause()
 
 
-def find(key_id: str) -> tuple[ApiKey | None, list[Proof]]:
+def find(key_id: str) -> Found:
     """Return the key and its secrets; None and none for an unknown key id."""
     database: Any = connections[DEFAULT_DB_ALIAS]
     query = _compiled()
@@ -134,7 +150,7 @@ def find(key_id: str) -> tuple[ApiKey | None, list[Proof]]:
         with database.wrap_database_errors:
             raise
     if not rows:
-        return None, []
+        return Found(None, [], datetime.now(UTC))
     found = [
         [
             value if read is None or value is None else read(value)
@@ -143,7 +159,10 @@ def find(key_id: str) -> tuple[ApiKey | None, list[Proof]]:
         for row in rows
     ]
     split = len(Proof._fields)
-    return _key(found[0][split:]), [Proof(*row[:split]) for row in found]
+    end = split + len(KEY_FIELDS)
+    first = found[0]
+    now = first[end] if len(first) > end else datetime.now(UTC)
+    return Found(_key(first[split:end]), [Proof(*row[:split]) for row in found], now)
 
 
 def _key(values: list[Any]) -> ApiKey:

@@ -2,7 +2,7 @@
 
 import base64
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta, tzinfo
 from ipaddress import ip_network
 from typing import Any
 
@@ -291,3 +291,23 @@ def test_authentication_is_one_query(django_assert_num_queries: Any) -> None:
     # Its own query goes through the driver and is not seen here; what is seen is the view's.
     with django_assert_num_queries(1):
         caller.get("customers")
+
+
+class HostAhead(datetime):
+    """A host's clock that is two hours fast."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "HostAhead":
+        return super().now(tz) + timedelta(hours=2)
+
+
+def test_a_key_expires_by_the_clock_that_all_hosts_share(
+    monkeypatch: pytest.MonkeyPatch, is_postgresql: bool
+) -> None:
+    issued = issue(expires_at=timezone.now() + timedelta(hours=1))
+    monkeypatch.setattr("apikeys.guard.lookup.datetime", HostAhead)
+
+    status = Caller(issued).get("key").status_code
+
+    # SQLite has one host, and its clock is the one there is.
+    assert status == (200 if is_postgresql else 401)
