@@ -1,9 +1,11 @@
 """Staff accounts: who manages them is not thereby an administrator of all."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
+from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -62,6 +64,45 @@ def test_an_account_that_may_do_more_is_out_of_a_managers_reach(manager: User, r
 
     assert statuses == [403, 403, 403]
     assert User.objects.get(pk=higher.pk).check_password(PASSWORD)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("what", ["change", "password", "delete", "delete_selected"])
+def test_an_account_that_is_promoted_meanwhile_is_out_of_reach_too(what: str) -> None:
+    manager, person = make_staff(), make_staff()
+    manager.user_permissions.add(*Permission.objects.filter(content_type__app_label="auth"))
+    client, new = client_of(manager), "long enough 7"
+
+    def post() -> int:
+        try:
+            match what:
+                case "change":
+                    response = change(client, person, email="a@b.example")
+                case "password":
+                    address = reverse("admin:auth_user_password_change", args=(person.pk,))
+                    response = client.post(address, {"password1": new, "password2": new})
+                case "delete":
+                    address = reverse("admin:auth_user_delete", args=(person.pk,))
+                    response = client.post(address, {"post": "yes"})
+                case _:
+                    form = {"action": what, "_selected_action": [person.pk], "post": "yes"}
+                    response = client.post(reverse("admin:auth_user_changelist"), form)
+            return int(response.status_code)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            User.objects.filter(pk=person.pk).update(is_superuser=True)
+            answer = pool.submit(post)
+            # Long enough for the request to compare rights as they were, if it does.
+            wait([answer], timeout=1)
+        status = answer.result()
+
+    stored = User.objects.get(pk=person.pk)
+    assert status in {403, 302}
+    assert (stored.is_superuser, stored.email) == (True, "")
+    assert stored.check_password(PASSWORD)
 
 
 def test_roles_are_made_by_superusers(manager: User) -> None:
