@@ -6,6 +6,7 @@ import time
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from apikeys import csv_lines
@@ -44,6 +45,7 @@ def test_a_cell_that_begins_a_formula_is_defused(text: str) -> None:
             assert separator != "," or not cell.startswith(("\t", "\r", "\n"))
 
 
+@hypothesis_settings(deadline=None)
 @given(st.lists(ODD, min_size=1, max_size=4))
 def test_no_cell_begins_a_formula_whatever_separates(values: list[str]) -> None:
     line = csv_lines.line(values)
@@ -53,6 +55,7 @@ def test_no_cell_begins_a_formula_whatever_separates(values: list[str]) -> None:
             assert not cell.strip(' \t\r\n\u00a0\u200b\ufeff"').startswith(tuple(SIGNS)), cell
 
 
+@hypothesis_settings(deadline=None)
 @given(st.lists(st.text(alphabet=st.characters(exclude_characters=SIGNS + "\t\r\n")), min_size=1))
 def test_every_cell_is_quoted_and_harmless_text_is_kept(values: list[str]) -> None:
     line = csv_lines.line(values)
