@@ -14,6 +14,9 @@ else:
     _WordsText = _ObjectText = models.TextField
 
 
+MAX_OBJECT_BYTES = 8192
+
+
 class WordsField(_WordsText):
     """A tuple of words, stored as they are with one space between (as RFC 6749 §3.3 does).
 
@@ -91,3 +94,8 @@ class JSONObjectField(_ObjectText):
     def value_to_string(self, obj: models.Model) -> str:
         """Serialize as it is stored."""
         return self.get_prep_value(self.value_from_object(obj))
+
+
+def object_bytes(value: dict[str, Any]) -> int:
+    """Return how many bytes a JSON object takes as it is stored, in UTF-8 and without blanks."""
+    return len(JSONObjectField().get_prep_value(value).encode())

@@ -18,7 +18,7 @@ SPELLINGS = {
     "d": "day",
     "day": "day",
 }
-RATE = re.compile(r"(\d{1,10})/([a-z]+)")
+RATE = re.compile(r"(\d{1,10})/([a-z]+)", re.ASCII)
 
 
 class Limits(NamedTuple):

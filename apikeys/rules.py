@@ -1,6 +1,5 @@
 """What a key's settings may be. Every door's values pass here before anything is written."""
 
-import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict
@@ -12,6 +11,7 @@ from apikeys import addresses, permissions
 from apikeys.credentials import mask
 from apikeys.limits import MOST
 from apikeys.models import ApiKey, KeyCustomer
+from apikeys.text import check_line
 
 MOST_OVERLAP = timedelta(days=7)
 MOST_NETWORKS = 100
@@ -78,17 +78,16 @@ def clean_name(name: str) -> str:
 
 
 def clean_text(text: str, *, setting: str, longest: int) -> str:
-    """Return one line of text, without control characters and not too long."""
+    """Return one line of text that can be seen, and is not too long."""
     text = text.strip()
     if len(text) > longest:
         raise Refused(
             f"The {setting} has {len(text)} characters. Use {longest} at most.", setting=setting
         )
-    if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in text):
-        raise Refused(
-            f"The {setting} holds a control character or a line break. Use plain text.",
-            setting=setting,
-        )
+    try:
+        check_line(text)
+    except ValueError as error:
+        raise Refused(f"The {setting} {error}", setting=setting) from None
     if mask(text) != text:
         raise Refused(
             f"The {setting} holds an API key. Leave the key out; its key id says which it is.",

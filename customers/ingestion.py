@@ -14,14 +14,13 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apikeys import instants
-from apikeys.fields import JSONObjectField
+from apikeys.fields import MAX_OBJECT_BYTES, object_bytes
 from apikeys.guard.problems import ErrorList
 from apikeys.models import ApiKey
 from customers import totals
 from customers.models import Customer, License, TelemetryEvent
 
 MOST_EVENTS = 1000
-MOST_PROPERTY_BYTES = 8192
 MOST_TRIES = 10
 LONGEST_EVENT_ID = 100
 TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}")
@@ -147,8 +146,8 @@ def _properties(value: Any, now: datetime) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise ValueError("This must be a JSON object.")
-    if value and len(JSONObjectField().get_prep_value(value)) > MOST_PROPERTY_BYTES:
-        raise ValueError(f"Use {MOST_PROPERTY_BYTES} bytes of JSON at most.")
+    if value and (size := object_bytes(value)) > MAX_OBJECT_BYTES:
+        raise ValueError(f"This has {size} bytes as JSON. Use {MAX_OBJECT_BYTES} at most.")
     return value
 
 

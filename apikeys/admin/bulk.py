@@ -91,4 +91,8 @@ class BulkActs:
 def _seen(text: str) -> dict[str, int]:
     """Return the keys that the page named, each with the revision it had then."""
     pairs = (word.partition(":") for word in text.split())
-    return {key_id: int(revision) for key_id, _, revision in pairs if revision.isdecimal()}
+    return {
+        key_id: int(revision)
+        for key_id, _, revision in pairs
+        if revision.isascii() and revision.isdecimal()
+    }

@@ -12,6 +12,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from apikeys import lifecycle
 from apikeys.admin.acting import ActingDialog
 from apikeys.admin.actors import actor_of
+from apikeys.admin.fields import WholeNumberField
 from apikeys.models import ApiKey
 from apikeys.rules import LONGEST_REASON
 
@@ -33,7 +34,7 @@ class KeyDialog(ActingDialog[ApiKey]):
 class RegenerateDialog(KeyDialog):
     """A new secret, and what becomes of the old one."""
 
-    version = forms.IntegerField(widget=forms.HiddenInput)
+    version = WholeNumberField(widget=forms.HiddenInput)
     overlap = forms.TypedChoiceField(
         choices=list(OVERLAPS.items()),
         coerce=int,
@@ -80,7 +81,7 @@ class RevokeDialog(KeyDialog):
 class ActivateDialog(KeyDialog):
     """Undoes the revoke that the page showed."""
 
-    revision = forms.IntegerField(widget=forms.HiddenInput)
+    revision = WholeNumberField(widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

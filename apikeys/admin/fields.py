@@ -1,15 +1,41 @@
 """Form fields that hold people to the rules callers are held to."""
 
+import re
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.fields import InvalidJSONInput
 
-from apikeys.fields import JSONObjectField
+from apikeys.fields import MAX_OBJECT_BYTES, object_bytes
 from apikeys.guard.bodies import parse_json
 from apikeys.guard.problems import Problem
-from apikeys.guard.serializers import MOST_OBJECT_BYTES
+from apikeys.text import check_line
+
+NUMBER = re.compile("-?[0-9]{1,20}")
+
+
+class LineField(forms.CharField):
+    """A name that people read: one line without characters that cannot be seen."""
+
+    def clean(self, value: Any) -> Any:
+        """Refuse what ``apikeys.text`` refuses."""
+        text = super().clean(value)
+        try:
+            check_line(text or "")
+        except ValueError as error:
+            raise ValidationError(f"This {error}") from None
+        return text
+
+
+class WholeNumberField(forms.IntegerField):
+    """A number of ASCII digits; ``int`` also reads 1_000 and the digits of other scripts."""
+
+    def to_python(self, value: Any) -> Any:
+        """Refuse what only looks like a number."""
+        if isinstance(value, str) and value.strip() and not NUMBER.fullmatch(value.strip()):
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        return super().to_python(value)
 
 
 class MetadataField(forms.JSONField):
@@ -24,10 +50,10 @@ class MetadataField(forms.JSONField):
         except Problem as problem:
             raise ValidationError(str(problem.detail)) from None
         if isinstance(found, dict):
-            size = len(JSONObjectField().get_prep_value(found).encode())
-            if size > MOST_OBJECT_BYTES:
+            size = object_bytes(found)
+            if size > MAX_OBJECT_BYTES:
                 raise ValidationError(
-                    f"This has {size} bytes as JSON. Use {MOST_OBJECT_BYTES} at most."
+                    f"This has {size} bytes as JSON. Use {MAX_OBJECT_BYTES} at most."
                 )
         return found
 

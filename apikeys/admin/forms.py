@@ -17,6 +17,7 @@ from unfold.widgets import (
 from apikeys import credentials, lifecycle, permissions
 from apikeys.admin.acting import ActingForm
 from apikeys.admin.actors import actor_of
+from apikeys.admin.fields import WholeNumberField
 from apikeys.admin.widgets import CustomersWidget, PermissionsWidget
 from apikeys.environments import Environment
 from apikeys.models import ApiKey, CustomerScope
@@ -50,6 +51,7 @@ class LimitsForm(ActingForm, _KeyModelForm):
     class Meta:
         model = ApiKey
         fields: tuple[str, ...] = LIMIT_FIELDS
+        field_classes = dict.fromkeys(LIMIT_FIELDS, WholeNumberField)
         widgets = dict.fromkeys(LIMIT_FIELDS, UnfoldAdminIntegerFieldWidget)
         help_texts = {"limit_minute": "Blank: the environment's default. 0: no requests at all."}
 
@@ -204,7 +206,7 @@ class CreateKeyForm(KeyForm):
 class RevisionForm(LimitsForm):
     """A form over a key as it was when the page was opened."""
 
-    revision = forms.IntegerField(widget=forms.HiddenInput)
+    revision = WholeNumberField(widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -43,7 +43,7 @@ class ApiMiddleware:
 def body_length(meta: Mapping[str, Any]) -> int:
     """Return how many bytes a request's body has, as it says."""
     text = meta.get("CONTENT_LENGTH") or "0"
-    return int(text) if text.isdigit() and len(text) < 18 else 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else 0
 
 
 def _keep_body(request: HttpRequest) -> None:

@@ -12,10 +12,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apikeys import instants
-from apikeys.fields import JSONObjectField
+from apikeys.fields import MAX_OBJECT_BYTES, object_bytes
 from apikeys.guard.problems import MAX_ERRORS, ErrorList, FieldErrors, not_named
-
-MOST_OBJECT_BYTES = 8192
+from apikeys.text import check_line
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -39,6 +38,19 @@ class TextField(serializers.CharField):
         if not isinstance(data, str):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class LineField(TextField):
+    """A name that people read: one line without characters that cannot be seen."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Refuse what ``apikeys.text`` refuses."""
+        text = super().to_internal_value(data)
+        try:
+            check_line(text)
+        except ValueError as error:
+            raise serializers.ValidationError(f"This {error}") from None
+        return text
 
 
 class WholeNumberField(serializers.IntegerField):
@@ -85,7 +97,7 @@ class ObjectField(serializers.Field[Any, Any, Any, Any]):
         "too_large": "This has {size} bytes as JSON. Use {most} at most.",
     }
 
-    def __init__(self, *, most_bytes: int = MOST_OBJECT_BYTES, **kwargs: Any) -> None:
+    def __init__(self, *, most_bytes: int = MAX_OBJECT_BYTES, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.most_bytes = most_bytes
 
@@ -93,7 +105,7 @@ class ObjectField(serializers.Field[Any, Any, Any, Any]):
         """Refuse what is no object, or too large a one."""
         if not isinstance(data, dict):
             self.fail("invalid")
-        size = len(JSONObjectField().get_prep_value(data).encode())
+        size = object_bytes(data)
         if size > self.most_bytes:
             self.fail("too_large", size=size, most=self.most_bytes)
         return data

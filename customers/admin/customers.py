@@ -15,7 +15,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from apikeys.admin.actors import actor_of
 from apikeys.admin.columns import ENVIRONMENT_COLOURS
-from apikeys.admin.fields import MetadataField
+from apikeys.admin.fields import LineField, MetadataField
 from apikeys.admin.refusing import RefusedForms
 from apikeys.admin.searching import BoundedSearch
 from apikeys.fields import JSONObjectField
@@ -44,6 +44,9 @@ class CustomerForm(forms.ModelForm):
     """A customer's fields; a form that somebody else was faster with is refused."""
 
     seen = forms.CharField(widget=forms.HiddenInput, required=False)
+
+    class Meta:
+        field_classes = {"name": LineField}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

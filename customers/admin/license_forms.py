@@ -8,6 +8,7 @@ from unfold.widgets import UnfoldAdminSplitDateTimeWidget
 
 from apikeys.admin.acting import ActingDialog, ActingForm
 from apikeys.admin.actors import actor_of
+from apikeys.admin.fields import LineField, WholeNumberField
 from apikeys.admin.widgets import is_id
 from apikeys.guard.etags import etag
 from apikeys.identifiers import new_id
@@ -28,6 +29,7 @@ class LicenseForm(ActingForm, forms.ModelForm):
     class Meta:
         model = License
         fields = ("customer", *SETTINGS)
+        field_classes = {"product": LineField, "seats": WholeNumberField}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

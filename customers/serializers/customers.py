@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from apikeys.guard.serializers import (
     InstantField,
+    LineField,
     ObjectField,
     PageQuery,
     StrictSerializer,
@@ -56,7 +57,7 @@ class CustomerInput(StrictSerializer):
         "metadata": {"plan": "enterprise"},
     }
 
-    name = TextField(max_length=200)
+    name = LineField(max_length=200)
     email = serializers.EmailField(required=False, allow_blank=True, max_length=254)
     external_reference = TextField(
         required=False, allow_null=True, max_length=100, help_text="Your own number for it."

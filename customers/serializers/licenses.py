@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from apikeys.guard.serializers import (
     InstantField,
+    LineField,
     ObjectField,
     PageQuery,
     StrictSerializer,
@@ -84,7 +85,7 @@ class LicenseChanges(StrictSerializer):
 
     example: ClassVar[dict[str, Any]] = {"seats": 10}
 
-    product = TextField(max_length=100, required=False)
+    product = LineField(max_length=100, required=False)
     seats = WholeNumberField(min_value=1, max_value=MOST_SEATS, required=False)
     expires_at = InstantField(
         required=False, allow_null=True, validators=[future], help_text="Null: never."
@@ -102,7 +103,7 @@ class LicenseInput(LicenseChanges):
     }
 
     customer = serializers.UUIDField()
-    product = TextField(max_length=100)
+    product = LineField(max_length=100)
 
 
 class RenewInput(StrictSerializer):

@@ -78,7 +78,7 @@ class EventInput(StrictSerializer):
         help_text="Your own name for the event: sent again, it is not stored again.",
     )
     occurred_at = InstantField(required=False, help_text="Now, if left out.")
-    properties = ObjectField(required=False, most_bytes=ingestion.MOST_PROPERTY_BYTES)
+    properties = ObjectField(required=False)
 
 
 class BatchInput(StrictSerializer):

@@ -6,6 +6,7 @@ from django import forms
 
 from apikeys.admin.acting import ActingDialog
 from apikeys.admin.actors import actor_of
+from apikeys.admin.fields import WholeNumberField
 from jobs import dispatch
 from jobs.models import Job
 
@@ -29,7 +30,7 @@ class CancelDialog(JobDialog):
 class RetryDialog(JobDialog):
     """Tries again."""
 
-    attempt = forms.IntegerField(widget=forms.HiddenInput)
+    attempt = WholeNumberField(widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -208,3 +208,15 @@ def test_a_scoped_key_may_send_back_the_reference_that_it_read() -> None:
     )
 
     assert (answer.status_code, answer.json()["name"]) == (200, "New")
+
+
+@pytest.mark.parametrize("name", ["Pay\u202eroll", "\u200b", "two\nlines", "\u3164", "\ufe0f"])
+def test_a_name_that_cannot_be_seen_is_refused(name: str) -> None:
+    api = Caller(issue(permissions=["customers:write", "licenses:manage"]))
+    customer = make_customer()
+
+    made = api.post("customers", {"name": name})
+    licensed = api.post("licenses", {"customer": str(customer.pk), "product": name})
+
+    assert [error["field"] for error in made.json()["errors"]] == ["name"]
+    assert [error["field"] for error in licensed.json()["errors"]] == ["product"]

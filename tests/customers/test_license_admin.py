@@ -326,3 +326,20 @@ def test_a_pop_up_does_not_name_licenses_by_their_keys() -> None:
     page = client.get(listed, {"_popup": "1", "_to_field": "license_key"})
 
     assert page.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("seats", "1_0"), ("seats", "\u0663"), ("product", "Pro\u202e"), ("product", "\u200b")],
+)
+def test_only_ascii_digits_are_numbers_and_only_what_is_seen_a_product(
+    staff: Client, field: str, value: str
+) -> None:
+    response = staff.post(
+        reverse("admin:customers_license_add"),
+        {"customer": make_customer().pk, "product": "Pro", "seats": 2, "metadata": "{}",
+         "expires_at_0": "", "expires_at_1": "", field: value},
+    )  # fmt: skip
+
+    assert list(response.context["adminform"].form.errors) == [field]
+    assert not License.objects.exists()

@@ -93,6 +93,17 @@ def test_a_batch_with_one_wrong_event_stores_none_and_names_each_fault(caller: C
     assert not TelemetryEvent.objects.exists()
 
 
+def test_properties_are_measured_in_bytes(caller: Caller) -> None:
+    event = {"customer": str(make_customer().pk), "type": "t"}
+
+    # Without blanks: {"x":"..."} is eight bytes around the text, and each of these takes two.
+    fits = caller.post("telemetry", {**event, "properties": {"x": "é" * 4092}})
+    too_large = caller.post("telemetry", {**event, "properties": {"x": "é" * 4093}})
+
+    assert fits.status_code == 201
+    assert [error["field"] for error in too_large.json()["errors"]] == ["properties"]
+
+
 def test_whose_events_may_be_sent(caller: Caller) -> None:
     mine, other = make_customer(), make_customer()
     foreign = make_license(other)
