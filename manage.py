@@ -10,18 +10,27 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import ManagementUtility, get_commands
 
+from apikeys.terminal import discard, report, with_one_line_errors
+from apikeys.text import escaped
 from config.outages import describe_outage
 
 
 class Utility(ManagementUtility):
-    """Django's, but for a name that is no command."""
+    """Django's, but that each error of the command line is one line."""
 
     def fetch_command(self, subcommand: str) -> Any:
         """Return the command, or exit 2 with one line."""
         if subcommand not in get_commands():
-            _say(f"there is no command {subcommand!r}. Run manage.py help to see them")
+            report(f"there is no command {subcommand!r}. Run manage.py help to see them.")
             sys.exit(2)
-        return super().fetch_command(subcommand)
+        command = super().fetch_command(subcommand)
+        make_parser = command.create_parser
+
+        def create_parser(*args: Any, **options: Any) -> Any:
+            return with_one_line_errors(make_parser(*args, **options), subcommand)
+
+        command.create_parser = create_parser  # type: ignore[method-assign]
+        return command
 
 
 def main() -> int:
@@ -29,9 +38,8 @@ def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for all its life
-    if sys.stdout is None:
-        # Nothing is done whose outcome cannot be told: a new key would be lost.
-        _say("standard output is closed. Send it to a file or a pipe")
+    if problem := _unusable_stdout() or _unseen_argument():
+        report(problem)
         return 2
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal's encoding cannot write is shown escaped.
@@ -41,31 +49,45 @@ def main() -> int:
         Utility(sys.argv).execute()
         sys.stdout.flush()
     except ImproperlyConfigured as error:
-        sys.stderr.write(f"latchkey: {error}\n")
+        report(str(error))
         return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # The reader has seen enough.
-        _leave_nothing_to_flush()
+        discard(sys.stdout)
     except Exception as error:
-        if outage := describe_outage(error):
-            sys.stderr.write(f"latchkey: {outage}\n")
-            return 1
-        if not isinstance(error, OSError) or error.errno != errno.ENOSPC:
+        problem = describe_outage(error) or _full_device(error)
+        if problem is None:
             raise
-        _say("there is no room left on the device. Make some, or write elsewhere")
-        _leave_nothing_to_flush()
+        report(problem)
         return 1
     return 0
 
 
-def _say(text: str) -> None:
-    sys.stderr.write(f"latchkey: {text}.\n")
+def _unusable_stdout() -> str | None:
+    # Nothing is done whose outcome cannot be told: a new key would be lost.
+    if sys.stdout is None:
+        return "standard output is closed. Send it to a file or a pipe."
+    return None
 
 
-def _leave_nothing_to_flush() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _unseen_argument() -> str | None:
+    # Here for every command, Django's own too. What a shell is given is a program of many lines.
+    for argument in [] if sys.argv[1:2] == ["shell"] else sys.argv[1:]:
+        if escaped(argument) != argument:
+            return (
+                f"the argument {argument!r} holds a character that cannot be seen."
+                " Write it as one line of plain text."
+            )
+    return None
+
+
+def _full_device(error: Exception) -> str | None:
+    if not isinstance(error, OSError) or error.errno != errno.ENOSPC:
+        return None
+    discard(sys.stdout)
+    return "there is no room left on the device. Make some, or write elsewhere."
 
 
 if __name__ == "__main__":

@@ -8,11 +8,16 @@ import getpass
 import json
 import re
 import sys
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
+from django.db import Error as DatabaseError
+from django.db import transaction
 from django.utils import timezone
 from rich.console import Console
 
@@ -22,11 +27,23 @@ from apikeys.models import ApiKey, Door
 from apikeys.permissions import labels
 from apikeys.representation import as_json
 from apikeys.rules import Refused
+from apikeys.terminal import discard
+from apikeys.text import escaped
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 DURATION = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 WIDE = 500
 MOST_DIGITS = 20
+
+
+class SafeOutput(OutputWrapper):
+    """Standard output on which no stored text moves the cursor or turns the line around."""
+
+    def write(  # type: ignore[override]
+        self, msg: str = "", style_func: Any = None, ending: str | None = None
+    ) -> None:
+        """Write lines, with what cannot be seen as escapes."""
+        super().write("\n".join(map(escaped, msg.split("\n"))), style_func, ending)
 
 
 class LineCommand(BaseCommand):
@@ -35,32 +52,53 @@ class LineCommand(BaseCommand):
     requires_migrations_checks = False
     requires_system_checks: list[str] = []
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """Return a parser whose errors are one line and exit 2."""
-        parser = super().create_parser(prog_name, subcommand, **kwargs)
-
-        def error(message: str) -> NoReturn:
-            sys.stderr.write(f"{subcommand}: {message}. Use --help to see the arguments.\n")
-            sys.exit(2)
-
-        parser.error = error  # type: ignore[method-assign]
-        return parser
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stdout = SafeOutput(kwargs.get("stdout") or sys.stdout)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run, turning a refusal into one line and exit 2."""
         try:
-            for value in options.values():
-                _refuse_odd_bytes(value)
             return super().execute(*args, **options)
         except Refused as refused:
-            raise CommandError(str(refused), returncode=2) from None
+            raise CommandError(escaped(str(refused)), returncode=2) from None
 
+    @contextmanager
+    def shown_or_undone(self) -> Iterator[Callable[..., None]]:
+        """Open a transaction for making a secret; print the secret with what this yields.
 
-def _refuse_odd_bytes(value: Any) -> None:
-    """Refuse an argument that is no text: Python keeps each byte as half of a surrogate pair."""
-    for text in value if isinstance(value, list) else [value]:
-        if isinstance(text, str) and any("\ud800" <= character <= "\udfff" for character in text):
-            raise Refused("An argument is not UTF-8. Write it in UTF-8.")
+        A secret that could not be printed is not made: an operator would wait for a key that
+        nobody has, or replace one in use by it.
+        """
+        printed: list[str] = []
+
+        def show(text: str, *, key_id: str) -> None:
+            try:
+                self.stdout.write(text)
+                self.stdout.flush()
+            except BaseException as error:
+                # Or Python would print at its end what is rolled back here.
+                discard(sys.stdout)
+                if not isinstance(error, OSError):
+                    raise
+                raise CommandError(
+                    f"The key could not be printed, {error.strerror}, so nothing was changed."
+                    " Send standard output to a terminal, a file or a pipe that is read.",
+                    returncode=1,
+                ) from None
+            printed.append(key_id)
+
+        try:
+            with transaction.atomic():
+                yield show
+        except DatabaseError:
+            if not printed:
+                raise
+            raise CommandError(
+                f"The database failed after key {printed[0]} was printed, so the key may not work."
+                f" Run show_api_key {printed[0]} and call with the key before you use it.",
+                returncode=1,
+            ) from None
 
 
 class KeyCommand(LineCommand):
@@ -81,15 +119,19 @@ class KeyCommand(LineCommand):
         for name, value in as_json(key).items():
             self.stdout.write(f"{name.replace('_', ' '):15} {_readable(name, value)}")
 
-    def write_issued(self, issued: IssuedKey, *, as_object: bool) -> None:
-        """Print a new credential, for the one time it can be."""
-        if as_object:
-            self.stdout.write(json.dumps(as_json(issued.key) | {"key": issued.credential}))
-            return
-        # The key first: the note may have nowhere to go.
-        self.stdout.write(issued.credential)
-        self.stdout.flush()
-        self.stderr.write(f"{issued.key}: copy the key now, it cannot be shown again.")
+    def issue(self, make: Callable[[], IssuedKey], *, as_object: bool) -> None:
+        """Make a credential and print it, for the one time it can be."""
+        with self.shown_or_undone() as show:
+            issued = make()
+            written = json.dumps(as_json(issued.key) | {"key": issued.credential})
+            show(written if as_object else issued.credential, key_id=issued.key.pk)
+        if not as_object:
+            # The key is stored and printed: a note that has nowhere to go is no failure.
+            try:
+                name = escaped(str(issued.key))
+                self.stderr.write(f"{name}: copy the key now, it cannot be shown again.")
+            except OSError:
+                discard(sys.stderr)
 
 
 def actor() -> Actor:
@@ -171,8 +213,16 @@ def limit(text: str) -> int | None:
     """Read a limit, or ``default`` for the environment's."""
     if text == "default":
         return None
+    try:
+        return whole_number(text)
+    except ArgumentTypeError:
+        raise Refused(f"{text!r} is not a limit. Write a whole number, or default.") from None
+
+
+def whole_number(text: str) -> int:
+    """Read an argument of digits; ``int`` also reads 1_000 and the digits of other scripts."""
     if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
-        raise Refused(f"{text!r} is not a limit. Write a whole number, or default.")
+        raise ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
 
 

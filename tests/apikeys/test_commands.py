@@ -1,5 +1,6 @@
 """The key commands, as an operator or a script runs them."""
 
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import base
+from django.db import connection
 from django.utils import timezone
 
 import manage
@@ -107,6 +109,53 @@ def test_bad_input_is_one_line_on_stderr_and_changes_nothing(
     assert err.strip().count("\n") == 0
     assert err.strip()
     assert not ApiKey.objects.exists()
+
+
+HIDDEN = "A\x1b[31m\u202e\nB"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [HIDDEN],
+        ["show_api_key", HIDDEN],
+        ["create_api_key", HIDDEN, "--environment", "staging"],
+        ["create_api_key", "x", "--environment", HIDDEN],
+        ["create_api_key", "x", "--environment", "staging", "--allow", HIDDEN],
+        ["create_api_key", "x", "--environment", "staging", "--permission", HIDDEN],
+        ["create_api_key", "x", "--environment", "staging", HIDDEN],
+        ["create_api_key", "x", "--environment", "staging", f"--{HIDDEN}"],
+        ["list_api_keys", "--status", HIDDEN],
+        ["worker", "--queue", HIDDEN],
+        ["export_logs", "--format", "csv", "--code", HIDDEN],
+        ["migrate", HIDDEN],
+        ["migrate", f"--{HIDDEN}"],
+        ["migrate", "--nope"],
+        ["createsuperuser", "--noinput", "--username", HIDDEN, "--email", "a@b.example"],
+        ["export_logs", "--format", "csv", "--status", "\u0662\u0660\u0660"],
+        ["export_logs", "--format", "csv", "--status", "2_00"],
+        ["worker", "--concurrency", "\u0663"],
+    ],
+)
+def test_what_is_refused_is_one_line_without_escape_codes(run: Run, arguments: list[str]) -> None:
+    code, out, error = run(*arguments)
+
+    assert (code, out) == (2, "")
+    assert error.count("\n") == 1
+    assert error.strip("\n").isprintable()
+
+
+def test_a_stored_name_moves_no_cursor_on_a_terminal(run: Run) -> None:
+    key = issue().key
+    ApiKey.objects.filter(pk=key.pk).update(name="Pay\x1b[2J\u202eroll")
+
+    outputs = [run(*arguments)[1] for arguments in (
+        ("list_api_keys",), ("show_api_key", key.pk), ("revoke_api_key", key.pk),
+    )]  # fmt: skip
+
+    for out in outputs:
+        assert r"Pay\x1b[2J\u202eroll" in out
+        assert all(line.isprintable() for line in out.splitlines())
 
 
 @pytest.mark.parametrize(
@@ -263,6 +312,41 @@ def test_an_update_changes_what_is_named_and_nothing_else(run: Run) -> None:
         update(run, key, "--expires", "2099-01-31T00:00Z")["expires_at"] == "2099-01-31T00:00:00Z"
     )
     assert update(run, key, "--expires", "never")["expires_at"] is None
+
+
+class ClosingDatabase(io.TextIOWrapper):
+    """A stdout after whose line the database is gone, before it could store anything."""
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), encoding="utf-8")
+        self.printed = ""
+        self.is_open = True
+
+    def write(self, text: str) -> int:
+        self.printed += text
+        return super().write(text)
+
+    def flush(self) -> None:
+        super().flush()
+        if self.printed and self.is_open and connection.connection is not None:
+            self.is_open = False
+            connection.connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_fails_after_the_key_was_printed_says_so_in_one_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stdout = ClosingDatabase()
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", stdout)
+        code, _, err = run("create_api_key", "Lost", "--environment", "production")
+    connection.close()
+
+    key_id = stdout.printed.split("_")[2]
+    assert (code, err.count("\n")) == (1, 1)
+    assert f"show_api_key {key_id}" in err
+    assert not ApiKey.objects.exists()
 
 
 def test_an_event_names_the_operator_and_the_door(run: Run) -> None:

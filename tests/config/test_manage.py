@@ -1,9 +1,11 @@
 """``manage.py`` where its output goes nowhere, or what it needs is damaged."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +50,91 @@ def test_no_key_is_made_that_could_not_be_printed(product: Latchkey) -> None:
 
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert keys(product) == before
+
+
+def run_into_a_closed_pipe(
+    product: Latchkey, *arguments: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command whose reader is gone before it writes."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT, env=product.environment | variables, stdout=writer,
+            stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(writer)
+
+
+def history(product: Latchkey) -> dict[str, Any]:
+    """Return each key with the events and the secrets it has."""
+    program = (
+        "import json; from apikeys.models import ApiKey;"
+        "print(json.dumps({key.pk: [key.revision, key.secrets.count(), key.events.count()]"
+        " for key in ApiKey.objects.all()}))"
+    )
+    found: dict[str, Any] = json.loads(product.manage("shell", "-v0", "-c", program).stdout)
+    return found
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+@pytest.mark.parametrize("command", ["create", "regenerate"])
+def test_a_key_whose_reader_is_gone_is_not_made(
+    product: Latchkey, command: str, form: tuple[str, ...]
+) -> None:
+    before = history(product)
+    what = ("Lost", "--environment", "staging") if command == "create" else (next(iter(before)),)
+
+    done = run_into_a_closed_pipe(product, f"{command}_api_key", *what, *form)
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "could not be printed" in done.stderr
+    assert history(product) == before
+
+
+@pytest.mark.parametrize("form", ["", "--json"])
+@pytest.mark.parametrize("command", ["create", "regenerate"])
+def test_a_key_that_a_full_device_does_not_take_is_not_made(
+    product: Latchkey, command: str, form: str
+) -> None:
+    before = history(product)
+    what = "Lost --environment staging" if command == "create" else next(iter(before))
+
+    done = shell(product, f"{MANAGE} {command}_api_key {what} {form} > /dev/full")
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "could not be printed" in done.stderr
+    assert history(product) == before
+
+
+def test_a_key_is_made_where_the_note_beside_it_finds_a_full_device(product: Latchkey) -> None:
+    done = shell(product, f"{MANAGE} create_api_key Noted --environment staging 2> /dev/full")
+
+    assert done.returncode == 0
+    assert done.stdout.split("_")[2] in keys(product)
+
+
+@pytest.mark.parametrize("password", ["", "a password for the tests"])
+def test_a_first_start_that_cannot_be_printed_leaves_no_administrator_and_no_key(
+    tmp_path: Path, password: str
+) -> None:
+    product = Latchkey(LATCHKEY_VAR=str(tmp_path), LATCHKEY_ADMIN_PASSWORD=password)
+
+    failed = run_into_a_closed_pipe(product, "bootstrap")
+    after_failure = product.manage(
+        "shell", "-v0", "-c",
+        "from django.contrib.auth.models import User; from apikeys.models import ApiKey;"
+        "print(User.objects.count(), ApiKey.objects.filter(name='Quickstart').count())",
+    )  # fmt: skip
+    again = product.manage("bootstrap")
+
+    assert (failed.returncode, failed.stderr.count("\n")) == (1, 1)
+    assert after_failure.stdout.split() == ["0", "0"]
+    assert again.returncode == 0
+    assert ("LATCHKEY_ADMIN_PASSWORD" if password else "password ") in again.stdout
+    assert "at the first start" not in again.stdout
 
 
 @pytest.mark.parametrize(

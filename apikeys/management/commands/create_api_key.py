@@ -1,5 +1,6 @@
 """``manage.py create_api_key``: make a key and print it once."""
 
+from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -33,7 +34,8 @@ class Command(KeyCommand):
         """Make the key."""
         check_peppers()
         customers = options["customer"]
-        issued = lifecycle.create(
+        make = partial(
+            lifecycle.create,
             environment=Environment(options["environment"]),
             actor=actor(),
             name=options["name"],
@@ -45,4 +47,4 @@ class Command(KeyCommand):
             networks=options["allow"],
             expires_at=expiry(options["expires"]),
         )
-        self.write_issued(issued, as_object=options["json"])
+        self.issue(make, as_object=options["json"])

@@ -10,6 +10,7 @@ from apikeys.command_line import KeyCommand, ago, console
 from apikeys.environments import Environment
 from apikeys.models import ApiKey, Status
 from apikeys.representation import as_json, with_scope
+from apikeys.text import escaped
 
 COLUMNS = (
     "Key id",
@@ -55,7 +56,7 @@ class Command(KeyCommand):
         for key in keys:
             table.add_row(
                 key.pk,
-                key.name,
+                escaped(key.name),
                 key.environment,
                 key.status.value,
                 key.permission_summary,

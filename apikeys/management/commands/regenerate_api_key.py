@@ -1,5 +1,6 @@
 """``manage.py regenerate_api_key``: a new secret for a key, printed once."""
 
+from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -25,7 +26,10 @@ class Command(KeyCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Regenerate the key."""
         check_peppers()
-        issued = lifecycle.regenerate(
-            self.find(options["key_id"]), overlap=duration(options["overlap"]), actor=actor()
+        make = partial(
+            lifecycle.regenerate,
+            self.find(options["key_id"]),
+            overlap=duration(options["overlap"]),
+            actor=actor(),
         )
-        self.write_issued(issued, as_object=options["json"])
+        self.issue(make, as_object=options["json"])

@@ -32,10 +32,16 @@ class Command(LineCommand):
         demo.load()
         host = "127.0.0.1" if settings.HOST in {"0.0.0.0", "::"} else settings.HOST  # noqa: S104
         base = f"http://{f'[{host}]' if ':' in host else host}:{settings.PORT}"
-        self.stdout.write(f"Admin   {base}/admin/  {_admin_user()}")
-        self.stdout.write(f"Docs    {base}/api/docs")
-        self.stdout.write(f"Try it  {_curl(base)}")
-        self.stdout.flush()
+        with self.shown_or_undone() as show:
+            login = _admin_user()
+            issued, environment = _quickstart_key()
+            header = f'-H "Authorization: Bearer {issued.credential}"'
+            lines = (
+                f"Admin   {base}/admin/  {login}",
+                f"Docs    {base}/api/docs",
+                f"Try it  curl {header} {base}/api/{environment}/v1/key",
+            )
+            show("\n".join(lines), key_id=issued.key.pk)
 
 
 def _admin_user() -> str:
@@ -49,8 +55,8 @@ def _admin_user() -> str:
     return f"user {ADMIN}, {told}"
 
 
-def _curl(base: str) -> str:
-    """Make a development key that ends by itself; return a command to paste."""
+def _quickstart_key() -> tuple[lifecycle.IssuedKey, Environment]:
+    """Make a development key that ends by itself, or one of an environment served here."""
     served = settings.API_ENVIRONMENTS
     environment = Environment.DEVELOPMENT if Environment.DEVELOPMENT in served else served[0]
     issued = lifecycle.create(
@@ -60,5 +66,4 @@ def _curl(base: str) -> str:
         permissions=list(Permission),
         expires_at=timezone.now() + timedelta(days=QUICKSTART_DAYS),
     )
-    header = f'-H "Authorization: Bearer {issued.credential}"'
-    return f"curl {header} {base}/api/{environment}/v1/key"
+    return issued, Environment(environment)

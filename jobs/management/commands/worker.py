@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 
-from apikeys.command_line import LineCommand, console
+from apikeys.command_line import LineCommand, console, whole_number
 from apikeys.preflight import check_stores
 from apikeys.rules import Refused
 from jobs.registry import check_job_types, job_types
@@ -27,7 +27,10 @@ class Command(LineCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the arguments."""
         parser.add_argument(
-            "--concurrency", type=int, default=settings.JOB_CONCURRENCY, help="jobs at once"
+            "--concurrency",
+            type=whole_number,
+            default=settings.JOB_CONCURRENCY,
+            help="jobs at once",
         )
         parser.add_argument(
             "--queue", action="append", default=[], metavar="NAME", help="only jobs of this queue"

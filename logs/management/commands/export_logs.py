@@ -6,7 +6,7 @@ from uuid import UUID
 from django.core.management.base import CommandParser
 from rich.progress import Progress
 
-from apikeys.command_line import KeyCommand, console, customer_ids, instant
+from apikeys.command_line import KeyCommand, console, customer_ids, instant, whole_number
 from apikeys.environments import Environment
 from apikeys.guard.problems import CODES
 from logs import export
@@ -28,7 +28,7 @@ class Command(KeyCommand):
         parser.add_argument("--key", metavar="KEY_ID")
         parser.add_argument("--customer", metavar="ID")
         parser.add_argument("--method", choices=METHODS)
-        parser.add_argument("--status", type=int, choices=range(100, 600), metavar="N")
+        parser.add_argument("--status", type=whole_number, choices=range(100, 600), metavar="N")
         parser.add_argument("--code", choices=sorted(CODES), metavar="CODE")
         parser.add_argument("--after", metavar="2h or 2027-01-31T00:00Z")
         parser.add_argument("--before", metavar="1h or 2027-01-31T00:00Z")
@@ -60,7 +60,13 @@ class Command(KeyCommand):
         total = rows.order_by("-pk")[:MOST_COUNTED].count() if is_shown else None
         with Progress(console=terminal, disable=not is_shown) as progress:
             task = progress.add_task("Exporting", total=total)
+            # A file holds what was recorded; a terminal must not obey what a caller sent.
+            file: Any = self.stdout._out
+            is_seen = self.stdout.isatty()
             for text in export.lines(rows, form):
-                self.stdout.write(text, ending="")
+                if is_seen:
+                    self.stdout.write(text.replace("\r\n", "\n"), ending="")
+                else:
+                    file.write(text)
                 progress.advance(task, text.count("\n"))
             self.stdout.flush()
