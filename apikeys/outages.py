@@ -1,6 +1,7 @@
 """Which errors say that a dependency is down: a request is then answered 503."""
 
 import sqlite3
+from collections.abc import Sequence
 
 from django.db.utils import DatabaseError, InterfaceError, OperationalError, ProgrammingError
 
@@ -8,20 +9,27 @@ from apikeys.limiter.store import CountersUnavailable
 
 # What SQLite says of a file that was damaged.
 DAMAGED = ("malformed", "not a database")
+# What SQLite says of a file, and PostgreSQL of a standby, that takes no writes.
+READ_ONLY = ("readonly database", "read-only transaction")
 # PostgreSQL's SQLSTATE, and SQLite's words, for a database that was not set up.
 UNDEFINED_TABLE = "42P01"
 NO_TABLE = "no such table"
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether ``error`` says so; a damaged SQLite file is as good as gone."""
+    """Whether ``error`` says so; a damaged file or a standby is as good as gone."""
     if is_missing_table(error):
         return True
     if isinstance(error, CountersUnavailable | InterfaceError):
         return True
     if isinstance(error, OperationalError):
         return not _is_wrong_statement(error)
-    return isinstance(error, DatabaseError) and any(words in str(error) for words in DAMAGED)
+    return is_read_only(error) or _says(error, DAMAGED)
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Whether the database can be read and not written."""
+    return _says(error, READ_ONLY)
 
 
 def is_missing_table(error: BaseException) -> bool:
@@ -35,3 +43,7 @@ def _is_wrong_statement(error: OperationalError) -> bool:
     """Whether SQLite refused the SQL, which PostgreSQL calls a ``ProgrammingError``."""
     code = getattr(error.__cause__, "sqlite_errorcode", None)
     return code == sqlite3.SQLITE_ERROR
+
+
+def _says(error: BaseException, texts: Sequence[str]) -> bool:
+    return isinstance(error, DatabaseError) and any(text in str(error) for text in texts)

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import F
 
 from apikeys.limiter import counters
 from apikeys.models import Pepper, SecretVersion
@@ -19,6 +20,7 @@ def check_stores() -> None:
     if connection.vendor == "postgresql":
         check_encoding()
     check_migrations()
+    check_writable()
     check_peppers()
     counters().ping()
 
@@ -33,6 +35,11 @@ def check_encoding() -> None:
             f"DATABASE_URL names a database in {encoding}, which cannot hold every request."
             " Create one with ENCODING 'UTF8' and TEMPLATE template0."
         )
+
+
+def check_writable() -> None:
+    """See that the database takes writes; a standby or a read-only file raises an outage."""
+    Pepper.objects.update(fingerprint=F("fingerprint"))
 
 
 def check_migrations() -> None:

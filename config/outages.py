@@ -6,7 +6,7 @@ from django.db.utils import OperationalError, ProgrammingError
 from redis.exceptions import RedisError
 
 from apikeys.limiter.store import CountersUnavailable
-from apikeys.outages import is_outage
+from apikeys.outages import is_outage, is_read_only
 
 MISSING_TABLE = ("no such table", "no such column", "does not exist")
 
@@ -17,6 +17,11 @@ def describe_outage(error: BaseException) -> str | None:
         return "The rate-limit counters cannot be reached. Check REDIS_URL or the data folder."
     if isinstance(error, OperationalError | ProgrammingError) and _names_a_missing_table(error):
         return "The database has not been set up. Run `manage.py migrate` first."
+    if is_read_only(error):
+        return (
+            "The database can only be read. Name the primary server in DATABASE_URL, or let this"
+            " user write the database file and its folder."
+        )
     if isinstance(error, sqlite3.OperationalError) or is_outage(error):
         reason = " ".join(str(error).split()).rstrip(".")
         return f"The database cannot be used: {reason}. Check DATABASE_URL and the server."

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.latchkey import ROOT, Latchkey
@@ -181,3 +182,32 @@ def test_a_damaged_database_is_one_line(tmp_path: Path) -> None:
     done = product.manage("list_api_keys")
 
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+
+
+# Read as the version that may write the file: SQLite then only reads it, root's or not.
+WRITE_VERSION_AT, LATER_VERSION = 18, b"\x03"
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+@pytest.mark.parametrize("database", ["file", "standby"])
+def test_a_database_that_can_only_be_read_is_one_line(
+    database: str, command: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if database == "standby":
+        url = request.getfixturevalue("postgres").new_database()
+        product = Latchkey(database=url, LATCHKEY_VAR=str(tmp_path))
+        assert product.manage("migrate", "-v0").returncode == 0
+        with psycopg.connect(url, autocommit=True) as connection:
+            name = connection.info.dbname
+            connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    else:
+        product = Latchkey(LATCHKEY_VAR=str(tmp_path))
+        assert product.manage("migrate", "-v0").returncode == 0
+        with (tmp_path / "latchkey.sqlite3").open("r+b") as file:
+            file.seek(WRITE_VERSION_AT)
+            file.write(LATER_VERSION)
+
+    done = product.manage(command)
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "The database can only be read." in done.stderr
