@@ -4,6 +4,7 @@
 # make test-postgres  run the tests of the code itself on PostgreSQL with Redis
 # make check          lint, types, deployment and migration checks, tests
 # make bench          measure what the guard costs
+# make bench-tiny     see that every section of make bench runs
 # make soak           the long crash and fuzz runs
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test test-crash test-postgres check lint types deploy migrations bench soak clean
+.PHONY: run test test-crash test-postgres check lint types deploy migrations bench bench-tiny soak clean
 
 run: $(VENV)/.installed
 	@$(PY) manage.py bootstrap
@@ -47,6 +48,9 @@ migrations: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@$(PY) -m benchmarks
+
+bench-tiny: $(VENV)/.installed-dev
+	@$(PY) -m benchmarks --tiny
 
 soak: $(VENV)/.installed-dev
 	@$(PY) -m benchmarks.soak

@@ -25,8 +25,8 @@ from jobs.registry import job_types
 from tests.servers import wait_until
 
 JOBS = int(os.environ.get("BENCH_JOBS", "600"))
-STARTS = 20
-IDLE_SECONDS = 10
+STARTS = min(20, JOBS)
+IDLE_SECONDS = int(os.environ.get("BENCH_IDLE_SECONDS", "10"))
 
 
 def submit(key: ApiKey, count: int) -> None:

@@ -23,9 +23,9 @@ from apikeys.guard.authentication import ApiKeyAuthentication  # noqa: E402
 from apikeys.guard.trace import Trace  # noqa: E402
 from apikeys.models import Door  # noqa: E402
 
-FEW, MANY = 100, 1_000_000
-SPREAD = 3_000
-ROUNDS, CALLS = 60, 100
+FEW, MANY = 100, int(os.environ.get("BENCH_KEYS", "1000000"))
+SPREAD = min(3_000, MANY // 10)
+ROUNDS, CALLS = int(os.environ.get("BENCH_ROUNDS", "30")) * 2, 100
 NUMBERS = {
     "postgresql": "SELECT generate_series({first}, {last}) AS n",
     "sqlite": "WITH RECURSIVE series(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM series"
@@ -43,8 +43,8 @@ def fill(first: int, last: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO apikeys_apikey (id, name, environment, permissions, customer_scope,"  # noqa: S608
-            " networks, created_at, revision)"
-            f" SELECT {made_id}, 'Bench', 'production', 'customers:read', 'all', '', {NOW}, 1"
+            " networks, last_used_agent, created_at, revision)"
+            f" SELECT {made_id}, 'Bench', 'production', 'customers:read', 'all', '', '', {NOW}, 1"
             f" FROM ({numbers}) AS numbers"
         )
         cursor.execute(

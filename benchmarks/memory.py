@@ -8,7 +8,7 @@ from tests.latchkey import Latchkey
 from tests.load import Connection
 from tests.servers import running
 
-REQUESTS = 3000
+REQUESTS = int(os.environ.get("BENCH_REQUESTS", "3000"))
 
 
 def kilobytes(pid: int, name: str) -> int:
