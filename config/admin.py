@@ -20,6 +20,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from apikeys.admin.refusing import RefusedForms
 from apikeys.admin.searching import BoundedSearch
+from apikeys.admin.selection import CheckedSelection
 
 RIGHTS = ("is_superuser", "groups", "user_permissions")
 FILTERS = {"is_active__exact", "is_superuser__exact", "groups__id__exact"}
@@ -29,7 +30,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class StaffAdmin(RefusedForms, BoundedSearch, BaseUserAdmin, ModelAdmin):
+class StaffAdmin(RefusedForms, BoundedSearch, CheckedSelection, BaseUserAdmin, ModelAdmin):
     """People who may enter the admin, and what they may do there."""
 
     form = UserChangeForm
@@ -81,7 +82,7 @@ class StaffAdmin(RefusedForms, BoundedSearch, BaseUserAdmin, ModelAdmin):
 
 
 @admin.register(Group)
-class RoleAdmin(RefusedForms, BoundedSearch, BaseGroupAdmin, ModelAdmin):
+class RoleAdmin(RefusedForms, BoundedSearch, CheckedSelection, BaseGroupAdmin, ModelAdmin):
     """Roles: what a group of people may do; made by superusers."""
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:

@@ -18,6 +18,7 @@ from apikeys.admin.filters import ExpiryFilter, PermissionFilter, StatusFilter, 
 from apikeys.admin.forms import ChangeKeyForm, CreateKeyForm, NarrowKeyForm
 from apikeys.admin.refusing import RefusedForms
 from apikeys.admin.searching import BoundedSearch
+from apikeys.admin.selection import CheckedSelection
 from apikeys.models import ApiKey
 from apikeys.permissions import labels
 from apikeys.rules import LIMIT_FIELDS
@@ -34,7 +35,9 @@ FILTERS = {
 
 
 @admin.register(ApiKey)
-class KeyAdmin(KeyColumns, KeyActs, BulkActs, RefusedForms, BoundedSearch, ModelAdmin):
+class KeyAdmin(
+    KeyColumns, KeyActs, BulkActs, RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin
+):
     """Keys: made, watched and withdrawn. Never deleted, for their history stays."""
 
     list_display = (

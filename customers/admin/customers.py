@@ -18,6 +18,7 @@ from apikeys.admin.columns import ENVIRONMENT_COLOURS
 from apikeys.admin.fields import LineField, MetadataField
 from apikeys.admin.refusing import RefusedForms
 from apikeys.admin.searching import BoundedSearch
+from apikeys.admin.selection import CheckedSelection
 from apikeys.fields import JSONObjectField
 from apikeys.guard.etags import etag
 from apikeys.models import ApiKey
@@ -65,7 +66,7 @@ class CustomerForm(forms.ModelForm):
 
 
 @admin.register(Customer)
-class CustomerAdmin(RefusedForms, BoundedSearch, ModelAdmin):
+class CustomerAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
     """Customers of each environment."""
 
     list_display = (

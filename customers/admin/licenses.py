@@ -21,6 +21,7 @@ from apikeys.admin.columns import ENVIRONMENT_COLOURS
 from apikeys.admin.fields import MetadataField
 from apikeys.admin.refusing import RefusedForms
 from apikeys.admin.searching import BoundedSearch
+from apikeys.admin.selection import CheckedSelection
 from apikeys.fields import JSONObjectField
 from customers import license_keys, licensing
 from customers.admin.license_forms import (
@@ -73,7 +74,7 @@ FILTERS = {"environment__exact", "customer__id__exact", StatusFilter.parameter_n
 
 
 @admin.register(License)
-class LicenseAdmin(RefusedForms, BoundedSearch, ModelAdmin):
+class LicenseAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
     """Licenses of each environment; never deleted, for their history stays."""
 
     form = LicenseForm

@@ -39,3 +39,15 @@ def test_a_nul_in_a_cookie_is_400(cookie: str) -> None:
     answer = client.get(reverse("admin:index"), HTTP_COOKIE=f'{cookie}="abcdefghijklm\\000"')
 
     assert answer.status_code == 400
+
+
+def test_a_ticked_row_that_is_no_id_is_left_out(visitor: Client) -> None:
+    for model, registered in admin.site._registry.items():
+        listed = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        request = visitor.get(listed).wsgi_request
+        for action in registered.get_actions(request):
+            for ticked in ("a\0", "no id", "9" * 400):
+                data = {"action": action, "_selected_action": ticked, "index": "0"}
+                answer = visitor.post(listed, data)
+
+                assert answer.status_code in {200, 302, 403}, (listed, action, ticked)
