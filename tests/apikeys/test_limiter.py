@@ -313,7 +313,7 @@ def test_one_sweep_keeps_a_subject_until_its_longest_window_has_passed(
     swept = file_store.store.sweep()
 
     assert swept == 0
-    assert file_store.store.peek("long", limits).remaining[0] == 3
+    assert file_store.store.peek("long", limits).remaining[0] == 4
 
 
 @pytest.mark.parametrize("ask", ["hit", "peek"])

@@ -4,7 +4,7 @@ import json
 import re
 import sqlite3
 import subprocess
-from contextlib import closing
+from contextlib import chdir, closing
 from pathlib import Path
 
 import pytest
@@ -27,7 +27,7 @@ def run_documented(line: str, product: Latchkey, folder: Path) -> str:
     """Run a line of the guide in ``folder``; return what it prints."""
     if sql := SQLITE.fullmatch(line):
         # As ``sqlite3`` does, which need not be installed where tests run.
-        with closing(sqlite3.connect(folder / sql[1])) as connection:
+        with chdir(folder), closing(sqlite3.connect(sql[1])) as connection:
             return str(connection.execute(sql[2]).fetchall())
     python = ROOT / ".venv" / "bin" / "python"
     line = line.replace(".venv/bin/python manage.py", f"{python} {ROOT / 'manage.py'}")
