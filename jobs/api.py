@@ -15,7 +15,7 @@ from apikeys.guard.views import GuardedView, endpoint
 from apikeys.permissions import Permission
 from jobs import dispatch
 from jobs.models import Job, JobStatus
-from jobs.models.jobs import withhold
+from jobs.models.jobs import mark_redacted_jobs
 from jobs.serializers import (
     JobDetailSerializer,
     JobInput,
@@ -33,7 +33,7 @@ class _JobView(GuardedView):
         found = Job.objects.visible_to(self.key).filter(pk=job_id).first()
         if found is None:
             raise not_found()
-        withhold([found], self.key)
+        mark_redacted_jobs([found], self.key)
         return found
 
 
@@ -44,7 +44,7 @@ class JobsView(_JobView):
     def get(self, request: Request, environment: str) -> Response:
         """Answer a page of the jobs that this key asked for, newest first."""
         rows = Job.objects.visible_to(self.key).filter(**JobQuery.filters(self.query))
-        return self.page(rows.without_bulk(), JobSerializer, prepare=withhold)
+        return self.page(rows.without_bulk(), JobSerializer, prepare=mark_redacted_jobs)
 
     @endpoint(
         Permission.JOBS_RUN,
@@ -93,7 +93,7 @@ class CancelView(_JobView):
         """Find the job."""
         self.found = self.job(self.kwargs["job_id"])
         require_permissions(self.key, self.found.type)
-        self.is_repeatable = not self.found.is_withheld
+        self.is_repeatable = not self.found.is_redacted
 
     @endpoint(
         Permission.JOBS_RUN,
@@ -112,7 +112,7 @@ class CancelView(_JobView):
             )
         except dispatch.Conflict as conflict:
             raise Problem("conflict", str(conflict)) from None
-        job.is_withheld = self.found.is_withheld
+        job.is_redacted = self.found.is_redacted
         return Response(JobDetailSerializer(job).data, status=202)
 
 
@@ -129,7 +129,7 @@ class ResultView(_JobView):
         """Answer the file of a job that has succeeded."""
         job = self.job(job_id)
         require_permissions(self.key, job.type)
-        if job.is_withheld:
+        if job.is_redacted:
             raise scope_denial(environment, Permission.JOBS_READ)
         if not job.file_name:
             raise not_found()

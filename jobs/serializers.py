@@ -45,7 +45,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         "attempt": 1,
         "most_attempts": 3,
         "has_file": False,
-        "is_withheld": False,
+        "is_redacted": False,
         "request_id": "01936f5e-7b1c-7a54-9c1e-2f6a3d1b8c40",
         "queued_at": "2026-11-24T08:00:00Z",
         "run_at": "2026-11-24T08:00:00Z",
@@ -58,7 +58,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     status = serializers.ChoiceField(JobStatus.choices)
     progress = serializers.SerializerMethodField()
     has_file = serializers.SerializerMethodField(help_text="Whether `result` can be downloaded.")
-    is_withheld = serializers.BooleanField(
+    is_redacted = serializers.BooleanField(
         help_text="Whether the job is about a customer that the key does not reach now: its"
         " parameters, result and messages are then left out."
     )
@@ -67,14 +67,14 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         model = Job
         fields = [
             "id", "environment", "key", "type", "status", "reason", "progress", "attempt",
-            "most_attempts", "has_file", "is_withheld", "request_id", "queued_at", "run_at",
+            "most_attempts", "has_file", "is_redacted", "request_id", "queued_at", "run_at",
             "started_at", "finished_at", "cancel_requested_at",
         ]  # fmt: skip
 
     def to_representation(self, job: Job) -> dict[str, Any]:
-        """Return the job, without its words if they are withheld."""
+        """Return the job, without its messages if it is redacted."""
         data: dict[str, Any] = super().to_representation(job)
-        if job.is_withheld:
+        if job.is_redacted:
             data |= {"reason": "", "has_file": False}
             data["progress"]["message"] = ""
         return data
@@ -114,9 +114,9 @@ class JobDetailSerializer(JobSerializer):
         fields = [*JobSerializer.Meta.fields, "params", "result", "attempts"]
 
     def to_representation(self, job: Job) -> dict[str, Any]:
-        """Return the job, without what it was given and made if that is withheld."""
+        """Return the job, without its parameters and results if it is redacted."""
         data = super().to_representation(job)
-        if job.is_withheld:
+        if job.is_redacted:
             data |= {"params": {}, "result": None}
             for attempt in data["attempts"]:
                 attempt["error"] = ""

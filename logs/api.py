@@ -10,7 +10,7 @@ from apikeys.guard.problems import not_found
 from apikeys.guard.views import GuardedView, endpoint
 from apikeys.permissions import Permission
 from logs.models import RequestLog
-from logs.models.requests import withhold
+from logs.models.requests import mark_redacted_requests
 from logs.serializers import LogDetailSerializer, LogQuery, LogSerializer
 
 
@@ -27,7 +27,7 @@ class LogsView(GuardedView):
     def get(self, request: Request, environment: str) -> Response:
         """Answer a page of requests, newest first; they appear within a second."""
         rows = LogQuery.narrow(RequestLog.objects.visible_to(self.key), self.query)
-        return self.page(rows, LogSerializer, prepare=withhold)
+        return self.page(rows, LogSerializer, prepare=mark_redacted_requests)
 
 
 class LogView(GuardedView):
@@ -45,5 +45,5 @@ class LogView(GuardedView):
         found = rows.filter(pk=log_id).first()
         if found is None:
             raise not_found()
-        withhold([found], self.key)
+        mark_redacted_requests([found], self.key)
         return Response(LogDetailSerializer(found).data)

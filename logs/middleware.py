@@ -58,11 +58,11 @@ class RequestLogMiddleware:
         except SpoolUnavailable as error:
             logger.error("request %s cannot be recorded: %s", trace.request_id, error)
             response.close()
-            return _unrecorded(request, withheld())
+            return _unrecorded(request, not_recorded())
         return response
 
 
-def withheld() -> Problem:
+def not_recorded() -> Problem:
     """Return the 503 for a request whose record could not be written once it was done."""
     return Problem(
         "unavailable",

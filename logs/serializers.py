@@ -9,8 +9,8 @@ from apikeys.guard.problems import CODES
 from apikeys.guard.serializers import InstantField, PageQuery, TextField
 from logs.models import RequestLog
 
-# What is left out of a request that is withheld, and what stands in its place.
-WITHHELD: dict[str, Any] = {
+# What is left out of a request that is redacted, and what stands in its place.
+REDACTED: dict[str, Any] = {
     "query": "",
     "request_headers": {},
     "response_headers": {},
@@ -42,7 +42,7 @@ class LogSerializer(serializers.ModelSerializer[RequestLog]):
         "response_bytes": 52,
         "address": "198.51.100.7",
         "user_agent": "python-httpx/0.28",
-        "is_withheld": False,
+        "is_redacted": False,
     }
 
     key = serializers.CharField(source="key_id")
@@ -50,7 +50,7 @@ class LogSerializer(serializers.ModelSerializer[RequestLog]):
     job = serializers.UUIDField(source="job_id", allow_null=True)
     code = serializers.SerializerMethodField()
     duration_ms = serializers.SerializerMethodField(help_text="Milliseconds.")
-    is_withheld = serializers.BooleanField(
+    is_redacted = serializers.BooleanField(
         help_text="Whether it may hold something of a customer that the key does not reach now:"
         " its query, headers and bodies are then left out."
     )
@@ -60,14 +60,14 @@ class LogSerializer(serializers.ModelSerializer[RequestLog]):
         fields = [
             "id", "at", "environment", "key", "secret_version", "customer", "job", "permission",
             "method", "path", "route", "query", "status", "code", "duration_ms", "request_bytes",
-            "response_bytes", "address", "user_agent", "is_withheld",
+            "response_bytes", "address", "user_agent", "is_redacted",
         ]  # fmt: skip
 
     def to_representation(self, log: RequestLog) -> dict[str, Any]:
-        """Return the request, without what was sent if that is withheld."""
+        """Return the request, without what was sent if it is redacted."""
         data: dict[str, Any] = super().to_representation(log)
-        if log.is_withheld:
-            data |= {name: empty for name, empty in WITHHELD.items() if name in data}
+        if log.is_redacted:
+            data |= {name: empty for name, empty in REDACTED.items() if name in data}
         return data
 
     @extend_schema_field(serializers.CharField(allow_null=True))

@@ -112,8 +112,8 @@ class Job(models.Model):
 
     objects = JobQuerySet.as_manager()
 
-    # Whether what it holds must not be shown to the calling key; ``withhold`` says.
-    is_withheld = False
+    # Whether what it holds must not be shown to the calling key; ``mark_redacted_jobs`` says.
+    is_redacted = False
 
     class Meta:
         default_permissions = ("change", "view")
@@ -166,7 +166,7 @@ class JobCustomer(models.Model):
         return f"{self.job_id} is about {self.customer_id}"
 
 
-def withhold(jobs: Sequence[Job], key: "ApiKey") -> None:
+def mark_redacted_jobs(jobs: Sequence[Job], key: "ApiKey") -> None:
     """Mark the jobs that are about a customer that ``key`` does not reach, or no longer."""
     if not key.is_scoped:
         return
@@ -176,7 +176,7 @@ def withhold(jobs: Sequence[Job], key: "ApiKey") -> None:
     )
     numbers = dict(rows.values_list("job_id").annotate(number=Count("pk")))
     for job in jobs:
-        job.is_withheld = job.customer_count is None or (
+        job.is_redacted = job.customer_count is None or (
             numbers.get(job.pk, 0) < job.customer_count
         )
 

@@ -88,8 +88,8 @@ class RequestLog(models.Model):
 
     objects = RequestLogQuerySet.as_manager()
 
-    # Whether what was sent must not be shown to the calling key; ``withhold`` says.
-    is_withheld = False
+    # Whether what was sent must not be shown to the calling key; ``mark_redacted_requests`` says.
+    is_redacted = False
 
     class Meta:
         verbose_name = "request"
@@ -125,7 +125,7 @@ class RequestLog(models.Model):
         return f"{self.method} {self.path}"
 
 
-def withhold(logs: Sequence[RequestLog], key: "ApiKey") -> None:
+def mark_redacted_requests(logs: Sequence[RequestLog], key: "ApiKey") -> None:
     """Mark the requests that may hold something of a customer that ``key`` does not reach now.
 
     Those about one customer go by that; of a list or a batch only its time is known, so those
@@ -140,9 +140,9 @@ def withhold(logs: Sequence[RequestLog], key: "ApiKey") -> None:
     first = first_id_at(narrowed + timedelta(milliseconds=1)) if narrowed else None
     for log in logs:
         if log.customer_id:
-            log.is_withheld = log.customer_id not in seen
+            log.is_redacted = log.customer_id not in seen
         else:
-            log.is_withheld = first is not None and log.pk < first
+            log.is_redacted = first is not None and log.pk < first
 
 
 class RequestContent(models.Model):

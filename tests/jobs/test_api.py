@@ -32,10 +32,10 @@ def is_shown(caller: Caller, job: Job) -> bool:
     listed = next(row for row in caller.get("jobs").json()["data"] if row["id"] == str(job.pk))
     detail = caller.get(f"jobs/{job.pk}")
     result = caller.get(f"jobs/{job.pk}/result")
-    shown = not detail.json()["is_withheld"]
-    assert listed["is_withheld"] != shown
-    assert ("held" in str(listed).replace("is_withheld", "")) == shown
-    assert detail.text.replace("is_withheld", "").count("held") == (4 if shown else 0)
+    shown = not detail.json()["is_redacted"]
+    assert listed["is_redacted"] != shown
+    assert ("held" in str(listed)) == shown
+    assert detail.text.count("held") == (4 if shown else 0)
     assert (detail.json()["params"] != {}) == shown
     assert listed["has_file"] == shown
     assert result.status_code == (200 if shown else 403)
@@ -47,7 +47,7 @@ def everything(**settings: Any) -> tuple[Any, Caller]:
     return issued.key, Caller(issued)
 
 
-def test_a_job_about_a_customer_that_the_key_no_longer_reaches_is_withheld() -> None:
+def test_a_job_about_a_customer_that_the_key_no_longer_reaches_is_redacted() -> None:
     mine, lost = make_customer(), make_customer()
     key, caller = everything(customers=[mine.pk, lost.pk])
     job = submit(caller)
@@ -60,7 +60,7 @@ def test_a_job_about_a_customer_that_the_key_no_longer_reaches_is_withheld() -> 
     assert (before, narrowed, later, is_shown(caller, job)) == (True, False, True, True)
 
 
-def test_a_job_about_a_suspended_customer_is_withheld() -> None:
+def test_a_job_about_a_suspended_customer_is_redacted() -> None:
     mine = make_customer()
     _, caller = everything(customers=[mine.pk])
     job = submit(caller)
@@ -70,7 +70,7 @@ def test_a_job_about_a_suspended_customer_is_withheld() -> None:
     assert not is_shown(caller, job)
 
 
-def test_a_job_stays_withheld_when_its_customer_is_deleted() -> None:
+def test_a_job_stays_redacted_when_its_customer_is_deleted() -> None:
     mine, lost = make_customer(), make_customer()
     key, caller = everything(customers=[mine.pk, lost.pk])
     job = submit(caller)
@@ -81,7 +81,7 @@ def test_a_job_stays_withheld_when_its_customer_is_deleted() -> None:
     assert not is_shown(caller, job)
 
 
-def test_a_job_for_all_customers_is_withheld_from_a_key_that_is_scoped_now() -> None:
+def test_a_job_for_all_customers_is_redacted_from_a_key_that_is_scoped_now() -> None:
     mine = make_customer()
     key, caller = everything()
     job = submit(caller)
@@ -97,7 +97,7 @@ def test_a_key_that_reaches_nobody_is_shown_its_job_about_nobody() -> None:
     assert is_shown(caller, submit(caller))
 
 
-def test_a_job_that_is_withheld_can_be_cancelled_and_says_no_more_then() -> None:
+def test_a_job_that_is_redacted_can_be_cancelled_and_says_no_more_then() -> None:
     mine, lost = make_customer(), make_customer()
     key, caller = everything(customers=[mine.pk, lost.pk])
     made = caller.post("jobs", {"type": "customers.export", "params": {"status": "active"}})
@@ -106,7 +106,7 @@ def test_a_job_that_is_withheld_can_be_cancelled_and_says_no_more_then() -> None
     cancelled = caller.post(f"jobs/{made.json()['id']}/cancel")
 
     assert (cancelled.status_code, cancelled.json()["params"]) == (202, {})
-    assert cancelled.json()["is_withheld"]
+    assert cancelled.json()["is_redacted"]
 
 
 def test_a_list_of_jobs_asks_once_for_all_of_them(

@@ -85,11 +85,11 @@ def shown(caller: Caller, logs: list[RequestLog]) -> dict[str, bool]:
     found = {}
     for log in logs:
         detail = caller.get(f"logs/{log.pk}")
-        assert detail.json()["is_withheld"] == rows[str(log.pk)]["is_withheld"]
+        assert detail.json()["is_redacted"] == rows[str(log.pk)]["is_redacted"]
         is_shown = "held@x" in detail.text
         assert ("held@x" in str(rows[str(log.pk)])) == is_shown
         assert detail.text.count('"held"') == (4 if is_shown else 0)
-        assert detail.json()["is_withheld"] != is_shown
+        assert detail.json()["is_redacted"] != is_shown
         found[log.route] = is_shown
     return found
 
@@ -116,7 +116,7 @@ def test_a_key_is_shown_nothing_of_customers_that_it_no_longer_reaches() -> None
     assert set(shown(caller, logs).values()) == {True}
 
 
-def test_what_is_recorded_of_a_suspended_customer_is_withheld_until_it_is_active() -> None:
+def test_what_is_recorded_of_a_suspended_customer_is_redacted_until_it_is_active() -> None:
     mine, suspended = make_customer(), make_customer()
     issued = issue(permissions=[Permission.LOGS_READ], customers=[mine.pk, suspended.pk])
     caller = Caller(issued)

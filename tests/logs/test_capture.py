@@ -425,7 +425,7 @@ def test_a_full_spool_refuses_before_anything_happens(shipper: Shipper, monkeypa
     assert caller.get("customers").status_code == 403
 
 
-def test_an_answer_whose_record_cannot_be_written_is_withheld(
+def test_a_request_whose_record_cannot_be_written_is_answered_with_a_503(
     shipper: Shipper, monkeypatch: Any, tmp_path: Path
 ) -> None:
     issued = issue()
