@@ -3,7 +3,7 @@
 Every API view's queryset goes through ``visible_to``; nothing else decides this.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from django.db import models
@@ -11,6 +11,10 @@ from django.db.models import Max
 
 if TYPE_CHECKING:
     from apikeys.models import ApiKey
+
+# A change has its time before it commits, and by the clock of its own host: the longest
+# transaction, and the skew between hosts' clocks that is permitted, together.
+MAX_COMMIT_DELAY = timedelta(seconds=60)
 
 M_co = TypeVar("M_co", bound=models.Model, covariant=True)
 
@@ -24,7 +28,7 @@ def narrowed_at(key: "ApiKey") -> datetime | None:
     """Return since when a scoped key has reached no more than now; None if it always has.
 
     Known from the audit trail, which is written in the transaction of each change, and from
-    the suspended customers of the scope.
+    the suspended customers of the scope. The change was in force on every host by then.
     """
     changes = key.events.filter(act="updated", changes__has_key="customers")
     suspended = key.scope.filter(customer__status="suspended")
@@ -32,7 +36,8 @@ def narrowed_at(key: "ApiKey") -> datetime | None:
         changes.aggregate(at=Max("created_at"))["at"],
         suspended.aggregate(at=Max("customer__updated_at"))["at"],
     )
-    return max((at for at in times if at is not None), default=None)
+    changed_at = max((at for at in times if at is not None), default=None)
+    return None if changed_at is None else changed_at + MAX_COMMIT_DELAY
 
 
 class IsolatedQuerySet(models.QuerySet[M_co]):

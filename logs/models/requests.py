@@ -7,7 +7,7 @@ record must be kept whatever became of the customer, and checking costs more tha
 
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models
@@ -137,7 +137,7 @@ def mark_redacted_requests(logs: Sequence[RequestLog], key: "ApiKey") -> None:
     rows = reached(key).filter(customer_id__in=named)
     seen = set(rows.values_list("customer_id", flat=True))
     narrowed = narrowed_at(key)
-    first = first_id_at(narrowed + timedelta(milliseconds=1)) if narrowed else None
+    first = first_id_at(narrowed) if narrowed else None
     for log in logs:
         if log.customer_id:
             log.is_redacted = log.customer_id not in seen

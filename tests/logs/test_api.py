@@ -1,13 +1,13 @@
 """The logs endpoints."""
 
 from datetime import timedelta
-from time import sleep
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from apikeys import lifecycle
+from apikeys.identifiers import first_id_at
 from apikeys.permissions import Permission
 from logs.models import RequestContent, RequestLog
 from tests.api import Caller
@@ -106,14 +106,36 @@ def test_a_key_is_shown_nothing_of_customers_that_it_no_longer_reaches() -> None
     before = shown(caller, logs)
 
     lifecycle.update(issued.key, actor=ACTOR, customers=[mine.pk])
-    sleep(0.005)
-    logs.append(hold(key=issued.key, route="later list"))
+    later = first_id_at(timezone.now() + timedelta(seconds=61))
+    logs.append(hold(key=issued.key, route="later list", id=later))
     narrowed = shown(caller, logs)
     lifecycle.update(issued.key, actor=ACTOR, customers=None)
 
     assert before == {"mine": True, "lost": True, "list": True}
     assert narrowed == {"mine": True, "lost": False, "list": False, "later list": True}
     assert set(shown(caller, logs).values()) == {True}
+
+
+@pytest.mark.parametrize("is_suspension", [False, True])
+def test_a_list_from_before_a_change_was_in_force_on_every_host_is_redacted(
+    is_suspension: bool,
+) -> None:
+    mine, lost = make_customer(), make_customer()
+    issued = issue(permissions=[Permission.LOGS_READ], customers=[mine.pk, lost.pk])
+    changed_at = timezone.now()
+    if is_suspension:
+        lost.status = "suspended"
+        lost.save()
+    else:
+        lifecycle.update(issued.key, actor=ACTOR, customers=[mine.pk])
+
+    # Begun on a host whose clock is ahead, or while the change was not committed yet.
+    logs = [
+        hold(key=issued.key, route=route, id=first_id_at(changed_at + timedelta(seconds=seconds)))
+        for route, seconds in (("at once", 1), ("in time", 59), ("later", 120))
+    ]
+
+    assert shown(Caller(issued), logs) == {"at once": False, "in time": False, "later": True}
 
 
 def test_what_is_recorded_of_a_suspended_customer_is_redacted_until_it_is_active() -> None:
@@ -125,7 +147,6 @@ def test_what_is_recorded_of_a_suspended_customer_is_redacted_until_it_is_active
         hold(key=issued.key, customer=suspended, route="suspended"),
         hold(key=issued.key, route="list"),
     ]
-    sleep(0.005)
 
     suspended.status = "suspended"
     suspended.save()
