@@ -52,8 +52,11 @@ BASE64_HINTS = tuple(
         for hint in (core, core.translate(str.maketrans("+/", "-_")))
     }
 )
-# One of them occurs, in small letters, wherever ``unescaped`` has something to undo that matters.
-ESCAPE_HINTS = ("%", "&#", "&amp;#", "bar;", "\\u", "\\x", "\\0", "\\1", "=5f")
+# One of them occurs, in small letters, wherever ``unescaped`` finds a letter, or another escape.
+ESCAPE_HINTS = ("%", "&#", "amp;#", "bar;")
+# Two, and each begins with a fixed character, for the same reason as above.
+_BACKSLASH_HINT = re.compile(r"\\[xu0-7]")
+_QUOTED_PRINTABLE_HINT = re.compile("=[2-7][0-9a-f]")
 
 
 def unescaped(text: str) -> str:
@@ -66,6 +69,14 @@ def unescaped(text: str) -> str:
             break
         text = plain
     return text
+
+
+def has_escapes(low: str) -> bool:
+    """Whether a text, in small letters, may hold a credential with characters escaped."""
+    for hint in ESCAPE_HINTS:
+        if hint in low:
+            return True
+    return bool(_BACKSLASH_HINT.search(low) or _QUOTED_PRINTABLE_HINT.search(low))
 
 
 def has_base64(low: str) -> bool:

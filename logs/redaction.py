@@ -13,14 +13,14 @@ from urllib.parse import quote, unquote_plus
 
 from apikeys.credentials import MASK, mask
 from apikeys.environments import TAGS
-from logs.encodings import ESCAPE_HINTS, SHORTEST, has_base64, mask_base64, unescaped
+from logs.encodings import SHORTEST, has_base64, has_escapes, mask_base64, unescaped
 from logs.secret_names import ELEMENT, PAIR, TEXT_HINTS, is_secret
 
 # What has to occur, in small letters, in whatever holds something to mask.
 HINTS = (
     "key", "secret", "token", "pass", "pwd", "authori", "credential", "cookie", "bearer",
     "session", "connection", "licen", "serial", *(f"_{tag}_" for tag in TAGS.values()),
-    '"auth', '"jwt', '"otp', '"pin"', '"sid"', '"private"', '"sig', *ESCAPE_HINTS,
+    '"auth', '"jwt', '"otp', '"pin"', '"sid"', '"private"', '"sig',
 )  # fmt: skip
 _PART_NAME = re.compile(r"\bname\*?\s*=\s*(?:[\w\-]*'[^']*')?\"?([^\";\r\n]*)", re.IGNORECASE)
 _BOUNDARY = re.compile(r"boundary=\"?([^\";\s]+)", re.IGNORECASE)
@@ -108,7 +108,7 @@ def body(content: bytes, media_type: str = "") -> str:
         if hint in low:
             return _visible(_redacted(text, media_type))
     # A form of its own has names that need no quotes.
-    if has_base64(low) or (media_type and "json" not in media_type):
+    if has_escapes(low) or has_base64(low) or (media_type and "json" not in media_type):
         return _visible(_redacted(text, media_type))
     return _visible(text)
 

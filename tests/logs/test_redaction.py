@@ -60,7 +60,7 @@ def test_a_credential_is_masked_wherever_it_stands(content: str) -> None:
 BARS = [
     "&#95;", "&#0095;", "&#95", "&#x5f;", "&#X5F;", "&lowbar;", "&UnderBar;", "&amp;#95;",
     "\\x5f", "\\x5F", "\\\\x5f", "\\137", "\\0137", "\\u{5f}", "\\U0000005f", "\\u005F",
-    "%5f", "%5F", "%255f", "=5F",
+    "%5f", "%5F", "%255f", "=5F", "=3D5F", "=26#95;", "\\46#95;", "&amp;amp;#95;", "\\=785f",
 ]  # fmt: skip
 
 
@@ -84,6 +84,7 @@ ESCAPES: list[Callable[[str], str]] = [
     lambda c: f"\\{ord(c):03o}",
     lambda c: f"\\u{ord(c):04x}",
     lambda c: f"%{ord(c):02X}",
+    lambda c: f"={ord(c):02X}",
 ]
 
 
@@ -99,6 +100,16 @@ def test_a_credential_is_masked_whichever_of_its_characters_are_escaped(
     kept = redaction.body(content.encode(), "application/json")
 
     assert SECRET not in unescaped(kept)
+
+
+def test_a_credential_is_masked_when_one_letter_of_its_environment_is_escaped() -> None:
+    for escape in ESCAPES:
+        for letter in "prod":
+            written = CREDENTIAL.replace("_prod_", "_prod_".replace(letter, escape(letter)))
+
+            kept = redaction.body(json.dumps({"note": written}).encode(), "application/json")
+
+            assert SECRET not in kept, written
 
 
 @hypothesis_settings(deadline=None)
