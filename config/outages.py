@@ -2,20 +2,17 @@
 
 import sqlite3
 
-from django.db.utils import OperationalError, ProgrammingError
 from redis.exceptions import RedisError
 
 from apikeys.limiter.store import CountersUnavailable
-from apikeys.outages import is_outage, is_read_only
-
-MISSING_TABLE = ("no such table", "no such column", "does not exist")
+from apikeys.outages import is_missing_table, is_outage, is_read_only
 
 
 def describe_outage(error: BaseException) -> str | None:
     """Return two sentences for an operator, or None for an error that is no outage."""
     if isinstance(error, CountersUnavailable | RedisError):
         return "The rate-limit counters cannot be reached. Check REDIS_URL or the data folder."
-    if isinstance(error, OperationalError | ProgrammingError) and _names_a_missing_table(error):
+    if is_missing_table(error):
         return "The database has not been set up. Run `manage.py migrate` first."
     if is_read_only(error):
         return (
@@ -31,7 +28,3 @@ def describe_outage(error: BaseException) -> str | None:
 def is_down(error: BaseException) -> bool:
     """Whether a page failed for want of a dependency, and not for a defect."""
     return is_outage(error) or isinstance(error, RedisError)
-
-
-def _names_a_missing_table(error: Exception) -> bool:
-    return any(words in str(error) for words in MISSING_TABLE)
