@@ -103,5 +103,5 @@ class GuardedAuthenticationForm(AuthenticationForm):
 
 
 def caller(request: HttpRequest) -> str:
-    """Return the client address that django-ratelimit counts by."""
+    """Return the client address that tries to log in."""
     return client_address(request.META, settings.TRUSTED_PROXIES)

@@ -243,7 +243,6 @@ CSRF_FAILURE_VIEW = "config.pages.forbidden"
 if TRUSTED_PROXIES:
     # config/wsgi.py removes the header unless a trusted proxy sent it.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-RATELIMIT_IP_META_KEY = "config.login.caller"
 SILENCED_SYSTEM_CHECKS = [
     "django_ratelimit.W001",  # both caches are shared and count atomically; tests show it
     "security.W005",  # whether sub-domains are all on TLS is not ours to say
