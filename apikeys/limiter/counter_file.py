@@ -12,7 +12,7 @@ from pathlib import Path
 from time import time, time_ns
 from typing import Any
 
-from apikeys.limiter.store import CountersUnavailable, Decision, Window, longest_of
+from apikeys.limiter.store import CountersUnavailable, Decision, Window, check_windows
 from apikeys.limiter.windows import decide
 from apikeys.limits import MOST
 from apikeys.pause import Pause
@@ -51,7 +51,8 @@ class CounterFile:
 
     def hit(self, subject: str, windows: Sequence[Window]) -> Decision:
         """Admit one request of ``subject`` in every window, or in none."""
-        longest = longest_of(windows)
+        check_windows(windows)
+        longest = max(window.seconds for window in windows)
         with self._turn() as connection:
             self._windows = windows
             parameters = (int(time()) + longest + 1, subject)
@@ -64,7 +65,7 @@ class CounterFile:
 
     def peek(self, subject: str, windows: Sequence[Window]) -> Decision:
         """Say what ``hit`` would, without counting."""
-        longest_of(windows)
+        check_windows(windows)
         with self._turn() as connection:
             query = "SELECT state FROM counters WHERE subject = ?"
             row = connection.execute(query, (subject,)).fetchone()

@@ -19,7 +19,7 @@ from apikeys.limiter.store import (
     CountersUnavailable,
     Decision,
     Window,
-    longest_of,
+    check_windows,
 )
 from apikeys.limits import MOST
 from apikeys.pause import Pause
@@ -62,7 +62,7 @@ class RedisCounters:
         return 0
 
     def _decide(self, subject: str, windows: Sequence[Window], counts: int) -> Decision:
-        longest_of(windows)
+        check_windows(windows)
         arguments: list[int] = [counts, SLOTS, MOST_BACKWARD, NEVER]
         for window in windows:
             arguments += (window.limit, window.seconds)

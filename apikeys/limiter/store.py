@@ -85,12 +85,10 @@ class Store(Protocol):
         """Forget subjects whose windows have all passed; return how many."""
 
 
-def longest_of(windows: Sequence[Window]) -> int:
-    """Return the seconds of the longest window; raise ``ValueError`` where there is none.
-
-    Without a window everything would be admitted.
-    """
-    return max([window.seconds for window in windows])
+def check_windows(windows: Sequence[Window]) -> None:
+    """Raise ``ValueError`` where there is no window: everything would be admitted."""
+    if not windows:
+        raise ValueError("There is no window to count in. Name one or more.")
 
 
 def seconds(microseconds: int) -> int:
