@@ -26,6 +26,8 @@ class Queue:
     """A place in the queue for ``database``, which all who write to that file share."""
 
     def __init__(self, database: Path) -> None:
+        # Whoever opens the file by another path, a link, waits in the same queue.
+        database = database.resolve()
         owner = database.stat()
         path = database.with_name(f"{database.name}-queue")
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, owner.st_mode & 0o666)

@@ -2,6 +2,9 @@
 
 A turn begins before ``BEGIN IMMEDIATE``, or before a statement that is a transaction of its own,
 and ends with the transaction, however that ends.
+
+Outside of a transaction, ``executescript`` and a ``WITH`` or a ``PRAGMA`` that writes take no turn:
+SQLite's own waiting is all they have. Nothing here uses them where others write.
 """
 
 import sqlite3
@@ -104,9 +107,9 @@ class TurnCursor(SQLiteCursorWrapper):
                 return super().execute(query, params)
             finally:
                 connection.end_turn()
-        if not query.lstrip()[:8].upper().startswith(WRITES):
+        if not _is_write(query):
             return super().execute(query, params)
-        ends_at, pause = connection.begin_turn()
+        ends_at, interval = connection.begin_turn()
         try:
             while True:
                 try:
@@ -114,9 +117,33 @@ class TurnCursor(SQLiteCursorWrapper):
                 except sqlite3.OperationalError as error:
                     if not _is_busy(error) or monotonic() > ends_at:
                         raise
-                    sleep(pause)
+                    sleep(interval)
         finally:
             connection.end_turn()
+
+    def executemany(self, query: str, param_list: Any) -> Any:
+        """Run a statement for each row; outside of a transaction, in one of its own.
+
+        SQLite would commit row by row, so a statement that met a lock could not be run again.
+        """
+        connection = self.connection
+        if connection.in_transaction or not _is_write(query):
+            try:
+                return super().executemany(query, param_list)
+            finally:
+                connection.end_turn()
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            result = super().executemany(query, param_list)
+            connection.commit()
+        except BaseException:
+            connection.rollback()
+            raise
+        return result
+
+
+def _is_write(query: str) -> bool:
+    return query.lstrip()[:8].upper().startswith(WRITES)
 
 
 def _is_busy(error: sqlite3.Error) -> bool:

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -160,6 +160,52 @@ def test_a_statement_of_its_own_ends_its_turn_whatever_comes_of_it(database: Pat
     assert writing.execute("SELECT count(*) FROM numbers").fetchone() == (1,)
 
 
+@pytest.mark.parametrize("is_right", [True, False])
+def test_a_statement_for_many_rows_has_one_turn_and_writes_all_or_none(
+    database: Path, is_right: bool
+) -> None:
+    queue, writing = Queue(database), cursor(connect(database))
+    waiting: list[bool] = []
+
+    def rows() -> Iterator[tuple[object]]:
+        yield (1,)
+        waiting.append(queue.wait(0))
+        queue.leave()
+        yield (2 if is_right else object(),)
+
+    with suppress(sqlite3.Error):
+        writing.executemany("INSERT INTO numbers VALUES (%s)", rows())
+
+    assert waiting == [False]
+    assert queue.wait(0)
+    counted = writing.execute("SELECT count(*) FROM numbers").fetchone()
+    assert counted == (2 if is_right else 0,)
+
+
+def test_a_statement_for_many_rows_waits_for_the_lock(database: Path) -> None:
+    holder = cursor(connect(database))
+    holder.execute("BEGIN IMMEDIATE")
+    writing = cursor(connect(database, write_timeout=1.0))
+
+    began = time.monotonic()
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        writing.executemany("INSERT INTO numbers VALUES (%s)", [(1,), (2,)])
+
+    # SQLite's own waiting would end after a tenth of it.
+    assert time.monotonic() - began > 0.9
+    holder.execute("ROLLBACK")
+
+
+def test_a_link_to_the_file_has_the_same_queue(database: Path, tmp_path: Path) -> None:
+    link = tmp_path / "elsewhere" / "link.sqlite3"
+    link.parent.mkdir()
+    link.symlink_to(database)
+    queue = Queue(database)
+    queue.wait(0)
+
+    assert not Queue(link).wait(0)
+
+
 def test_reading_waits_for_nobody(database: Path) -> None:
     queue = Queue(database)
     queue.wait(0)
@@ -204,7 +250,7 @@ def test_a_turn_goes_before_those_who_write_without_one(database: Path) -> None:
 def test_a_writer_waits_as_long_as_its_deadline_or_its_connection_says(database: Path) -> None:
     holder = cursor(connect(database))
     holder.execute("BEGIN IMMEDIATE")
-    writer = connect(database, write_timeout=0.6)
+    writer = connect(database, write_timeout=3.0)
     writing = cursor(writer)
 
     began = time.monotonic()
@@ -215,8 +261,8 @@ def test_a_writer_waits_as_long_as_its_deadline_or_its_connection_says(database:
         writing.execute("BEGIN IMMEDIATE")
     unlimited = time.monotonic() - began - limited
 
-    assert 0.25 < limited < unlimited
-    assert unlimited > 0.55
+    assert limited > 0.25
+    assert unlimited > 2.9
     assert writer.execute("PRAGMA busy_timeout").fetchone() == (100,)
     holder.execute("ROLLBACK")
 
