@@ -3,11 +3,10 @@ from django.db import migrations, models
 
 def count(apps, schema_editor):
     """Count the customers of the jobs there are; one without any may be about all."""
-    rows = apps.get_model("jobs", "JobCustomer").objects.values_list("job_id")
-    numbers = rows.annotate(number=models.Count("pk"))
-    job = apps.get_model("jobs", "Job")
-    for job_id, number in numbers.iterator():
-        job.objects.filter(pk=job_id).update(customer_count=number)
+    job_customer = apps.get_model("jobs", "JobCustomer")
+    rows = job_customer.objects.filter(job=models.OuterRef("pk")).order_by().values("job")
+    numbers = rows.annotate(number=models.Count("pk")).values("number")
+    apps.get_model("jobs", "Job").objects.update(customer_count=models.Subquery(numbers))
 
 
 class Migration(migrations.Migration):
