@@ -28,7 +28,7 @@ from jobs.serializers import (
 class _JobView(GuardedView):
     """Finds the job that the path names."""
 
-    def job(self, job_id: UUID) -> Job:
+    def get_job(self, job_id: UUID) -> Job:
         """Return the job, or raise the 404."""
         found = Job.objects.visible_to(self.key).filter(pk=job_id).first()
         if found is None:
@@ -81,19 +81,19 @@ class JobView(_JobView):
     @endpoint(Permission.JOBS_READ, "Show a job", answer=JobDetailSerializer)
     def get(self, request: Request, environment: str, job_id: UUID) -> Response:
         """Answer the job with its progress and its attempts."""
-        return Response(JobDetailSerializer(self.job(job_id)).data)
+        return Response(JobDetailSerializer(self.get_job(job_id)).data)
 
 
 class CancelView(_JobView):
     """Cancels a job."""
 
-    found: Job
+    job: Job
 
-    def find(self) -> None:
-        """Find the job."""
-        self.found = self.job(self.kwargs["job_id"])
-        require_permissions(self.key, self.found.type)
-        self.is_repeatable = not self.found.is_redacted
+    def resolve_target(self) -> bool:
+        """Find the job; the stored answer may hold what is redacted now."""
+        self.job = self.get_job(self.kwargs["job_id"])
+        require_permissions(self.key, self.job.type)
+        return not self.job.is_redacted
 
     @endpoint(
         Permission.JOBS_RUN,
@@ -106,13 +106,13 @@ class CancelView(_JobView):
         """Cancel a job: one that waits never runs, one that runs stops within 5 seconds."""
         try:
             job = dispatch.cancel(
-                self.found,
+                self.job,
                 actor=self.actor,
                 reason="Cancelled by the key that asked for it.",
             )
         except dispatch.Conflict as conflict:
             raise Problem("conflict", str(conflict)) from None
-        job.is_redacted = self.found.is_redacted
+        job.is_redacted = self.job.is_redacted
         return Response(JobDetailSerializer(job).data, status=202)
 
 
@@ -127,7 +127,7 @@ class ResultView(_JobView):
     )
     def get(self, request: Request, environment: str, job_id: UUID) -> HttpResponseBase:
         """Answer the file of a job that has succeeded."""
-        job = self.job(job_id)
+        job = self.get_job(job_id)
         require_permissions(self.key, job.type)
         if job.is_redacted:
             raise scope_denial(environment, Permission.JOBS_READ)

@@ -70,8 +70,7 @@ def endpoint(permission: Permission | str, summary: str, **declared: Any) -> Cal
 
             @wraps(method)
             def once(self: "GuardedView", request: Request, **kwargs: Any) -> HttpResponseBase:
-                self.find()
-                if not self.is_repeatable:
+                if not self.resolve_target():
                     return cast(HttpResponseBase, method(self, request, **kwargs))
                 return idempotency.run_once(request, lambda: method(self, request, **kwargs))
 
@@ -133,9 +132,6 @@ class GuardedView(APIView):
     query: dict[str, Any]
     body: dict[str, Any]
 
-    # Whether the answer to an ``Idempotency-Key`` may be that of the first request.
-    is_repeatable = True
-
     @property
     def key(self) -> ApiKey:
         """The calling key."""
@@ -147,11 +143,13 @@ class GuardedView(APIView):
         address = client_address(self.request.META, settings.TRUSTED_PROXIES)
         return Actor(door=Door.API, name=f"key {self.key.pk}", address=address)
 
-    def find(self) -> None:
-        """Find what a POST names, or refuse it: before a first request and before a replay.
+    def resolve_target(self) -> bool:
+        """Resolve what a POST names, or refuse it: before a first request and before a replay.
 
         So that an answer is not given again to a key that no longer reaches what it is about.
+        Return whether the stored answer to an ``Idempotency-Key`` may be replayed.
         """
+        return True
 
     def concerns(self, customer_id: UUID) -> None:
         """Name the customer for the request log, where the path does not."""

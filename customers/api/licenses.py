@@ -40,7 +40,7 @@ def conflicts() -> Iterator[None]:
 class _LicenseView(GuardedView):
     """Finds the license that the path names, and answers licenses."""
 
-    def license(self, license_id: UUID) -> License:
+    def get_license(self, license_id: UUID) -> License:
         """Return the license, or raise the 404."""
         found = License.objects.visible_to(self.key).filter(pk=license_id).first()
         if found is None:
@@ -60,7 +60,7 @@ class LicensesView(_LicenseView):
 
     customer: Customer
 
-    def find(self) -> None:
+    def resolve_target(self) -> bool:
         """Find the customer that the body names."""
         customers = Customer.objects.visible_to(self.key)
         customer = customers.filter(pk=self.body["customer"]).first()
@@ -68,6 +68,7 @@ class LicensesView(_LicenseView):
             raise FieldErrors([("customer", "There is no such customer. Check its id.")])
         self.customer = customer
         self.concerns(customer.pk)
+        return True
 
     @endpoint(
         Permission.LICENSES_READ,
@@ -103,7 +104,7 @@ class LicenseView(_LicenseView):
     @endpoint(Permission.LICENSES_READ, "Show a license", answer=LicenseSerializer, is_tagged=True)
     def get(self, request: Request, environment: str, license_id: UUID) -> Response:
         """Answer the license."""
-        return self.answer(self.license(license_id))
+        return self.answer(self.get_license(license_id))
 
     @endpoint(
         Permission.LICENSES_MANAGE,
@@ -117,7 +118,7 @@ class LicenseView(_LicenseView):
         """Change what the body names and keep the rest."""
         with conflicts():
             found = licensing.update(
-                self.license(license_id),
+                self.get_license(license_id),
                 actor=self.actor,
                 settings=self.body,
                 provided=lambda row: require_match(request, row),
@@ -129,17 +130,18 @@ class _MoveView(_LicenseView):
     """One of the moves a license can make."""
 
     move: str
-    found: License
+    license: License
 
-    def find(self) -> None:
+    def resolve_target(self) -> bool:
         """Find the license."""
-        self.found = self.license(self.kwargs["license_id"])
+        self.license = self.get_license(self.kwargs["license_id"])
+        return True
 
     def make(self, request: Request, **arguments: Any) -> Response:
         """Make the move, or answer that the license cannot."""
         with conflicts():
             found = licensing.move(
-                self.found,
+                self.license,
                 self.move,
                 actor=self.actor,
                 provided=lambda row: require_match(request, row),
@@ -199,11 +201,11 @@ class RenewView(_MoveView):
 class ValidateView(GuardedView):
     """Judges license keys."""
 
-    def find(self) -> None:
+    def resolve_target(self) -> bool:
         """Judge anew, for a scoped key, a license that is not in its scope now."""
         text = license_keys.parse(self.body["license_key"]) or ""
         rows = License.objects.in_scope_of(self.key).filter(license_key=text)
-        self.is_repeatable = not self.key.is_scoped or rows.exists()
+        return not self.key.is_scoped or rows.exists()
 
     @endpoint(
         Permission.LICENSES_READ,
@@ -226,11 +228,12 @@ class ValidateView(GuardedView):
 class ActivationsView(_LicenseView):
     """The machines of a license."""
 
-    found: License
+    license: License
 
-    def find(self) -> None:
+    def resolve_target(self) -> bool:
         """Find the license."""
-        self.found = self.license(self.kwargs["license_id"])
+        self.license = self.get_license(self.kwargs["license_id"])
+        return True
 
     @endpoint(
         Permission.LICENSES_READ,
@@ -241,7 +244,7 @@ class ActivationsView(_LicenseView):
     )
     def get(self, request: Request, environment: str, license_id: UUID) -> Response:
         """Answer a page of machines, newest first."""
-        rows = Activation.objects.visible_to(self.key).filter(license=self.license(license_id))
+        rows = Activation.objects.visible_to(self.key).filter(license=self.get_license(license_id))
         return self.page(rows, ActivationSerializer)
 
     @endpoint(
@@ -257,7 +260,7 @@ class ActivationsView(_LicenseView):
         """Take a seat for a machine; one that has a seat keeps it (200)."""
         with conflicts():
             activation, is_new = licensing.activate(
-                self.found, actor=self.actor, fingerprint=self.body["fingerprint"]
+                self.license, actor=self.actor, fingerprint=self.body["fingerprint"]
             )
         location = f"{request.path}/{activation.pk}"
         return Response(
@@ -275,7 +278,7 @@ class ActivationView(_LicenseView):
         self, request: Request, environment: str, license_id: UUID, activation_id: UUID
     ) -> Response:
         """Give the machine's seat back."""
-        rows = Activation.objects.visible_to(self.key).filter(license=self.license(license_id))
+        rows = Activation.objects.visible_to(self.key).filter(license=self.get_license(license_id))
         found = rows.select_related("license").filter(pk=activation_id).first()
         if found is None:
             raise not_found()

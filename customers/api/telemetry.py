@@ -31,9 +31,10 @@ ALMOST_AN_HOUR = timedelta(hours=1, microseconds=-1)
 class TelemetryView(GuardedView):
     """The events a key may see."""
 
-    def find(self) -> None:
-        """Find the customers and licenses that the events name."""
+    def resolve_target(self) -> bool:
+        """Check the customers and licenses that the events name."""
         ingestion.check_owners(self.key, self.body["events"], is_batch=self.body["is_batch"])
+        return True
 
     @endpoint(
         Permission.TELEMETRY_READ,
