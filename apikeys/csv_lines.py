@@ -12,7 +12,7 @@ from collections.abc import Iterable
 _SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
 # Ignored by a spreadsheet before a formula, or taken for a quotation mark.
 _IGNORED = "\\s\"'\\x00-\\x20\u200b-\u200f\u2060\ufeff"
-# Takes in all that is ignored, sign or no sign: what was looked at once is not looked at again.
+# Takes in all that is ignored, sign or no sign: no character is scanned twice.
 _BEGINNING = re.compile(rf"((?:\A|[;|\t\r\n])[{_IGNORED}]*)([{_SIGNS}]?)")
 
 

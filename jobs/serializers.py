@@ -129,7 +129,7 @@ class JobInput(StrictSerializer):
     example: ClassVar = {"type": "customers.export", "params": {"status": "active"}}
 
     type = TextField(max_length=50, help_text="One of the types that the guide lists.")
-    params = ObjectField(required=False, most_bytes=1_048_576)
+    params = ObjectField(required=False, max_bytes=1_048_576)
 
     def to_internal_value(self, data: Any) -> Any:
         """Ask for the type's own permissions before anything is said of its parameters."""

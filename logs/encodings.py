@@ -13,10 +13,10 @@ from apikeys.credentials import MASK, mask
 from apikeys.environments import TAGS
 
 # As much of a credential as tells one: a prefix, a tag, the key id and a character of the secret.
-SHORTEST = 1 + min(map(len, TAGS.values())) + 12 + 3 + 1
+MIN_LENGTH = 1 + min(map(len, TAGS.values())) + 12 + 3 + 1
 _NESTED = 3
 # A visible ASCII character as \x5f \u005f \u{5f} \U0000005f &#x5f; =5F, \137, &#95; or &lowbar;.
-# No run of backslashes or zeros is looked at twice, however long a caller makes it.
+# No run of backslashes or zeros is scanned twice, however long a caller makes it.
 _ESCAPE = re.compile(
     r"(?:(?<!\\)\\++(?:x|u00|u\{0*+|U000000)|&#[xX]0*+|=)(?P<hex>[2-7][0-9a-fA-F])[};]?"
     r"|(?<!\\)\\++0{0,2}(?P<octal>1[0-7][0-7]|[4-7][0-7])"

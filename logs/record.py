@@ -26,7 +26,7 @@ MOST_HEADERS = 32_768
 MOST_HEADER_LINES = 200
 # Of a request whose key is not known: anyone can send such, and in any number.
 STRANGER_BYTES = 1024
-# Redacting takes longer than recording: as much is looked at, so that masks leave enough to keep.
+# Redacting takes longer than recording: as much is scanned, so that masks leave enough to keep.
 STRANGER_CHARACTERS = 4096
 # Stands for the headers that were left out.
 OMITTED = "…"
@@ -211,8 +211,8 @@ def _body(content: bytes, media_type: str) -> tuple[str, bool]:
     return kept, len(kept) < len(text)
 
 
-def _cut(text: str, most_bytes: int) -> str:
-    """Return as much of ``text`` as fits into ``most_bytes`` of UTF-8."""
-    if len(text) <= most_bytes and (text.isascii() or len(text.encode()) <= most_bytes):
+def _cut(text: str, max_bytes: int) -> str:
+    """Return as much of ``text`` as fits into ``max_bytes`` of UTF-8."""
+    if len(text) <= max_bytes and (text.isascii() or len(text.encode()) <= max_bytes):
         return text
-    return text.encode()[:most_bytes].decode(errors="ignore")
+    return text.encode()[:max_bytes].decode(errors="ignore")

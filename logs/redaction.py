@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote_plus
 
 from apikeys.credentials import MASK, mask
 from apikeys.environments import TAGS
-from logs.encodings import SHORTEST, has_base64, has_escapes, mask_base64, unescaped
+from logs.encodings import MIN_LENGTH, has_base64, has_escapes, mask_base64, unescaped
 from logs.secret_names import ELEMENT, PAIR, TEXT_HINTS, is_secret
 
 # What has to occur, in small letters, in whatever holds something to mask.
@@ -225,7 +225,7 @@ def _text(text: str) -> str:
 
 def _mask_anywhere(text: str) -> str:
     """Mask credentials and license keys, however they are written."""
-    if len(text) < SHORTEST:
+    if len(text) < MIN_LENGTH:
         return text
     text = _mask_forms(text)
     plain = unescaped(text)

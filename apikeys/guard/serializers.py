@@ -90,24 +90,24 @@ class QueryText(TextField):
 
 @extend_schema_field(OpenApiTypes.OBJECT)
 class ObjectField(serializers.Field[Any, Any, Any, Any]):
-    """A JSON object of at most ``most_bytes`` when written without blanks."""
+    """A JSON object of at most ``max_bytes`` when written without blanks."""
 
     default_error_messages = {
         "invalid": "This must be a JSON object.",
         "too_large": "This has {size} bytes as JSON. Use {most} at most.",
     }
 
-    def __init__(self, *, most_bytes: int = MAX_OBJECT_BYTES, **kwargs: Any) -> None:
+    def __init__(self, *, max_bytes: int = MAX_OBJECT_BYTES, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.most_bytes = most_bytes
+        self.max_bytes = max_bytes
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """Refuse what is no object, or too large a one."""
         if not isinstance(data, dict):
             self.fail("invalid")
         size = object_bytes(data)
-        if size > self.most_bytes:
-            self.fail("too_large", size=size, most=self.most_bytes)
+        if size > self.max_bytes:
+            self.fail("too_large", size=size, most=self.max_bytes)
         return data
 
     def to_representation(self, value: Any) -> Any:
