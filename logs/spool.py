@@ -50,7 +50,7 @@ class Spool:
         self._lock = threading.Lock()
         self._file: SpoolFile | None = None
         # Full, and perhaps not shipped yet.
-        self._left: list[SpoolFile] = []
+        self._rotated: list[SpoolFile] = []
         self._measure_at = 0.0
         self._is_full = False
         self._is_broken = False
@@ -86,7 +86,8 @@ class Spool:
             for _ in range(ATTEMPTS):
                 if file.is_linked:
                     return
-                self._restore()
+                # The others are for ``watch``: a request does not wait for megabytes of them.
+                self._report([self._restore(file)])
             raise SpoolUnavailable("the spool is removed again and again")
 
     def check(self) -> None:
@@ -95,10 +96,18 @@ class Spool:
         Raises ``SpoolUnavailable`` if it cannot be, and until it can be there is no room.
         """
         with self._lock:
-            self._restore()
-            for file in [file for file in self._left if file.is_empty]:
+            files = self._rotated if self._file is None else [*self._rotated, self._file]
+        sizes = []
+        for file in list(files):
+            # Locked for each: a request waits for the copy of one file at most.
+            with self._lock:
+                if file.is_missing:
+                    sizes.append(self._restore(file))
+        with self._lock:
+            self._report(sizes)
+            for file in [file for file in self._rotated if file.is_empty]:
                 file.close()
-                self._left.remove(file)
+                self._rotated.remove(file)
 
     def watch(self) -> None:
         """Check for as long as the process lives, so that what is idle loses nothing either."""
@@ -121,37 +130,34 @@ class Spool:
     def _leave(self) -> None:
         if self._file is not None:
             self._file.leave()
-            self._left.append(self._file)
+            self._rotated.append(self._file)
             self._file = None
 
-    def _restore(self) -> None:
-        restored = 0
+    def _restore(self, file: SpoolFile) -> int:
         try:
-            missing = [file for file in self._files() if file.is_missing]
-            for file in missing:
-                restored += file.restore()
-            if missing:
-                (self._folder / RESTORED).touch(mode=0o600)
+            size = file.restore()
+            (self._folder / RESTORED).touch(mode=0o600)
         except OSError as error:
             if not self._is_broken:
                 logger.error("the request log's spool is gone, and requests are refused: %s", error)
             self._is_broken = True
             self._pause.start()
             raise SpoolUnavailable(str(error)) from error
+        return size
+
+    def _report(self, sizes: list[int]) -> None:
+        """Say what was written anew; nothing is missing now."""
         self._is_broken = False
-        if missing:
+        if sizes:
             logger.error(
                 "%d of the request log's files were removed from %s by somebody else:"
                 " written anew, %d bytes",
-                len(missing), self._folder, restored,
+                len(sizes), self._folder, sum(sizes),
             )  # fmt: skip
-
-    def _files(self) -> list[SpoolFile]:
-        return self._left if self._file is None else [*self._left, self._file]
 
     def _forget(self) -> None:
         self._lock = threading.Lock()
-        self._file, self._left = None, []
+        self._file, self._rotated = None, []
 
 
 def files(folder: Path) -> list[Path]:

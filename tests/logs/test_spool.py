@@ -226,6 +226,25 @@ def test_a_full_file_that_is_not_shipped_is_written_anew_too(tmp_path: Path) -> 
     assert drain(Reader(folder)) == [b"full", b"current"]
 
 
+def test_a_request_writes_its_own_file_anew_and_leaves_the_others_to_the_watch(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "spool"
+    writer = Spool(folder, LOTS)
+    writer.append(b"full")
+    writer._rotate_bytes = 0
+    writer.append(b"current")
+    writer._rotate_bytes = LOTS
+    remove_folder(folder)
+
+    writer.append(b"next")
+    at_once = len(files(folder))
+    writer.check()
+
+    assert at_once == 1
+    assert drain(Reader(folder)) == [b"full", b"current", b"next"]
+
+
 def test_what_the_worker_removed_stays_away_and_is_let_go_of(tmp_path: Path) -> None:
     folder = tmp_path / "spool"
     writer, reader = Spool(folder, LOTS), Reader(folder)
@@ -237,7 +256,7 @@ def test_what_the_worker_removed_stays_away_and_is_let_go_of(tmp_path: Path) -> 
     writer.check()
 
     assert len(files(folder)) == 1
-    assert writer._left == []
+    assert writer._rotated == []
     assert restored_at(folder) is None
 
 
