@@ -67,7 +67,7 @@ def not_recorded() -> Problem:
     return Problem(
         "unavailable",
         "The request may have been processed, but it could not be put on record."
-        " Look whether it took effect, or send it again with the same Idempotency-Key.",
+        " Check whether it took effect, or send it again with the same Idempotency-Key.",
         headers={"Retry-After": str(problems.RETRY_AFTER_SECONDS)},
     )
 

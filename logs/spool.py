@@ -95,14 +95,13 @@ class Spool:
 
         Raises ``SpoolUnavailable`` if it cannot be, and until it can be there is no room.
         """
-        with self._lock:
-            files = self._rotated if self._file is None else [*self._rotated, self._file]
         sizes = []
-        for file in list(files):
-            # Locked for each: a request waits for the copy of one file at most.
-            with self._lock:
-                if file.is_missing:
-                    sizes.append(self._restore(file))
+        with self._lock:
+            rotated = list(self._rotated)
+            if self._file is not None and self._file.is_missing:
+                sizes.append(self._restore(self._file))
+        # Not locked: nobody writes to these, and a request need not wait for their copies.
+        sizes += [self._restore(file) for file in rotated if file.is_missing]
         with self._lock:
             self._report(sizes)
             for file in [file for file in self._rotated if file.is_empty]:
