@@ -2,31 +2,34 @@
 
 A body arrives as slowly as its sender likes. It is read here, on the event loop, within
 ``BODY_TIMEOUT_SECONDS`` and up to the limit of its address, so that a thread is taken only by a
-request that is complete, or by one whose body is never going to be read. Django itself runs in
-``WEB_THREADS`` threads, behind the WSGI application.
+request that is complete, or by one whose body is never going to be read. An answer is sent from
+here too, so that a slow reader holds no thread either. Django itself runs in ``WEB_THREADS``
+threads, behind the WSGI application.
 """
 
 import asyncio
 import io
+import json
 import logging
-import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from contextlib import ExitStack
-from functools import lru_cache
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from contextlib import ExitStack, nullcontext
 from itertools import chain
 from queue import SimpleQueue
 from tempfile import SpooledTemporaryFile
+from time import monotonic
 from typing import IO, Any, NamedTuple
-from urllib.parse import unquote_to_bytes
-from wsgiref.util import FileWrapper
+from weakref import WeakSet
 
 from config.wsgi import application as wsgi_application  # isort: skip - sets Django up
 
 from django.conf import settings
 
+from apikeys.guard import problems
 from apikeys.guard.bodies import BodyError, UnreadBody
 from apikeys.guard.middleware import API
+from apikeys.identifiers import new_id_text
+from config.environ import environ_of
 
 logger = logging.getLogger(__name__)
 
@@ -37,14 +40,17 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 Body = IO[bytes] | UnreadBody
 
-# A longer body waits in a file, so that many senders cannot fill the memory.
+# A longer body waits in a file, so that many senders cannot fill the memory; so many of these
+# at once, so that they cannot fill the disk.
 MAX_BODY_IN_MEMORY = 65_536
-FILE_BLOCK = 65_536
-# How long a caller may take to receive one block of a streamed answer.
-BLOCK_TIMEOUT_SECONDS = 30.0
+MAX_BODIES_IN_FILES = 100
+# A longer streamed answer keeps its thread until it is sent.
+MAX_STREAM_IN_MEMORY = 1_048_576
+# How long a caller may take to receive one block of such an answer.
+BLOCK_TIMEOUT_SECONDS = 10.0
 
+ADMIN = "/admin/"
 CLOSE = (b"connection", b"close")
-PLAIN_TEXT = (b"content-type", b"text/plain; charset=utf-8")
 # What a page is answered; under /api/ the guard answers, in problem details and on record.
 PAGE_ANSWERS = {
     BodyError.INCOMPLETE: (400, "The request ended before it was complete. Send it again."),
@@ -53,26 +59,17 @@ PAGE_ANSWERS = {
         f"The request did not arrive within {settings.BODY_TIMEOUT_SECONDS} s. Send it again.",
     ),
     BodyError.TOO_LARGE: (413, "The request is too large. Send less at a time."),
-    BodyError.NOT_STORED: (503, "The disk has no room for the request. Try again in a minute."),
-}
-
-ENVIRON = {
-    "SCRIPT_NAME": "",
-    "wsgi.version": (1, 0),
-    "wsgi.errors": sys.stderr,
-    "wsgi.multithread": True,
-    "wsgi.multiprocess": True,
-    "wsgi.run_once": False,
-    "wsgi.file_wrapper": lambda file, _block_size: FileWrapper(file, FILE_BLOCK),
+    BodyError.NOT_STORED: (503, "There is no room for the request. Try again in a minute."),
 }
 
 
 class Answer(NamedTuple):
-    """A whole answer."""
+    """A whole answer: its content, or the file that holds it."""
 
     status: int
     headers: Headers
-    content: bytes
+    content: bytes = b""
+    path: str = ""
 
 
 class Call(NamedTuple):
@@ -80,6 +77,8 @@ class Call(NamedTuple):
 
     scope: Scope
     body: Body
+    length: int
+    arrived_at: float
     receive: Receive
     send: Send
     loop: asyncio.AbstractEventLoop
@@ -88,22 +87,32 @@ class Call(NamedTuple):
 
 
 _calls: SimpleQueue[Call] = SimpleQueue()
+_bodies_in_files: "WeakSet[SpooledTemporaryFile[bytes]]" = WeakSet()
+# A page may wait long for the database. One thread is left for everybody else.
+_pages = asyncio.Semaphore(max(1, settings.WEB_THREADS - 1))
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one request (ASGI 3.0, ``http`` scopes alone)."""
-    body = await _read_body(scope, receive)
+    body, length = await _read_body(scope, receive)
     answer: Answer | None
     if isinstance(body, UnreadBody) and not scope["path"].startswith(API):
         status, text = PAGE_ANSWERS[body.error]
-        answer = Answer(status, [PLAIN_TEXT, CLOSE], text.encode())
+        answer = _plain(status, text)
     else:
-        loop = asyncio.get_running_loop()
-        answered: asyncio.Future[Answer | None] = loop.create_future()
-        _calls.put(Call(scope, body, receive, send, loop, answered))
-        answer = await answered
-    if answer is not None:
-        await send(_start(answer.status, answer.headers))
+        arrived_at = monotonic()
+        async with _pages if scope["path"].startswith(ADMIN) else nullcontext():
+            loop = asyncio.get_running_loop()
+            answered: asyncio.Future[Answer | None] = loop.create_future()
+            call = Call(scope, body, length, arrived_at, receive, send, loop, answered)
+            _calls.put(call)
+            answer = await answered
+    if answer is None:
+        return
+    await send(_start(answer.status, answer.headers))
+    if answer.path:
+        await send({"type": "http.response.pathsend", "path": answer.path})
+    else:
         await send({"type": "http.response.body", "body": answer.content})
 
 
@@ -111,29 +120,35 @@ def _start(status: int, headers: Headers) -> Message:
     return {"type": "http.response.start", "status": status, "headers": headers}
 
 
-# --- On the event loop: the body ---------------------------------------------------------------
+def _plain(status: int, text: str) -> Answer:
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"x-request-id", new_id_text().encode()),
+        CLOSE,
+    ]
+    return Answer(status, headers, text.encode())
 
 
-async def _read_body(scope: Scope, receive: Receive) -> Body:
-    """Return the whole body, or what says why it was not read."""
+async def _read_body(scope: Scope, receive: Receive) -> tuple[Body, int]:
+    """Return the whole body, or what says why it was not read; and its length in bytes."""
     announced = _announced(scope["headers"])
     if announced == 0:
-        return io.BytesIO()
+        return io.BytesIO(), 0
     limit = (
         settings.MAX_BODY_BYTES
         if scope["path"].startswith(API)
         else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     )
     if announced is not None and announced > limit:
-        return UnreadBody(BodyError.TOO_LARGE)
+        return UnreadBody(BodyError.TOO_LARGE), announced
     try:
         async with asyncio.timeout(settings.BODY_TIMEOUT_SECONDS):
             return await _receive_body(receive, limit)
     except TimeoutError:
-        return UnreadBody(BodyError.TIMED_OUT)
+        return UnreadBody(BodyError.TIMED_OUT), announced or 0
     except OSError as error:
         logger.error("a request body cannot be stored: %s", error)
-        return UnreadBody(BodyError.NOT_STORED)
+        return UnreadBody(BodyError.NOT_STORED), announced or 0
 
 
 def _announced(headers: Headers) -> int | None:
@@ -150,29 +165,45 @@ def _announced(headers: Headers) -> int | None:
     return length
 
 
-async def _receive_body(receive: Receive, limit: int) -> Body:
+async def _receive_body(receive: Receive, limit: int) -> tuple[Body, int]:
     message = await receive()
     if message["type"] == "http.request" and not message["more_body"]:
-        return io.BytesIO(message["body"])
+        return io.BytesIO(message["body"]), len(message["body"])
+    size = 0
     with ExitStack() as stack:
         folder = str(settings.LATCHKEY_VAR)
         body = stack.enter_context(SpooledTemporaryFile(MAX_BODY_IN_MEMORY, "w+b", dir=folder))
-        size = 0
         while message["type"] == "http.request":
             size += len(message["body"])
             if size > limit:
-                return UnreadBody(BodyError.TOO_LARGE)
+                return UnreadBody(BodyError.TOO_LARGE), size
+            if size > MAX_BODY_IN_MEMORY and body not in _bodies_in_files:
+                if len(_bodies_in_files) >= MAX_BODIES_IN_FILES:
+                    return UnreadBody(BodyError.NOT_STORED), size
+                _bodies_in_files.add(body)
             body.write(message["body"])
             if not message["more_body"]:
                 body.seek(0)
                 stack.pop_all()
-                return body
+                return body, size
             message = await receive()
     # The connection ended first.
-    return UnreadBody(BodyError.INCOMPLETE)
+    return UnreadBody(BodyError.INCOMPLETE), size
 
 
-# --- In a thread: the answer -------------------------------------------------------------------
+class _File:
+    """A file that is an answer, which the server sends by its path."""
+
+    def __init__(self, file: Any, _block_size: int) -> None:
+        self.path = getattr(file, "name", None)
+        self._file = file
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(lambda: self._file.read(MAX_STREAM_IN_MEMORY), b"")
+
+    def close(self) -> None:
+        """Close the file, and with it the response it belongs to."""
+        self._file.close()
 
 
 def _answer_calls() -> None:
@@ -184,8 +215,23 @@ def _answer_calls() -> None:
             answer = _answer(call)
         except Exception:
             logger.exception("a request was not answered")
-            answer = Answer(500, [PLAIN_TEXT, CLOSE], b"The request failed. Try it again.")
+            answer = _failure(call.scope)
         call.loop.call_soon_threadsafe(_finish, call.answered, answer)
+        # A body in a file counts for as long as anything refers to it.
+        del call
+
+
+def _failure(scope: Scope) -> Answer:
+    """Return the 500 for what not even Django could answer."""
+    answer = _plain(
+        500, "The request failed. Try it again, and tell an operator if it fails again."
+    )
+    if not scope["path"].startswith(API):
+        return answer
+    _, (name, request_id), close = answer.headers
+    body = json.dumps(problems.internal_error().body(request_id.decode()))
+    media_type = (b"content-type", problems.MEDIA_TYPE.encode())
+    return Answer(500, [media_type, (name, request_id), close], body.encode())
 
 
 def _finish(answered: "asyncio.Future[Answer | None]", answer: Answer | None) -> None:
@@ -201,16 +247,25 @@ def _answer(call: Call) -> Answer | None:
     def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> None:
         started.append((status, headers))
 
-    result = wsgi_application(_environ(call.scope, call.body), start_response)
+    environ = environ_of(call.scope, call.body, call.length, call.arrived_at)
+    environ["wsgi.file_wrapper"] = _File
+    result: Any = None
     try:
+        result = wsgi_application(environ, start_response)
         status, headers = int(started[0][0][:3]), _encoded(started[0][1])
         if isinstance(call.body, UnreadBody):
             headers.append(CLOSE)
+        if isinstance(result, _File) and isinstance(result.path, str):
+            return Answer(status, headers, path=result.path)
         blocks = iter(result)
-        first, second = next(blocks, b""), next(blocks, None)
-        if second is None:
-            return Answer(status, headers, first)
-        _stream(call, _start(status, headers), chain((first, second), blocks))
+        content = b""
+        for block in blocks:
+            content += block
+            if len(content) > MAX_STREAM_IN_MEMORY:
+                break
+        else:
+            return Answer(status, headers, content)
+        _stream(call, _start(status, headers), chain((content,), blocks))
         return None
     finally:
         if hasattr(result, "close"):  # as PEP 3333 wants it
@@ -223,7 +278,10 @@ def _encoded(headers: Iterable[tuple[str, str]]) -> Headers:
 
 
 def _stream(call: Call, start: Message, blocks: Iterable[bytes]) -> None:
-    """Send an answer block by block; stop when its caller is gone or does not take it."""
+    """Send an answer block by block; stop when its caller is gone or does not take it.
+
+    An answer that fails on its way ends without its last block, so that nobody takes it for whole.
+    """
     gone = asyncio.run_coroutine_threadsafe(_disconnected(call.receive), call.loop)
     try:
         _send_now(call, start)
@@ -234,6 +292,8 @@ def _stream(call: Call, start: Message, blocks: Iterable[bytes]) -> None:
         _send_now(call, {"type": "http.response.body", "body": b"", "more_body": False})
     except TimeoutError:
         logger.warning("an answer was not taken within %d s a block", BLOCK_TIMEOUT_SECONDS)
+    except Exception:
+        logger.exception("a streamed answer was not finished")
     finally:
         gone.cancel()
 
@@ -251,45 +311,6 @@ def _send_now(call: Call, message: Message) -> None:
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _environ(scope: Scope, body: Body) -> dict[str, Any]:
-    """Return the WSGI environ (PEP 3333) of a request.
-
-    A repeated header is one value with commas, so that a credential sent twice is noticed; one
-    with bytes outside ASCII is blank. A header name with an underscore is left out: in an environ
-    it would stand for the same name with a hyphen, which a proxy may have set.
-    """
-    server_name, server_port = scope["server"]
-    environ: dict[str, Any] = {
-        **ENVIRON,
-        "REQUEST_METHOD": scope["method"],
-        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
-        "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-        "SERVER_NAME": server_name,
-        "SERVER_PORT": server_port,
-        "REMOTE_ADDR": scope["client"][0],
-        "wsgi.url_scheme": scope["scheme"],
-        "wsgi.input": body,
-    }
-    for raw_name, raw_value in scope["headers"]:
-        name = _environ_name(raw_name)
-        if name is None:
-            continue
-        value = raw_value.decode() if raw_value.isascii() else ""
-        if name in environ:
-            value = f"{environ[name]}{';' if name == 'HTTP_COOKIE' else ','}{value}"
-        environ[name] = value
-    return environ
-
-
-@lru_cache(maxsize=512)
-def _environ_name(name: bytes) -> str | None:
-    if b"_" in name:
-        return None
-    text = name.decode("latin-1").replace("-", "_").upper()
-    return text if text in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{text}"
 
 
 for _number in range(settings.WEB_THREADS):

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
@@ -70,6 +71,9 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 def failed(request: HttpRequest) -> HttpResponse:
     """Answer 503 for a dependency that is down, 500 for a defect."""
     _, error, _ = sys.exc_info()
+    if isinstance(error, DataError) and "NUL" in str(error):
+        # PostgreSQL takes none; a form's own fields have refused it before.
+        return bad_request(request)
     outage = describe_outage(error) if error is not None and is_down(error) else None
     if outage is None:
         return _page(

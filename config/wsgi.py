@@ -46,8 +46,4 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         # Django would read the address by that charset too, and fails before there is a request
         # to answer if it decodes no text.
         environ["CONTENT_TYPE"] = "application/octet-stream"
-    if "HTTP_TRANSFER_ENCODING" in environ and not environ.get("CONTENT_LENGTH"):
-        # Django takes a body without a length for none. The server ends the stream where the
-        # body ends, and nobody reads further than one byte past the limit.
-        environ["CONTENT_LENGTH"] = str(settings.MAX_BODY_BYTES + 1)
     return _django(environ, start_response)

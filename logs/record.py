@@ -79,9 +79,7 @@ def line(request: HttpRequest, response: Any, trace: Trace, began_at: int) -> by
     is_stranger = key is None
     content = b"" if response.streaming else response.content
     status: int = response.status_code
-    # A body in chunks does not say how long it is; config/wsgi.py has put a bound there.
-    is_chunked = "HTTP_TRANSFER_ENCODING" in meta
-    size = len(trace.body or b"") if is_chunked else body_length(meta)
+    size = body_length(meta)
     received = sent = b""
     if settings.LOG_BODIES == "all" or (settings.LOG_BODIES == "errors" and status >= 400):
         received = b"" if is_stranger or not size else trace.body or b""

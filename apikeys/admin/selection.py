@@ -12,7 +12,7 @@ class CheckedSelection:
 
     model: Any
 
-    def response_action(self, request: HttpRequest, queryset: Any) -> Any:
+    def response_action(self, request: HttpRequest, queryset: Any, *args: Any) -> Any:
         """Answer an action on the rows that were ticked."""
         sent = request.POST.getlist(ACTION_CHECKBOX_NAME)
         possible = [text for text in sent if self._can_be_id(text)]
@@ -20,7 +20,7 @@ class CheckedSelection:
             data = request.POST.copy()
             data.setlist(ACTION_CHECKBOX_NAME, possible)
             request.POST = data  # type: ignore[assignment]
-        return super().response_action(request, queryset)  # type: ignore[misc]
+        return super().response_action(request, queryset, *args)  # type: ignore[misc]
 
     def _can_be_id(self, text: str) -> bool:
         try:

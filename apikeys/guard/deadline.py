@@ -14,9 +14,9 @@ _ends_at: ContextVar[float | None] = ContextVar("request deadline", default=None
 
 
 @contextmanager
-def running(seconds: float = SECONDS) -> Iterator[None]:
-    """Give the work inside ``seconds`` from now."""
-    token = _ends_at.set(monotonic() + seconds)
+def running(seconds: float = SECONDS, *, since: float | None = None) -> Iterator[None]:
+    """Give the work inside ``seconds`` from ``since`` (``time.monotonic``), or from now."""
+    token = _ends_at.set((monotonic() if since is None else since) + seconds)
     try:
         yield
     finally:

@@ -15,6 +15,9 @@ from apikeys.guard.problems import FieldErrors, Problem
 from apikeys.guard.trace import trace_of
 
 API = "/api/"
+# Where the server says in META when the request arrived (``time.monotonic``): it may have waited
+# for a thread.
+ARRIVED_AT = "latchkey.arrived_at"
 
 
 class ApiMiddleware:
@@ -31,7 +34,7 @@ class ApiMiddleware:
         """Answer the request."""
         if not request.path_info.startswith(API):
             return self.get_response(request)
-        with deadline.running():
+        with deadline.running(since=request.META.get(ARRIVED_AT)):
             response = self.get_response(request)
         if request.META.get("CONTENT_LENGTH"):
             _keep_body(request)

@@ -140,3 +140,24 @@ def test_nobody_is_locked_out_of_the_sqlite_file() -> None:
     assert found.prunings
     assert found.backups
     assert found.is_copy_whole
+
+
+def test_pages_that_wait_for_the_database_leave_room_for_others() -> None:
+    with running(Latchkey()) as product, ThreadPoolExecutor(16) as pool:
+        credential = product.create_key()["key"]
+        database = product.folder / "latchkey.sqlite3"
+        with closing(sqlite3.connect(database, isolation_level=None)) as writer:
+            writer.execute("BEGIN IMMEDIATE")
+            # A login writes a session, so it waits.
+            logins = [pool.submit(product.visitor) for _ in range(16)]
+            time.sleep(1.0)
+            slowest = 0.0
+            with product.caller(credential) as api:
+                for path in ("/healthz", "/api/production/v1/key") * 10:
+                    asked_at = time.monotonic()
+                    assert api.get(path).status_code == 200
+                    slowest = max(slowest, time.monotonic() - asked_at)
+        for login in logins:
+            login.exception()
+
+    assert slowest < 1.0
