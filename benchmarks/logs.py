@@ -34,7 +34,7 @@ from logs.spool import Spool
 
 SHIPPED = int(os.environ.get("BENCH_SHIPPED", "100000"))
 ROWS = int(os.environ.get("BENCH_LOG_ROWS", "5000000"))
-DAYS = 30
+DAYS = int(os.environ.get("BENCH_DAYS", "30"))
 KEYS = 200
 
 # A row for every number n: the newest first numbers are the oldest. Ids are of version 7.

@@ -29,10 +29,10 @@ from customers import ingestion, licensing, totals
 from customers.models import Customer, License, TelemetryEvent
 
 EVENTS = int(os.environ.get("BENCH_EVENTS", "1000000"))
-BATCHES = 20
+BATCHES = int(os.environ.get("BENCH_BATCHES", "20"))
 CUSTOMERS = 50
 TYPES = 12
-DAYS = 30
+DAYS = int(os.environ.get("BENCH_DAYS", "30"))
 CHUNK = 5000
 ACTOR = Actor(Door.SYSTEM, "benchmark")
 

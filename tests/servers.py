@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import psycopg
+import redis
 
 START_SECONDS = 30
 
@@ -161,6 +162,16 @@ class Postgres(Server):
             connection.execute(f"CREATE DATABASE {name}")
         return self.url.replace("/postgres", f"/{name}")
 
+    @contextlib.contextmanager
+    def database(self) -> Iterator[str]:
+        """Make an empty database for as long as the block lasts; yield its address."""
+        url = self.new_database()
+        yield url
+        name = url.rpartition("/")[2]
+        address = f"host=127.0.0.1 port={self.port} user=latchkey dbname=postgres"
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
     def stop(self, signal_number: int = signal.SIGINT) -> None:
         """Stop it at once: SIGINT is PostgreSQL's fast shutdown."""
         super().stop(signal_number)
@@ -188,6 +199,11 @@ class Redis(Server):
             stdout=subprocess.DEVNULL,
         )  # fmt: skip
         wait_until(lambda: listens(self.port))
+
+    def empty(self) -> None:
+        """Delete everything in it."""
+        with redis.Redis(port=self.port) as client:
+            client.flushall()
 
 
 @contextlib.contextmanager
