@@ -1,10 +1,13 @@
-"""The login form of the admin, which counts wrong passwords.
+"""The forms of the admin that verify a password, which count wrong ones.
 
 Failures count by the network that they come from, and by user name and network together: who
 guesses at a name closes it for himself and for nobody else. A name that is guessed at from many
 networks leaves each of them one failure an hour. A network is an IPv4 address or an IPv6 /64.
+The form that changes a password asks for the old one and counts with the login: a stolen session
+must not be worth unlimited guesses.
 """
 
+from collections.abc import Callable
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -12,7 +15,7 @@ from django import forms
 from django.conf import settings
 from django.http import HttpRequest
 from django_ratelimit.core import get_usage
-from unfold.forms import AuthenticationForm
+from unfold.forms import AdminOwnPasswordChangeForm, AuthenticationForm
 
 from apikeys.addresses import budget_subject, client_address
 
@@ -28,7 +31,7 @@ class Budget(NamedTuple):
 
 
 class Budgets(NamedTuple):
-    """What one try to log in counts by."""
+    """What one try of a password counts by."""
 
     # Right passwords too: to verify one takes as much time and memory as a wrong one.
     tries: Budget
@@ -39,14 +42,15 @@ class Budgets(NamedTuple):
     strict: Budget
 
 
-class GuardedAuthenticationForm(AuthenticationForm):
-    """Refuses to verify a password once its network failed too often."""
+class PasswordGuard:
+    """Of a form: refuses to verify a password once its network failed too often."""
 
+    request: HttpRequest
     retry_after = 0
 
-    def clean(self) -> dict[str, Any]:
+    def _verify(self, name: str, verify: Callable[[], Any]) -> Any:
         """Check the budgets, then the password; a wrong one uses up some of each."""
-        budgets = self._budgets()
+        budgets = self._budgets(name.casefold())
         self._refuse_if(self._count(budgets.tries)["should_limit"], budgets.tries)
         binding = [budgets.network, budgets.name]
         if self._is_spent(budgets.name_everywhere):
@@ -54,18 +58,16 @@ class GuardedAuthenticationForm(AuthenticationForm):
         for budget in binding:
             self._refuse_if(self._is_spent(budget), budget)
         try:
-            cleaned: dict[str, Any] = super().clean()
+            return verify()
         except forms.ValidationError:
             # Each by one atomic increment, so that guesses sent at once all count.
             over = {budget: self._count(budget)["should_limit"] for budget in budgets[1:]}
             for budget in binding:
                 self._refuse_if(over[budget], budget)
             raise
-        return cleaned
 
-    def _budgets(self) -> Budgets:
+    def _budgets(self, name: str) -> Budgets:
         network = budget_subject(caller(self.request))
-        name = str(self.cleaned_data.get("username", "")).casefold()
         return Budgets(
             tries=Budget("login-tries", "60/5m", network),
             network=Budget("login-network", "20/5m", network),
@@ -96,10 +98,33 @@ class GuardedAuthenticationForm(AuthenticationForm):
             return
         self.retry_after = max(1, self._usage(budget, counts=False)["time_left"])
         raise forms.ValidationError(
-            "There were too many wrong logins from your network."
+            "There were too many wrong passwords from your network."
             f" Wait {ceil(self.retry_after / 60)} minutes and try again.",
             code=TOO_MANY,
         )
+
+
+class GuardedAuthenticationForm(PasswordGuard, AuthenticationForm):
+    """The login."""
+
+    def clean(self) -> dict[str, Any]:
+        """Verify the password of the name that was given."""
+        name = str(self.cleaned_data.get("username", ""))
+        cleaned: dict[str, Any] = self._verify(name, super().clean)
+        return cleaned
+
+
+class GuardedPasswordChangeForm(PasswordGuard, AdminOwnPasswordChangeForm):
+    """The change of one's own password."""
+
+    def __init__(self, *args: Any, request: HttpRequest, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.request = request
+
+    def clean_old_password(self) -> str:
+        """Verify the old password."""
+        old: str = self._verify(self.user.get_username(), super().clean_old_password)
+        return old
 
 
 def caller(request: HttpRequest) -> str:

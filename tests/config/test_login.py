@@ -14,6 +14,8 @@ from tests.factories import PASSWORD, make_staff
 
 pytestmark = pytest.mark.django_db
 
+NEW = "a new and long passphrase"
+
 
 @dataclass
 class Clock:
@@ -124,3 +126,27 @@ def test_logins_that_succeed_use_nothing_up() -> None:
     statuses = {attempt(user.username, PASSWORD, "192.0.2.9").status_code for _ in range(12)}
 
     assert statuses == {302}
+
+
+def test_old_passwords_are_guessed_at_no_faster_than_at_the_login() -> None:
+    user = make_staff("Auditor")
+    visitor = Client(REMOTE_ADDR="192.0.2.70")
+    visitor.force_login(user)
+
+    def change(old: str) -> Any:
+        fields = {"old_password": old, "new_password1": NEW, "new_password2": NEW}
+        return visitor.post(reverse("admin:password_change"), fields)
+
+    statuses = [change("wrong").status_code for _ in range(12)]
+    refused = change(PASSWORD)
+    login = attempt(user.username, PASSWORD, "192.0.2.70")
+    visitor.defaults["REMOTE_ADDR"] = "192.0.2.71"
+    elsewhere = change(PASSWORD)
+
+    assert statuses == [200] * 10 + [429] * 2
+    assert refused.status_code == 429
+    assert 0 < int(refused["Retry-After"]) <= 300
+    assert "too many wrong passwords" in refused.text
+    assert login.status_code == 429
+    assert elsewhere.status_code == 302
+    assert attempt(user.username, NEW, "192.0.2.71").status_code == 302
