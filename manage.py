@@ -9,6 +9,8 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import ManagementUtility, get_commands
+from django.db import DatabaseError
+from django.utils.module_loading import import_string
 
 from apikeys.terminal import discard, report, with_one_line_errors
 from apikeys.text import escaped
@@ -57,7 +59,7 @@ def main() -> int:
         # The reader has seen enough.
         discard(sys.stdout)
     except Exception as error:
-        problem = describe_outage(error) or _full_device(error)
+        problem = describe_outage(error) or _full_device(error) or _lacking_migrations(error)
         if problem is None:
             raise
         report(problem)
@@ -88,6 +90,17 @@ def _full_device(error: Exception) -> str | None:
         return None
     discard(sys.stdout)
     return "there is no room left on the device. Make some, or write elsewhere."
+
+
+def _lacking_migrations(error: Exception) -> str | None:
+    if not isinstance(error, DatabaseError):
+        return None
+    try:
+        # By its name: models cannot be imported before Django is set up.
+        import_string("apikeys.preflight.check_migrations")()
+    except ImproperlyConfigured as lacking:
+        return str(lacking)
+    return None
 
 
 if __name__ == "__main__":

@@ -211,3 +211,19 @@ def test_a_database_that_can_only_be_read_is_one_line(
 
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "The database can only be read." in done.stderr
+
+
+def test_a_command_on_an_older_database_says_to_migrate(tmp_path: Path) -> None:
+    older = Latchkey(LATCHKEY_VAR=str(tmp_path / "older"))
+    older.manage("migrate", "-v0")
+    older.manage("migrate", "-v0", "jobs", "0001")
+    older.manage("migrate", "-v0", "logs", "zero")
+    older.manage("migrate", "-v0", "apikeys", "0001")
+
+    done = older.manage("show_api_key", "0" * 12)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "latchkey: DATABASE_URL names a database that lacks this version's tables."
+        " Run `manage.py migrate` first.\n"
+    )
