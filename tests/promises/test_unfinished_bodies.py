@@ -1,9 +1,11 @@
-"""Promise 9: connections that never finish a body, or never read an answer, slow nobody."""
+"""Promise 9: bodies that never end, answers that nobody reads and hostile bodies slow nobody."""
 
+import os
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -125,3 +127,28 @@ def test_a_body_that_took_too_long_is_on_record(product: Latchkey) -> None:
     assert [row["code"] for row in rows] == ["body_timeout"]
     with httpx.Client(base_url=product.url) as anyone:
         assert anyone.get("/healthz").status_code == 200
+
+
+def resident_bytes(product: Latchkey) -> int:
+    """Return what the web processes hold in memory."""
+    pages = [
+        int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        for pid in product.processes("config.web")
+    ]
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_body_of_unknown_fields_costs_no_memory_and_a_short_answer(product: Latchkey) -> None:
+    credential = product.create_key("--permission", "customers:write")["key"]
+    body = {f"f{number}": 0 for number in range(80_000)}
+    with product.caller(credential) as api:
+        api.post("/api/production/v1/customers", json={"unknown": 0})
+        before = resident_bytes(product)
+        answers = [api.post("/api/production/v1/customers", json=body) for _ in range(4)]
+    grown = resident_bytes(product) - before
+
+    assert {answer.status_code for answer in answers} == {400}
+    assert {answer.json()["error_count"] for answer in answers} == {80_000}
+    assert max(len(answer.content) for answer in answers) < 20_000
+    # Two processes of four threads each: what parsing one body takes, and not what errors took.
+    assert grown < 100_000_000
