@@ -219,8 +219,12 @@ document.addEventListener("DOMContentLoaded", () => {
   const menu = document.getElementById("nav-sidebar");
   if (!button || !menu) return;
   const isOpen = () => button.getAttribute("aria-expanded") === "true";
+  let wasOpen = isOpen();
   new MutationObserver(() => {
-    if (isOpen()) menu.querySelector("a[href]").focus();
+    // Alpine.js writes the attribute once as the page loads, which opens and closes nothing.
+    if (isOpen() === wasOpen) return;
+    wasOpen = isOpen();
+    if (wasOpen) menu.querySelector("a[href]").focus();
     else if (menu.contains(document.activeElement) || document.activeElement === document.body) button.focus();
   }).observe(button, { attributes: true, attributeFilter: ["aria-expanded"] });
   document.addEventListener("keydown", (event) => {
