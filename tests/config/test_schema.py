@@ -2,6 +2,7 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from apikeys.guard import problems
 from apikeys.permissions import Permission
+from config.docs import SchemaView
 from tests.config.test_routes import ENDPOINTS
 from tests.factories import issue
 
@@ -108,3 +110,17 @@ def test_the_page_loads_nothing_from_elsewhere() -> None:
     assert not re.findall(rb'(?:src|href)="(?:https?:)?//', page.content)
     for asset in re.findall(rb'(?:src|href)="(/static/[^"]+)"', page.content):
         assert Client().get(asset.decode()).status_code == 200
+
+
+def test_the_schema_is_drawn_once_for_many_who_ask_at_once() -> None:
+    def ask(_: int) -> tuple[int, bytes]:
+        answer = Client(raise_request_exception=False).get("/api/schema")
+        return answer.status_code, answer.content
+
+    SchemaView._drawn.clear()
+    with ThreadPoolExecutor(8) as pool:
+        answers = set(pool.map(ask, range(8)))
+
+    assert {status for status, _ in answers} == {200}
+    assert len(answers) == 1
+    assert len(SchemaView._drawn) == 1
