@@ -82,7 +82,9 @@ def line(request: HttpRequest, response: Any, trace: Trace, began_at: int) -> by
     size = body_length(meta)
     received = sent = b""
     if settings.LOG_BODIES == "all" or (settings.LOG_BODIES == "errors" and status >= 400):
-        received = b"" if is_stranger or not size else trace.body or b""
+        # A body with a content coding could hold a secret that nobody sees.
+        is_kept = size and not is_stranger and "HTTP_CONTENT_ENCODING" not in meta
+        received = trace.body or b"" if is_kept else b""
         # What is public, such as the schema, says nothing of the stranger who read it.
         sent = content if trace.code or not is_stranger else b""
     request_body, is_request_cut = _body(received, meta.get("CONTENT_TYPE", ""))

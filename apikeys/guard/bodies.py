@@ -17,7 +17,7 @@ from django.conf import settings
 from django.http.request import UnreadablePostError
 from rest_framework.parsers import BaseParser
 
-from apikeys.guard.problems import Problem, unavailable
+from apikeys.guard.problems import RETRY_AFTER_SECONDS, Problem
 from apikeys.guard.trace import trace_of
 
 DEEPEST = 64
@@ -93,7 +93,11 @@ def _unread(error: BodyError) -> Problem:
                 " Send it again, faster or in smaller parts.",
             )
         case BodyError.NOT_STORED:
-            return unavailable()
+            return Problem(
+                "unavailable",
+                "There is no room for a body of this length now. Send it again in a few seconds.",
+                headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+            )
         case _:
             return malformed("it ended before its announced end")
 
