@@ -15,8 +15,9 @@ from django.utils.deprecation import MiddlewareMixin
 from apikeys.credentials import mask
 from apikeys.guard import deadline
 from apikeys.guard.connection import connect
-from apikeys.guard.middleware import API
+from apikeys.guard.middleware import API, ARRIVED_AT
 from config import pages
+from config.storage import PAGE_WRITE_SECONDS
 
 # The admin's Alpine.js evaluates expressions in attributes. Nothing is loaded from elsewhere
 # and nothing is sent elsewhere: a page that shows a secret cannot be made to give it away.
@@ -81,7 +82,8 @@ class ReadableAddressMiddleware:
 class LiveConnectionMiddleware:
     """Connects before the admin needs the database, whatever connections a restart left behind.
 
-    The guard does the same with a query of its own.
+    The guard does the same with a query of its own. A page waits for the database for so long in
+    all, from its arrival: not once for the session, once for the login and once for itself.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -89,10 +91,12 @@ class LiveConnectionMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request."""
-        if request.path_info.startswith("/admin/"):
-            with deadline.running():
-                connect(connection)
-        return self.get_response(request)
+        if not request.path_info.startswith("/admin/"):
+            return self.get_response(request)
+        with deadline.running():
+            connect(connection)
+        with deadline.running(PAGE_WRITE_SECONDS, since=request.META.get(ARRIVED_AT)):
+            return self.get_response(request)
 
 
 class _ForPages(MiddlewareMixin):
