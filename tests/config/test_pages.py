@@ -7,7 +7,6 @@ from contextlib import closing, contextmanager
 from html import unescape
 from typing import Any
 
-import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection
@@ -80,16 +79,20 @@ def others_write() -> Iterator[None]:
             other.execute("BEGIN IMMEDIATE")
             yield
     else:
+        rival = connection.copy()
         with connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = '200ms'")
-        with psycopg.connect(**_address()) as other:
-            other.execute("LOCK TABLE apikeys_apikey, customers_customer IN EXCLUSIVE MODE")
+        try:
+            rival.set_autocommit(False)
+            rival.cursor().execute(
+                "LOCK TABLE apikeys_apikey, customers_customer IN EXCLUSIVE MODE"
+            )
             yield
-
-
-def _address() -> dict[str, Any]:
-    names = {"dbname": "NAME", "user": "USER", "host": "HOST", "port": "PORT"}
-    return {name: connection.settings_dict[setting] for name, setting in names.items()}
+        finally:
+            rival.close()
+            # The pool hands the connection to the next test as it is.
+            with connection.cursor() as cursor:
+                cursor.execute("RESET lock_timeout")
 
 
 @pytest.fixture
