@@ -1,25 +1,21 @@
-"""The edge of the web server: reads a request's body, then has a thread answer the request.
+"""The edge of the web server: has a request's body read, then a thread answer the request.
 
-A body arrives as slowly as its sender likes. It is read here, on the event loop, within
-``BODY_TIMEOUT_SECONDS`` and up to the limit of its address, so that a thread is taken only by a
-request that is complete, or by one whose body is never going to be read. An answer is sent from
-here too, so that a slow reader holds no thread either. Django itself runs in ``WEB_THREADS``
-threads, behind the WSGI application.
+A body arrives as slowly as its sender likes. ``config.request_bodies`` reads it on the event loop,
+so that a thread is taken only by a request that is complete, or by one whose body is never going
+to be read. An answer is sent from here too, so that a slow reader holds no thread either. Django
+itself runs in ``WEB_THREADS`` threads, behind the WSGI application.
 """
 
 import asyncio
-import io
 import json
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
-from contextlib import ExitStack, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from itertools import chain
 from queue import SimpleQueue
-from tempfile import SpooledTemporaryFile
 from time import monotonic
-from typing import IO, Any, NamedTuple
-from weakref import WeakSet
+from typing import Any, NamedTuple
 
 from config.wsgi import application as wsgi_application  # isort: skip - sets Django up
 
@@ -30,20 +26,10 @@ from apikeys.guard.bodies import BodyError, UnreadBody
 from apikeys.guard.middleware import API
 from apikeys.identifiers import new_id_text
 from config.environ import environ_of
+from config.request_bodies import Body, Headers, Message, Receive, Scope, Send, read_body
 
 logger = logging.getLogger(__name__)
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
-Body = IO[bytes] | UnreadBody
-
-# A longer body waits in a file, so that many senders cannot fill the memory; so many of these
-# at once, so that they cannot fill the disk.
-MAX_BODY_IN_MEMORY = 65_536
-MAX_BODIES_IN_FILES = 100
 # A longer streamed answer keeps its thread until it is sent.
 MAX_STREAM_IN_MEMORY = 1_048_576
 # How long a caller may take to receive one block of such an answer.
@@ -87,14 +73,13 @@ class Call(NamedTuple):
 
 
 _calls: SimpleQueue[Call] = SimpleQueue()
-_bodies_in_files: "WeakSet[SpooledTemporaryFile[bytes]]" = WeakSet()
 # A page may wait long for the database. One thread is left for everybody else.
 _pages = asyncio.Semaphore(max(1, settings.WEB_THREADS - 1))
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one request (ASGI 3.0, ``http`` scopes alone)."""
-    body, length = await _read_body(scope, receive)
+    body, length = await read_body(scope, receive)
     answer: Answer | None
     if isinstance(body, UnreadBody) and not scope["path"].startswith(API):
         status, text = PAGE_ANSWERS[body.error]
@@ -127,68 +112,6 @@ def _plain(status: int, text: str) -> Answer:
         CLOSE,
     ]
     return Answer(status, headers, text.encode())
-
-
-async def _read_body(scope: Scope, receive: Receive) -> tuple[Body, int]:
-    """Return the whole body, or what says why it was not read; and its length in bytes."""
-    announced = _announced(scope["headers"])
-    if announced == 0:
-        return io.BytesIO(), 0
-    limit = (
-        settings.MAX_BODY_BYTES
-        if scope["path"].startswith(API)
-        else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    )
-    if announced is not None and announced > limit:
-        return UnreadBody(BodyError.TOO_LARGE), announced
-    try:
-        async with asyncio.timeout(settings.BODY_TIMEOUT_SECONDS):
-            return await _receive_body(receive, limit)
-    except TimeoutError:
-        return UnreadBody(BodyError.TIMED_OUT), announced or 0
-    except OSError as error:
-        logger.error("a request body cannot be stored: %s", error)
-        return UnreadBody(BodyError.NOT_STORED), announced or 0
-
-
-def _announced(headers: Headers) -> int | None:
-    """Return the length that the headers announce, 0 without a body; None for one in chunks.
-
-    The server has refused contradictory lengths (RFC 9112 §6.3).
-    """
-    length = 0
-    for name, value in headers:
-        if name == b"transfer-encoding":
-            return None
-        if name == b"content-length":
-            length = int(value)
-    return length
-
-
-async def _receive_body(receive: Receive, limit: int) -> tuple[Body, int]:
-    message = await receive()
-    if message["type"] == "http.request" and not message["more_body"]:
-        return io.BytesIO(message["body"]), len(message["body"])
-    size = 0
-    with ExitStack() as stack:
-        folder = str(settings.LATCHKEY_VAR)
-        body = stack.enter_context(SpooledTemporaryFile(MAX_BODY_IN_MEMORY, "w+b", dir=folder))
-        while message["type"] == "http.request":
-            size += len(message["body"])
-            if size > limit:
-                return UnreadBody(BodyError.TOO_LARGE), size
-            if size > MAX_BODY_IN_MEMORY and body not in _bodies_in_files:
-                if len(_bodies_in_files) >= MAX_BODIES_IN_FILES:
-                    return UnreadBody(BodyError.NOT_STORED), size
-                _bodies_in_files.add(body)
-            body.write(message["body"])
-            if not message["more_body"]:
-                body.seek(0)
-                stack.pop_all()
-                return body, size
-            message = await receive()
-    # The connection ended first.
-    return UnreadBody(BodyError.INCOMPLETE), size
 
 
 class _File:
