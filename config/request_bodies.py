@@ -7,6 +7,7 @@ to its end has no effect: an ``UnreadBody`` stands in its place and says why.
 import asyncio
 import io
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import ExitStack
 from tempfile import SpooledTemporaryFile
@@ -15,8 +16,10 @@ from weakref import WeakSet
 
 from django.conf import settings
 
+from apikeys.addresses import budget_subject, client_address
 from apikeys.guard.bodies import BodyError, UnreadBody
 from apikeys.guard.middleware import API
+from config.environ import environ_of
 
 logger = logging.getLogger(__name__)
 
@@ -26,13 +29,17 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 Body = IO[bytes] | UnreadBody
+BodyInFile = SpooledTemporaryFile[bytes]
 
 # A longer body waits in a file, so that many senders cannot fill the memory; so many of these
-# at once, so that they cannot fill the disk.
+# at once, so that they cannot fill the disk; and so many of one network, so that it cannot keep
+# everybody else's out.
 MAX_BODY_IN_MEMORY = 65_536
 MAX_BODIES_IN_FILES = 100
+MAX_BODIES_OF_ONE_NETWORK = MAX_BODIES_IN_FILES // 4
 
-_bodies_in_files: "WeakSet[SpooledTemporaryFile[bytes]]" = WeakSet()
+# By the networks they come from; a body counts for as long as anything refers to it.
+_bodies_in_files: defaultdict[str, WeakSet[BodyInFile]] = defaultdict(WeakSet)
 
 
 async def read_body(scope: Scope, receive: Receive) -> tuple[Body, int]:
@@ -49,7 +56,7 @@ async def read_body(scope: Scope, receive: Receive) -> tuple[Body, int]:
         return UnreadBody(BodyError.TOO_LARGE), announced
     try:
         async with asyncio.timeout(settings.BODY_TIMEOUT_SECONDS):
-            return await _receive_body(receive, limit)
+            return await _receive_body(scope, receive, limit)
     except TimeoutError:
         return UnreadBody(BodyError.TIMED_OUT), announced or 0
     except OSError as error:
@@ -71,11 +78,12 @@ def _announced(headers: Headers) -> int | None:
     return length
 
 
-async def _receive_body(receive: Receive, limit: int) -> tuple[Body, int]:
+async def _receive_body(scope: Scope, receive: Receive, limit: int) -> tuple[Body, int]:
     message = await receive()
     if message["type"] == "http.request" and not message["more_body"]:
         return io.BytesIO(message["body"]), len(message["body"])
     size = 0
+    is_in_file = False
     with ExitStack() as stack:
         folder = str(settings.LATCHKEY_VAR)
         body = stack.enter_context(SpooledTemporaryFile(MAX_BODY_IN_MEMORY, "w+b", dir=folder))
@@ -83,10 +91,10 @@ async def _receive_body(receive: Receive, limit: int) -> tuple[Body, int]:
             size += len(message["body"])
             if size > limit:
                 return UnreadBody(BodyError.TOO_LARGE), size
-            if size > MAX_BODY_IN_MEMORY and body not in _bodies_in_files:
-                if len(_bodies_in_files) >= MAX_BODIES_IN_FILES:
+            if size > MAX_BODY_IN_MEMORY and not is_in_file:
+                if not _takes_place(body, scope):
                     return UnreadBody(BodyError.NOT_STORED), size
-                _bodies_in_files.add(body)
+                is_in_file = True
             body.write(message["body"])
             if not message["more_body"]:
                 body.seek(0)
@@ -95,3 +103,17 @@ async def _receive_body(receive: Receive, limit: int) -> tuple[Body, int]:
             message = await receive()
     # The connection ended first.
     return UnreadBody(BodyError.INCOMPLETE), size
+
+
+def _takes_place(body: BodyInFile, scope: Scope) -> bool:
+    """Count a body that outgrows the memory; return False if there is no room for it."""
+    for unused in [network for network, bodies in _bodies_in_files.items() if not bodies]:
+        del _bodies_in_files[unused]
+    meta = environ_of(scope, None, 0, 0.0)
+    bodies = _bodies_in_files[budget_subject(client_address(meta, settings.TRUSTED_PROXIES))]
+    if len(bodies) >= MAX_BODIES_OF_ONE_NETWORK:
+        return False
+    if sum(map(len, _bodies_in_files.values())) >= MAX_BODIES_IN_FILES:
+        return False
+    bodies.add(body)
+    return True

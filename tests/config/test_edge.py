@@ -1,16 +1,20 @@
 """The edge of the web server: bodies are read before a thread is taken, whole or not at all."""
 
 import os
+import select
 import signal
 import socket
 import time
+from contextlib import ExitStack
 
+import httpx
 import pytest
 
 from tests.latchkey import Latchkey
-from tests.servers import running
+from tests.servers import running, wait_until
 
 CUSTOMERS = "/api/production/v1/customers"
+MAX_BODIES_OF_ONE_NETWORK = 25
 
 
 def exchange(latchkey: Latchkey, head: list[str], cut_body: bytes = b"") -> bytes:
@@ -65,6 +69,40 @@ def test_a_long_body_arrives_whole(latchkey: Latchkey) -> None:
     # Read to its end, and refused for what it holds.
     assert (answer.status_code, answer.json()["code"]) == (400, "validation_failed")
     assert answer.json()["errors"][0]["field"].startswith("metadata")
+
+
+def unfinished(latchkey: Latchkey, address: str) -> socket.socket:
+    """Send half of a long body from ``address``; return the connection, which stays open."""
+    connection = socket.create_connection(
+        ("127.0.0.1", latchkey.port), timeout=5, source_address=(address, 0)
+    )
+    head = b"POST /admin/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 140000\r\n\r\n"
+    connection.sendall(head + b"x" * 70_000)
+    return connection
+
+
+def test_long_bodies_of_one_network_keep_nobody_else_s_out(latchkey: Latchkey) -> None:
+    credential = latchkey.create_key("--permission", "customers:write")["key"]
+    processes = int(latchkey.environment["WEB_CONCURRENCY"])
+    known = httpx.HTTPTransport(local_address="127.0.0.3")
+    with ExitStack() as stack, latchkey.caller(credential, transport=known) as api:
+        connections = [stack.enter_context(unfinished(latchkey, "127.0.0.2")) for _ in range(120)]
+
+        def is_refused() -> bool:
+            answered = select.select(connections, [], [], 0)[0]
+            return len(answered) >= len(connections) - processes * MAX_BODIES_OF_ONE_NETWORK
+
+        wait_until(is_refused, seconds=5)
+        body = {"name": "Long", "metadata": {"a": "x" * 100_000}}
+        statuses = {
+            api.post(CUSTOMERS, json=body, headers={"Connection": "close"}).status_code
+            for _ in range(8)
+        }
+        answer = select.select(connections, [], [], 0)[0][0].recv(12)
+
+    assert answer == b"HTTP/1.1 503"
+    # Read to its end, and refused for what it holds.
+    assert statuses == {400}
 
 
 def test_a_header_name_with_an_underscore_stands_for_no_other(latchkey: Latchkey) -> None:

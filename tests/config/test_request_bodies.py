@@ -1,0 +1,76 @@
+"""Bodies that wait in files: so many of one network, whoever is behind it."""
+
+import asyncio
+import ipaddress
+from typing import Any
+
+import pytest
+
+from apikeys.guard.bodies import BodyError, UnreadBody
+from config.request_bodies import MAX_BODIES_OF_ONE_NETWORK, Body, read_body
+
+PROXY = "127.0.0.1"
+
+
+def read(address: str, *, forwarded_for: str = "") -> Body:
+    """Read a body that outgrows the memory."""
+    headers = [(b"content-length", b"70000")]
+    if forwarded_for:
+        headers.append((b"x-forwarded-for", forwarded_for.encode()))
+    scope = {
+        "server": ("127.0.0.1", "8000"),
+        "client": (address, 50_000),
+        "method": "POST",
+        "path": "/admin/login/",
+        "raw_path": b"/admin/login/",
+        "query_string": b"",
+        "http_version": "1.1",
+        "scheme": "http",
+        "headers": headers,
+    }
+    parts = iter([b"x" * 69_999, b"x"])
+
+    async def receive() -> dict[str, Any]:
+        part = next(parts)
+        return {"type": "http.request", "body": part, "more_body": len(part) > 1}
+
+    return asyncio.run(read_body(scope, receive))[0]
+
+
+def is_refused(body: Body) -> bool:
+    return isinstance(body, UnreadBody) and body.error is BodyError.NOT_STORED
+
+
+def test_a_network_has_its_share_of_the_files_and_gets_it_back() -> None:
+    held = [read("192.0.2.1") for _ in range(MAX_BODIES_OF_ONE_NETWORK)]
+
+    assert not any(map(is_refused, held))
+    assert is_refused(read("192.0.2.1"))
+    assert not is_refused(read("192.0.2.2"))
+    held.clear()
+    assert not is_refused(read("192.0.2.1"))
+
+
+def test_hosts_of_one_ipv6_network_share() -> None:
+    held = [read(f"2001:db8::{host}") for host in range(MAX_BODIES_OF_ONE_NETWORK)]
+
+    assert is_refused(read("2001:db8::ffff"))
+    assert not is_refused(read("2001:db8:0:1::1"))
+    del held
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_who_is_behind_a_trusted_proxy_counts_for_himself(settings: Any, is_trusted: bool) -> None:
+    settings.TRUSTED_PROXIES = [ipaddress.ip_network(PROXY)] if is_trusted else []
+    held = [read(PROXY, forwarded_for="192.0.2.1") for _ in range(MAX_BODIES_OF_ONE_NETWORK)]
+
+    assert is_refused(read(PROXY, forwarded_for="192.0.2.1"))
+    assert is_refused(read(PROXY, forwarded_for="192.0.2.2")) is not is_trusted
+    del held
+
+
+def test_all_networks_together_have_so_many_files() -> None:
+    held = [read(f"192.0.2.{number}") for number in range(100)]
+
+    assert not any(map(is_refused, held))
+    assert is_refused(read("192.0.2.200"))
