@@ -46,6 +46,7 @@ PAGE_ANSWERS = {
     ),
     BodyError.TOO_LARGE: (413, "The request is too large. Send less at a time."),
     BodyError.NOT_STORED: (503, "There is no room for the request. Try again in a minute."),
+    BodyError.UNKNOWN_CODING: (415, "The request has a transfer coding. Send it without one."),
 }
 
 

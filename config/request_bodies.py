@@ -44,6 +44,8 @@ _bodies_in_files: defaultdict[str, WeakSet[BodyInFile]] = defaultdict(WeakSet)
 
 async def read_body(scope: Scope, receive: Receive) -> tuple[Body, int]:
     """Return the whole body, or what says why it was not read; and its length in bytes."""
+    if _transfer_coding(scope["headers"]) not in (b"", b"chunked"):
+        return UnreadBody(BodyError.UNKNOWN_CODING), 0
     announced = _announced(scope["headers"])
     if announced == 0:
         return io.BytesIO(), 0
@@ -62,6 +64,12 @@ async def read_body(scope: Scope, receive: Receive) -> tuple[Body, int]:
     except OSError as error:
         logger.error("a request body cannot be stored: %s", error)
         return UnreadBody(BodyError.NOT_STORED), announced or 0
+
+
+def _transfer_coding(headers: Headers) -> bytes:
+    """Return how the body is coded; the server undoes chunks alone (RFC 9112 §6.1)."""
+    codings = [value for name, value in headers if name == b"transfer-encoding"]
+    return b",".join(codings).strip().lower()
 
 
 def _announced(headers: Headers) -> int | None:

@@ -33,6 +33,7 @@ class BodyError(Enum):
     TIMED_OUT = "it took too long to arrive"
     TOO_LARGE = "it is longer than the limit"
     NOT_STORED = "the disk is full"
+    UNKNOWN_CODING = "its transfer coding is not understood"
 
 
 class UnreadBody(io.RawIOBase):
@@ -97,6 +98,11 @@ def _unread(error: BodyError) -> Problem:
                 "unavailable",
                 "There is no room for a body of this length now. Send it again in a few seconds.",
                 headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+            )
+        case BodyError.UNKNOWN_CODING:
+            return Problem(
+                "unsupported_media_type",
+                "The body has a transfer coding. Send it plain, whole or in chunks.",
             )
         case _:
             return malformed("it ended before its announced end")

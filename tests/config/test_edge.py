@@ -17,11 +17,13 @@ CUSTOMERS = "/api/production/v1/customers"
 MAX_BODIES_OF_ONE_NETWORK = 25
 
 
-def exchange(latchkey: Latchkey, head: list[str], cut_body: bytes = b"") -> bytes:
-    """Send a request and return all that comes back; a body is followed by no more."""
+def exchange(
+    latchkey: Latchkey, head: list[str], cut_body: bytes = b"", *, body: bytes = b""
+) -> bytes:
+    """Send a request and return all that comes back; a cut body is followed by no more."""
     with socket.create_connection(("127.0.0.1", latchkey.port), timeout=10) as connection:
         lines = [*head, "Host: localhost", "Connection: close", "", ""]
-        connection.sendall("\r\n".join(lines).encode() + cut_body)
+        connection.sendall("\r\n".join(lines).encode() + cut_body + body)
         if cut_body:
             connection.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: connection.recv(65_536), b""))
@@ -69,6 +71,26 @@ def test_a_long_body_arrives_whole(latchkey: Latchkey) -> None:
     # Read to its end, and refused for what it holds.
     assert (answer.status_code, answer.json()["code"]) == (400, "validation_failed")
     assert answer.json()["errors"][0]["field"].startswith("metadata")
+
+
+@pytest.mark.parametrize(
+    "coding", ["gzip, chunked", "chunked, chunked", "gzip\r\nTransfer-Encoding: chunked"]
+)
+def test_a_transfer_coding_that_is_not_understood_is_refused(
+    latchkey: Latchkey, coding: str
+) -> None:
+    credential = latchkey.create_key("--permission", "customers:write")["key"]
+    head = post(credential, f"Transfer-Encoding: {coding}")
+    chunks = b'10\r\n{"name": "Gzip"}\r\n0\r\n\r\n'
+
+    to_api = exchange(latchkey, head, body=chunks)
+    head[0] = "POST /admin/login/ HTTP/1.1"
+    to_page = exchange(latchkey, head, body=chunks)
+
+    for answer in (to_api, to_page):
+        assert answer.startswith(b"HTTP/1.1 415 ")
+        assert b"connection: close" in answer
+    assert b"unsupported_media_type" in to_api
 
 
 def unfinished(latchkey: Latchkey, address: str) -> socket.socket:
