@@ -16,10 +16,11 @@ from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
 from django.template.loader import render_to_string
 
-from apikeys.credentials import mask
+from apikeys.credentials import MASK
 from apikeys.guard import problems
 from apikeys.guard.trace import trace_of
 from config.outages import describe_outage, is_down
+from logs import redaction
 from logs.secret_names import is_secret
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 # Proves that the form came from our own page: sent again as it came, so that a form of another
 # site is refused again.
 CSRF_FIELD = "csrfmiddlewaretoken"
+# Kept whatever they are called: the second is Django's choice between a password and none.
+KEPT_AS_THEY_ARE = frozenset({CSRF_FIELD, "usable_password"})
 
 
 class KeptField(NamedTuple):
@@ -109,9 +112,14 @@ def _kept_fields(request: HttpRequest) -> list[KeptField]:
         return []
     fields = []
     for name, value in pairs:
-        hides = name != CSRF_FIELD and (is_secret(name) or mask(value) != value)
+        hides = name not in KEPT_AS_THEY_ARE and (is_secret(name) or _holds_secret(value))
         fields.append(KeptField(name, "" if hides else value, hides))
     return fields
+
+
+def _holds_secret(value: str) -> bool:
+    """Whether the request log would mask anything in ``value``."""
+    return MASK in redaction.body(value.replace(MASK, "").encode())
 
 
 def _page(

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from html import unescape
@@ -155,8 +156,14 @@ def test_a_dialog_or_an_act_on_many_that_the_database_cannot_take_is_kept(
 @pytest.mark.django_db(transaction=True)
 def test_a_secret_is_not_repeated_but_asked_for_again(administrator: Client) -> None:
     credential = issue().credential
-    told = {"environment": "production", "name": "Northwind", "status": "active", "metadata": "{}"}
-    secret = {"password": PASSWORD, "external_reference": f"x {credential}"}
+    told = {
+        "environment": "production", "name": "Northwind ***", "status": "active",
+        "metadata": '{ "a":\r\n 1}', "usable_password": "false",
+    }  # fmt: skip
+    secret = {
+        "password": PASSWORD, "external_reference": f"x {credential}",
+        "encoded": b64encode(credential.encode()).decode(), "nested": '{"api_token": "hunter2"}',
+    }  # fmt: skip
 
     with others_write():
         response = administrator.post(reverse("admin:customers_customer_add"), told | secret)
