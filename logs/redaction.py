@@ -101,7 +101,7 @@ def query(text: str) -> str:
 
 def body(content: bytes, media_type: str = "") -> str:
     """Return a body as it may be kept, binary content in a form that any database holds."""
-    text = _decoded(content)
+    text = _decoded(content, media_type)
     low = text.lower()
     # One search after the other: a tenth of what a regular expression takes.
     for hint in HINTS:
@@ -113,8 +113,9 @@ def body(content: bytes, media_type: str = "") -> str:
     return _visible(text)
 
 
-def _decoded(content: bytes) -> str:
-    if b"\0" in content and (encoding := _wide_encoding(content)):
+def _decoded(content: bytes, media_type: str) -> str:
+    is_whole = "multipart/" not in media_type.lower()
+    if is_whole and b"\0" in content and (encoding := _wide_encoding(content)):
         # Read as UTF-8, a secret would stand there with a NUL after each letter.
         return content.decode(encoding, "replace")
     return content.decode("utf-8", "backslashreplace")
@@ -140,7 +141,10 @@ def _redacted(text: str, media_type: str) -> str:
         return query(text)
     boundary = _BOUNDARY.search(media_type) or _FIRST_LINE.match(text)
     if "multipart/" in kind and boundary:
-        return _multipart(text, boundary[1])
+        # A part may be in UTF-16 or UTF-32: without NULs its letters stand side by side.
+        narrow = text.replace("\0", "")
+        kept = _multipart(narrow, boundary[1])
+        return text if kept == narrow else kept
     try:
         value = json.loads(text, object_pairs_hook=_members, parse_constant=_refuse)
         if not isinstance(value, dict | list | str):

@@ -328,6 +328,31 @@ def test_a_body_in_wide_characters_is_read_before_it_is_masked(encoding: str) ->
         assert secret not in kept.replace("\\x00", "")
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+@pytest.mark.parametrize("size", [1, 5000])
+def test_a_part_of_a_form_in_wide_characters_is_masked(encoding: str, size: int) -> None:
+    note = "a" * size + f" {CREDENTIAL} token={PLAIN}"
+    parts = {"note": note, "password": PLAIN, "name": "Northwind"}
+    content = b"".join(
+        f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'.encode()
+        + (value.encode() if name == "name" else value.encode(encoding))
+        + b"\r\n"
+        for name, value in parts.items()
+    )
+
+    kept = redaction.body(content + b"--b--\r\n", "multipart/form-data; boundary=b")
+
+    assert "Northwind" in kept
+    for secret in (PLAIN, SECRET):
+        assert secret not in kept.replace("\\x00", "")
+
+
+def test_a_form_with_nothing_to_mask_is_kept_with_its_nuls() -> None:
+    content = b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\nP\0N\0G\r\n--b--'
+
+    assert "P\\x00N\\x00G" in redaction.body(content, "multipart/form-data; boundary=b")
+
+
 @pytest.mark.parametrize("name", ["key", "serial", "anything at all"])
 def test_a_license_key_is_masked_by_its_form(name: str) -> None:
     license_key = license_keys.new()
