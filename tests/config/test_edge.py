@@ -93,6 +93,28 @@ def test_a_transfer_coding_that_is_not_understood_is_refused(
     assert b"unsupported_media_type" in to_api
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (["GET"], b"400 Bad Request"),
+        ([f"GET {CUSTOMERS}?{'a' * 65_536} HTTP/1.1"], b"414 URI Too Long"),
+        (
+            [f"GET {CUSTOMERS} HTTP/1.1", *(f"X-{number}: a" for number in range(100))],
+            b"431 Request Header Fields Too Large",
+        ),
+    ],
+    ids=["malformed", "address", "fields"],
+)
+def test_what_the_server_answers_by_itself_has_no_body(
+    latchkey: Latchkey, head: list[str], status: bytes
+) -> None:
+    answer = exchange(latchkey, head)
+
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert answer.endswith(b"\r\n\r\n")
+    assert b"x-request-id" not in answer
+
+
 def unfinished(latchkey: Latchkey, address: str) -> socket.socket:
     """Send half of a long body from ``address``; return the connection, which stays open."""
     connection = socket.create_connection(
