@@ -9,13 +9,13 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import Progress
 
 from tests.fuzz import World, fuzz
-from tests.latchkey import Latchkey
+from tests.latchkey import Latchkey, running_on
 from tests.promises import (
     test_contention,
     test_exact_limits,
@@ -24,26 +24,15 @@ from tests.promises import (
     test_revocation,
     test_unfinished_bodies,
 )
-from tests.servers import Postgres, Redis, running
 
-PAIRS = ("SQLite", "PostgreSQL with Redis")
+PAIRS = {"SQLite": "sqlite", "PostgreSQL with Redis": "postgres"}
 LENIENT = {"AUTH_FAILURE_LIMIT": "1000000/min"}
 console = Console()
 
 
-@contextlib.contextmanager
-def pair(name: str, **variables: str) -> Iterator[Latchkey]:
+def pair(name: str, **variables: str) -> contextlib.AbstractContextManager[Latchkey]:
     """Run the product on a storage pair."""
-    with contextlib.ExitStack() as stack:
-        where: dict[str, str] = {}
-        if name != "SQLite":
-            where = {
-                "database": stack.enter_context(running(Postgres())).url,
-                "redis": stack.enter_context(running(Redis())).url,
-            }
-        product = Latchkey(**where, **variables)
-        stack.enter_context(running(product))
-        yield product
+    return running_on(PAIRS[name], **variables)
 
 
 def revocation(scale: float) -> None:
@@ -122,7 +111,7 @@ def jobs(scale: float) -> None:
     """Promise 7."""
     kills = max(1, int(50 * scale))
     for name in PAIRS:
-        with pair(name, **test_jobs.TEST_TYPES) as product:
+        with pair(name, **test_jobs.SETTINGS) as product:
             stuck, lost, doubled = test_jobs.crash(product, kills=kills, jobs=3 * kills)
         console.print(
             f"promise 7, {name}: {stuck} stuck, {lost} lost and {doubled} doubled effects,"

@@ -4,15 +4,20 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.servers import Server, wait_until
+from tests.servers import Postgres, Redis, Server, running, wait_until
+from tests.services import available
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "a password for the tests"
+# What the product can store in: files alone, and PostgreSQL with Redis.
+PAIRS = ("sqlite", "postgres")
 
 
 class Latchkey(Server):
@@ -110,3 +115,16 @@ class Latchkey(Server):
         for _ in range(4):
             family |= {int(pid) for pid, parent, _ in rows if int(parent) in family}
         return [int(pid) for pid, _, command in rows if int(pid) in family and part in command]
+
+
+@contextmanager
+def running_on(pair: str, **variables: str) -> Iterator[Latchkey]:
+    """Run the product on a storage pair that nothing else uses."""
+    with ExitStack() as stack:
+        where: dict[str, str] = {}
+        if pair == "postgres":
+            where = {
+                "database": stack.enter_context(running(available(Postgres))).url,
+                "redis": stack.enter_context(running(available(Redis))).url,
+            }
+        yield stack.enter_context(running(Latchkey(**where, **variables)))

@@ -5,23 +5,21 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.latchkey import Latchkey
-from tests.servers import Postgres, Redis, running, wait_until
-from tests.services import available
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.crash
 
 KILLS = 3
 JOBS = 6
 STEPS = 5
-TEST_TYPES = {
+SETTINGS = {
     "JOB_TYPE_MODULES": "tests.jobs.types",
     "JOB_LEASE_SECONDS": "3",
     "JOB_CONCURRENCY": "2",
@@ -79,21 +77,6 @@ class Asker:
             if not page["has_more"]:
                 return found
             cursor = f"&cursor={page['next_cursor']}"
-
-
-@pytest.fixture(params=["sqlite", "postgres"], scope="module")
-def product(request: pytest.FixtureRequest) -> Iterator[Latchkey]:
-    """The product with the tests' job types, on each storage pair."""
-    with ExitStack() as stack:
-        where: dict[str, str] = {}
-        if request.param == "postgres":
-            where = {
-                "database": stack.enter_context(running(available(Postgres))).url,
-                "redis": stack.enter_context(running(available(Redis))).url,
-            }
-        latchkey = Latchkey(**where, **TEST_TYPES)
-        stack.enter_context(running(latchkey))
-        yield latchkey
 
 
 def crash(product: Latchkey, *, kills: int, jobs: int, seed: int = 1) -> tuple[int, int, int]:

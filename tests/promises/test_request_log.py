@@ -9,8 +9,8 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -25,28 +25,13 @@ from tests.services import available
 
 pytestmark = pytest.mark.crash
 
-PROCESSES = "4"
+SETTINGS = {"WEB_CONCURRENCY": "4", "AUTH_FAILURE_LIMIT": "1000000/min"}
 CALLERS = 8
 KILLS = 2
 REMOVALS = 6
 PATHS = ("key", "customers", "nowhere", "customers?limit=x")
 Harm = Callable[[Latchkey, random.Random], None]
 LOTS = ("--per-minute", "1000000", "--per-hour", "1000000", "--per-day", "1000000")
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def product(request: pytest.FixtureRequest) -> Iterator[Latchkey]:
-    """Four web processes, on each storage pair."""
-    with ExitStack() as stack:
-        where: dict[str, str] = {}
-        if request.param == "postgres":
-            where = {
-                "database": stack.enter_context(running(available(Postgres))).url,
-                "redis": stack.enter_context(running(available(Redis))).url,
-            }
-        latchkey = Latchkey(**where, WEB_CONCURRENCY=PROCESSES, AUTH_FAILURE_LIMIT="1000000/min")
-        stack.enter_context(running(latchkey))
-        yield latchkey
 
 
 def recorded(product: Latchkey) -> Counter[str]:
@@ -125,16 +110,16 @@ def remove_spool(product: Latchkey, chance: random.Random) -> None:
             folder.rename(Path(mkdtemp(dir=product.folder)) / "spool")
 
 
-def test_what_was_answered_is_recorded_once_while_the_spool_is_removed(product: Any) -> None:
-    answered, lost, doubled = crash(product, kills=REMOVALS, harm=remove_spool)
+def test_what_was_answered_is_recorded_once_while_the_spool_is_removed(new_product: Any) -> None:
+    answered, lost, doubled = crash(new_product, kills=REMOVALS, harm=remove_spool)
 
     assert answered > 100
     assert (lost, doubled) == (0, 0)
-    assert "removed" in product.log.read_text()
+    assert "removed" in new_product.log.read_text()
 
 
-def test_what_was_answered_is_recorded_once_through_kill_9(product: Any) -> None:
-    answered, lost, doubled = crash(product, kills=KILLS)
+def test_what_was_answered_is_recorded_once_through_kill_9(new_product: Any) -> None:
+    answered, lost, doubled = crash(new_product, kills=KILLS)
 
     assert answered > 100
     assert (lost, doubled) == (0, 0)

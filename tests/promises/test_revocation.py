@@ -2,21 +2,17 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.latchkey import Latchkey
 from tests.load import Answer, Connection, at_once
-from tests.servers import Postgres, Redis, running
-from tests.services import available
 
 # Not beside other tests: it takes all of both cores.
 pytestmark = pytest.mark.crash
 
-PROCESSES = "4"
+SETTINGS = {"WEB_CONCURRENCY": "4", "AUTH_FAILURE_LIMIT": "1000000/min"}
 CALLERS = 8
 SECONDS_AFTER = 0.6
 
@@ -38,21 +34,6 @@ CHANGES = {
     "lower a limit": Change(("update_api_key", "--per-minute", "0"), KEY, 429),
     "regenerate": Change(("regenerate_api_key",), KEY, 401),
 }
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def product(request: pytest.FixtureRequest) -> Iterator[Latchkey]:
-    """Four web processes, on each storage pair."""
-    with ExitStack() as stack:
-        where: dict[str, str] = {}
-        if request.param == "postgres":
-            where = {
-                "database": stack.enter_context(running(available(Postgres))).url,
-                "redis": stack.enter_context(running(available(Redis))).url,
-            }
-        latchkey = Latchkey(**where, WEB_CONCURRENCY=PROCESSES, AUTH_FAILURE_LIMIT="1000000/min")
-        stack.enter_context(running(latchkey))
-        yield latchkey
 
 
 def wrongly_accepted(product: Latchkey, change: Change, *, seconds: float) -> tuple[int, int]:

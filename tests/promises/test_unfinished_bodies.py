@@ -3,7 +3,6 @@
 import os
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -11,29 +10,13 @@ import httpx
 import pytest
 
 from tests.latchkey import Latchkey
-from tests.servers import Postgres, Redis, running
-from tests.services import available
 
 pytestmark = pytest.mark.crash
 
 CONNECTIONS = 200
-BODY_TIMEOUT_SECONDS = 10
+SETTINGS = {"BODY_TIMEOUT_SECONDS": "10"}
 ASKING_SECONDS = 3.0
 CSRF = "a" * 32
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def product(request: pytest.FixtureRequest) -> Iterator[Latchkey]:
-    """Two web processes, on each storage pair."""
-    with ExitStack() as stack:
-        where: dict[str, str] = {}
-        if request.param == "postgres":
-            where = {
-                "database": stack.enter_context(running(available(Postgres))).url,
-                "redis": stack.enter_context(running(available(Redis))).url,
-            }
-        timeout = str(BODY_TIMEOUT_SECONDS)
-        yield stack.enter_context(running(Latchkey(**where, BODY_TIMEOUT_SECONDS=timeout)))
 
 
 def unfinished(product: Latchkey, credential: str) -> list[socket.socket]:
