@@ -8,7 +8,9 @@ from django.utils import timezone
 
 from apikeys import lifecycle
 from apikeys.identifiers import first_id_at
+from apikeys.models import ApiKey
 from apikeys.permissions import Permission
+from customers.models import Customer
 from logs.models import RequestContent, RequestLog
 from tests.api import Caller
 from tests.factories import ACTOR, issue, make_customer, make_request
@@ -79,6 +81,11 @@ def hold(**fields: Any) -> RequestLog:
     return log
 
 
+def held(key: ApiKey, **customers: Customer | None) -> list[RequestLog]:
+    """Make a request of the key about each customer; its route is the argument's name."""
+    return [hold(key=key, customer=customer, route=route) for route, customer in customers.items()]
+
+
 def shown(caller: Caller, logs: list[RequestLog]) -> dict[str, bool]:
     """Return, by the request's route, whether what was sent is shown, in list and detail alike."""
     rows = {row["id"]: row for row in caller.get("logs").json()["data"]}
@@ -98,11 +105,7 @@ def test_a_key_is_shown_nothing_of_customers_that_it_no_longer_reaches() -> None
     mine, lost = make_customer(), make_customer()
     issued = issue(permissions=[Permission.LOGS_READ], customers=[mine.pk, lost.pk])
     caller = Caller(issued)
-    logs = [
-        hold(key=issued.key, customer=mine, route="mine"),
-        hold(key=issued.key, customer=lost, route="lost"),
-        hold(key=issued.key, route="list"),
-    ]
+    logs = held(issued.key, mine=mine, lost=lost, list=None)
     before = shown(caller, logs)
 
     lifecycle.update(issued.key, actor=ACTOR, customers=[mine.pk])
@@ -142,11 +145,7 @@ def test_what_is_recorded_of_a_suspended_customer_is_redacted_until_it_is_active
     mine, suspended = make_customer(), make_customer()
     issued = issue(permissions=[Permission.LOGS_READ], customers=[mine.pk, suspended.pk])
     caller = Caller(issued)
-    logs = [
-        hold(key=issued.key, customer=mine, route="mine"),
-        hold(key=issued.key, customer=suspended, route="suspended"),
-        hold(key=issued.key, route="list"),
-    ]
+    logs = held(issued.key, mine=mine, suspended=suspended, list=None)
 
     suspended.status = "suspended"
     suspended.save()
@@ -161,11 +160,7 @@ def test_what_is_recorded_of_a_suspended_customer_is_redacted_until_it_is_active
 def test_a_key_that_is_scoped_from_now_on_is_shown_nothing_from_before() -> None:
     mine = make_customer()
     issued = issue(permissions=[Permission.LOGS_READ])
-    logs = [
-        hold(key=issued.key, customer=mine, route="mine"),
-        hold(key=issued.key, customer=make_customer(), route="other"),
-        hold(key=issued.key, route="list"),
-    ]
+    logs = held(issued.key, mine=mine, other=make_customer(), list=None)
 
     lifecycle.update(issued.key, actor=ACTOR, customers=[mine.pk])
 
