@@ -141,8 +141,6 @@ def _answer_calls() -> None:
             logger.exception("a request was not answered")
             answer = _failure(call.scope)
         call.loop.call_soon_threadsafe(_finish, call.answered, answer)
-        # A body in a file counts for as long as anything refers to it.
-        del call
 
 
 def _failure(scope: Scope) -> Answer:

@@ -38,7 +38,8 @@ MAX_BODY_IN_MEMORY = 65_536
 MAX_BODIES_IN_FILES = 100
 MAX_BODIES_OF_ONE_NETWORK = MAX_BODIES_IN_FILES // 4
 
-# By the networks they come from; a body counts for as long as anything refers to it.
+# By the networks they come from. A body counts until it is closed: the traceback of an error can
+# refer to it for long after.
 _bodies_in_files: defaultdict[str, WeakSet[BodyInFile]] = defaultdict(WeakSet)
 
 
@@ -115,8 +116,11 @@ async def _receive_body(scope: Scope, receive: Receive, limit: int) -> tuple[Bod
 
 def _takes_place(body: BodyInFile, scope: Scope) -> bool:
     """Count a body that outgrows the memory; return False if there is no room for it."""
-    for unused in [network for network, bodies in _bodies_in_files.items() if not bodies]:
-        del _bodies_in_files[unused]
+    for network, bodies in list(_bodies_in_files.items()):
+        for closed in [body for body in bodies if body.closed]:
+            bodies.remove(closed)
+        if not bodies:
+            del _bodies_in_files[network]
     meta = environ_of(scope, None, 0, 0.0)
     bodies = _bodies_in_files[budget_subject(client_address(meta, settings.TRUSTED_PROXIES))]
     if len(bodies) >= MAX_BODIES_OF_ONE_NETWORK:

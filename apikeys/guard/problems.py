@@ -245,7 +245,7 @@ def respond(request: HttpRequest, problem: Problem) -> HttpResponse:
 
 def log_failure(request_id: str, exc: Exception) -> None:
     """Leave an operator the cause: one line for an outage, a traceback for a defect."""
-    if is_outage(exc):
+    if is_outage(exc) or (isinstance(exc, Problem) and exc.code == "unavailable"):
         reason = " ".join(str(exc).split())
         logger.error("request %s: %s: %s", request_id, type(exc).__name__, reason)
     else:

@@ -9,7 +9,7 @@ import pytest
 from rest_framework.exceptions import ValidationError
 
 from apikeys.credentials import mask
-from apikeys.guard.problems import MAX_ERRORS, Problem
+from apikeys.guard.problems import MAX_ERRORS, Problem, log_failure
 from apikeys.permissions import Permission
 from customers import ingestion
 from customers.serializers.customers import CustomerInput
@@ -148,3 +148,11 @@ def test_unknown_fields_are_found_without_an_error_for_each(reads: str) -> None:
 
     # A dictionary of 80,000 names is copied where a reader adds to it; no error has 80 bytes.
     assert peak < 6_000_000
+
+
+def test_a_lack_of_room_is_one_line_in_our_log(caplog: pytest.LogCaptureFixture) -> None:
+    log_failure("a request", Problem("unavailable", "There is no room now."))
+
+    assert [(record.exc_info, record.message) for record in caplog.records] == [
+        (None, "request a request: Problem: There is no room now.")
+    ]

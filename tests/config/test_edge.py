@@ -115,6 +115,17 @@ def test_what_the_server_answers_by_itself_has_no_body(
     assert b"x-request-id" not in answer
 
 
+def test_long_bodies_one_after_another_find_room(latchkey: Latchkey) -> None:
+    credential = latchkey.create_key("--permission", "customers:write")["key"]
+    body = {"name": "Long", "metadata": {"a": "x" * 900_000}}
+    with latchkey.caller(credential) as api:
+        statuses = {
+            api.post(CUSTOMERS, json=body).status_code for _ in range(3 * MAX_BODIES_OF_ONE_NETWORK)
+        }
+
+    assert statuses == {400}
+
+
 def unfinished(latchkey: Latchkey, address: str) -> socket.socket:
     """Send half of a long body from ``address``; return the connection, which stays open."""
     connection = socket.create_connection(

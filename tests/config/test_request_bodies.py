@@ -51,6 +51,15 @@ def test_a_network_has_its_share_of_the_files_and_gets_it_back() -> None:
     assert not is_refused(read("192.0.2.1"))
 
 
+def test_a_body_that_was_answered_counts_no_more_whatever_still_refers_to_it() -> None:
+    held = [read("192.0.2.1") for _ in range(MAX_BODIES_OF_ONE_NETWORK)]
+
+    held[0].close()
+
+    assert not is_refused(read("192.0.2.1"))
+    del held
+
+
 def test_hosts_of_one_ipv6_network_share() -> None:
     held = [read(f"2001:db8::{host}") for host in range(MAX_BODIES_OF_ONE_NETWORK)]
 
