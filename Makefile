@@ -28,7 +28,7 @@ test-crash: $(VENV)/.installed-dev
 # What starts the product itself runs on both storage pairs wherever it runs; settings and
 # documents are read alike on both.
 test-postgres: $(VENV)/.installed-dev
-	@$(PY) -m tests.on_postgres $(PY) -m pytest --ignore tests/promises --ignore tests/browser \
+	@$(PY) -m tests.support.on_postgres $(PY) -m pytest --ignore tests/promises --ignore tests/browser \
 		--ignore tests/config/test_serving.py --ignore tests/config/test_settings.py --ignore tests/docs
 
 check: lint types deploy migrations test

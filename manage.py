@@ -12,9 +12,9 @@ from django.core.management import ManagementUtility, get_commands
 from django.db import DatabaseError
 from django.utils.module_loading import import_string
 
-from apikeys.terminal import discard, report, with_one_line_errors
-from apikeys.text import escaped
-from config.outages import describe_outage
+from apikeys.management.terminal import discard, report, with_one_line_errors
+from config.command_errors import describe_outage
+from database.text import escaped
 
 
 class Utility(ManagementUtility):
@@ -97,7 +97,7 @@ def _lacking_migrations(error: Exception) -> str | None:
         return None
     try:
         # By its name: models cannot be imported before Django is set up.
-        import_string("apikeys.preflight.check_migrations")()
+        import_string("apikeys.checks.check_migrations")()
     except ImproperlyConfigured as lacking:
         return str(lacking)
     return None

@@ -15,12 +15,13 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from apikeys import audit, credentials, rules
+from apikeys import audit, credentials, validation
 from apikeys.audit import Actor
 from apikeys.environments import Environment
 from apikeys.models import Act, ApiKey, CustomerScope, Event, KeyCustomer, SecretVersion
 from apikeys.peppers import Peppers
-from apikeys.rules import Conflict, KeySettings, Refused
+from apikeys.validation import KeySettings
+from database.refusals import Conflict, Refused
 
 MOST_ACCEPTED_SECRETS = 5
 
@@ -48,7 +49,7 @@ def create(
     """
     now = timezone.now()
     settings.setdefault("name", "")
-    chosen = rules.clean(settings, environment=environment, now=now)
+    chosen = validation.clean(settings, environment=environment, now=now)
     scope = chosen.pop("customers", None)
     key = ApiKey(
         id=key_id or credentials.new_key_id(),
@@ -105,7 +106,7 @@ def regenerate(
     now = timezone.now()
     with transaction.atomic():
         key = _locked(key.pk)
-        overlap = rules.clean_overlap(overlap, is_revoked=key.is_revoked)
+        overlap = validation.clean_overlap(overlap, is_revoked=key.is_revoked)
         current = key.secrets.get(retires_at=None)
         if version is not None and version != current.number:
             raise Conflict(
@@ -130,7 +131,7 @@ def regenerate(
 
 def revoke(key: ApiKey, *, actor: Actor, reason: str = "") -> Event | None:
     """Withdraw the key; None if it was withdrawn already."""
-    reason = rules.clean_text(reason, setting="reason", longest=rules.LONGEST_REASON)
+    reason = validation.clean_text(reason, setting="reason", longest=validation.LONGEST_REASON)
     with transaction.atomic():
         key = _locked(key.pk)
         if key.is_revoked:
@@ -162,7 +163,9 @@ def forget_customer(customer_id: UUID, *, actor: Actor) -> None:
     with transaction.atomic():
         for key_id in list(scopes.values_list("key_id", flat=True)):
             rest = [
-                found for found in rules.scope_of(_locked(key_id)) or () if found != customer_id
+                found
+                for found in validation.scope_of(_locked(key_id)) or ()
+                if found != customer_id
             ]
             _update(key_id, actor, None, {"customers": rest}, may_widen=True)
 
@@ -177,13 +180,13 @@ def _update(
         # An expiry that stays as it is may have passed; only a new one must lie ahead.
         if "expires_at" in settings and settings["expires_at"] == key.expires_at:
             del settings["expires_at"]
-        chosen = rules.clean(settings, environment=key.environment, now=now)
-        old_scope = rules.scope_of(key)
+        chosen = validation.clean(settings, environment=key.environment, now=now)
+        old_scope = validation.scope_of(key)
         before = audit.readable(key, old_scope)
         new_scope = chosen.pop("customers", old_scope)
         differing = {name: value for name, value in chosen.items() if getattr(key, name) != value}
         if not may_widen:
-            rules.refuse_widening(
+            validation.refuse_widening(
                 key, differing | ({} if new_scope == old_scope else {"customers": new_scope})
             )
         for name, value in differing.items():

@@ -2,6 +2,6 @@
 
 from django.urls import path
 
-from apikeys.api import CallingKeyView
+from apikeys.views import CallingKeyView
 
 urlpatterns = [path("key", CallingKeyView.as_view(), name="key")]

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from tests.servers import Missing, Postgres, Redis, running
+from tests.support.servers import Missing, Postgres, Redis, running
 
 SECTIONS = {
     "guard": "The same view, in-process",

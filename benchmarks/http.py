@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 from benchmarks.guard import prepare
-from tests.latchkey import ROOT
-from tests.servers import free_port, listens, wait_until
+from tests.support.product import ROOT
+from tests.support.servers import free_port, listens, wait_until
 
 ROUNDS = max(1, int(os.environ.get("BENCH_ROUNDS", "30")) // 6)
 SECONDS = int(os.environ.get("BENCH_SECONDS", "3"))
@@ -34,7 +34,9 @@ def main() -> None:
         "WEB_CONCURRENCY": "1",
         "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
     }
-    server = subprocess.Popen([sys.executable, "-m", "config.web"], cwd=ROOT, env=environment)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "config.server.granian"], cwd=ROOT, env=environment
+    )
     try:
         wait_until(lambda: listens(port))
         samples: dict[str, list[float]] = {name: [] for name in variants}

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-os.environ["JOB_TYPE_MODULES"] = "tests.jobs.types"
+os.environ["JOB_TYPE_MODULES"] = "tests.support.job_types"
 
 from config.wsgi import application  # noqa: F401 - sets Django up
 
@@ -19,10 +19,10 @@ from apikeys.audit import Actor
 from apikeys.environments import Environment
 from apikeys.models import ApiKey, Door
 from apikeys.permissions import Permission
-from jobs import dispatch
+from jobs import queue
 from jobs.models import Job
 from jobs.registry import job_types
-from tests.servers import wait_until
+from tests.support.servers import wait_until
 
 JOBS = int(os.environ.get("BENCH_JOBS", "600"))
 STARTS = min(20, JOBS)
@@ -32,7 +32,7 @@ IDLE_SECONDS = int(os.environ.get("BENCH_IDLE_SECONDS", "10"))
 def submit(key: ApiKey, count: int) -> None:
     """Queue jobs that do nothing."""
     for _ in range(count):
-        dispatch.submit(key, job_types()["test.nothing"], {"steps": 1, "seconds": 0.0})
+        queue.submit(key, job_types()["test.nothing"], {"steps": 1, "seconds": 0.0})
 
 
 def waiting() -> int:

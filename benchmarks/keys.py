@@ -20,7 +20,7 @@ from apikeys import lifecycle  # noqa: E402
 from apikeys.audit import Actor  # noqa: E402
 from apikeys.environments import Environment  # noqa: E402
 from apikeys.guard.authentication import ApiKeyAuthentication  # noqa: E402
-from apikeys.guard.trace import Trace  # noqa: E402
+from apikeys.guard.context import Trace  # noqa: E402
 from apikeys.models import Door  # noqa: E402
 
 FEW, MANY = 100, int(os.environ.get("BENCH_KEYS", "1000000"))

@@ -23,14 +23,14 @@ from django.utils import timezone
 from apikeys import lifecycle
 from apikeys.audit import Actor
 from apikeys.environments import Environment
-from apikeys.identifiers import new_id
 from apikeys.models import ApiKey, Door
 from benchmarks.pages import print_medians
 from customers.models import Customer
+from database.uuid7 import new_id
 from logs import retention
+from logs.capture.spool import Spool
 from logs.models import HourlyUsage, RequestLog
-from logs.shipping import Shipper
-from logs.spool import Spool
+from logs.shipping.shipper import Shipper
 
 SHIPPED = int(os.environ.get("BENCH_SHIPPED", "100000"))
 ROWS = int(os.environ.get("BENCH_LOG_ROWS", "5000000"))

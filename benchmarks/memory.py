@@ -4,9 +4,9 @@ import os
 import sys
 from pathlib import Path
 
-from tests.latchkey import Latchkey
-from tests.load import Connection
-from tests.servers import running
+from tests.support.load import Connection
+from tests.support.product import Latchkey
+from tests.support.servers import running
 
 REQUESTS = int(os.environ.get("BENCH_REQUESTS", "3000"))
 
@@ -29,7 +29,7 @@ def main() -> None:
         for _ in range(REQUESTS):
             connection.send("GET", "/api/production/v1/customers")
             connection.send("GET", "/admin/login/")
-        _, *web = sorted(product.processes("config.web"))
+        _, *web = sorted(product.processes("config.server.granian"))
         for pid in web:
             resident, own = kilobytes(pid, "Rss") // 1024, kilobytes(pid, "Pss") // 1024
             sys.stdout.write(f"web process: {resident} MB resident, {own} MB its own share\n")

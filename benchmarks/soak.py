@@ -14,8 +14,6 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.progress import Progress
 
-from tests.fuzz import World, fuzz
-from tests.latchkey import Latchkey, running_on
 from tests.promises import (
     test_contention,
     test_exact_limits,
@@ -24,6 +22,8 @@ from tests.promises import (
     test_revocation,
     test_unfinished_bodies,
 )
+from tests.support.fuzz import World, fuzz
+from tests.support.product import Latchkey, running_on
 
 PAIRS = {"SQLite": "sqlite", "PostgreSQL with Redis": "postgres"}
 LENIENT = {"AUTH_FAILURE_LIMIT": "1000000/min"}

@@ -25,8 +25,9 @@ from apikeys.lifecycle import IssuedKey
 from apikeys.models import ApiKey, Door
 from apikeys.permissions import Permission
 from benchmarks.pages import print_medians
-from customers import ingestion, licensing, totals
+from customers.licenses import lifecycle as license_lifecycle
 from customers.models import Customer, License, TelemetryEvent
+from customers.telemetry import ingestion, rollups
 
 EVENTS = int(os.environ.get("BENCH_EVENTS", "1000000"))
 BATCHES = int(os.environ.get("BENCH_BATCHES", "20"))
@@ -80,7 +81,7 @@ def fill(licenses: list[License]) -> None:
             for n in range(first, min(first + CHUNK, EVENTS))
         ]
         TelemetryEvent.objects.bulk_create(events)
-        totals.add(events)
+        rollups.add(events)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE")
@@ -91,7 +92,7 @@ def measure_pages(issued: IssuedKey) -> None:
     customers = Customer.objects.bulk_create(
         Customer(environment="production", name=f"Customer {n}") for n in range(CUSTOMERS)
     )
-    licenses = [licensing.issue(one, actor=ACTOR, product="Pro") for one in customers]
+    licenses = [license_lifecycle.issue(one, actor=ACTOR, product="Pro") for one in customers]
     began = time.perf_counter()
     fill(licenses)
     print(f"{EVENTS:,} events in {time.perf_counter() - began:.0f} s")

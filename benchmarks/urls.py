@@ -12,8 +12,8 @@ from rest_framework_tracking.mixins import LoggingMixin
 from apikeys.guard.views import GuardedView, endpoint
 from apikeys.permissions import Permission
 from config.urls import urlpatterns as product_urlpatterns
+from customers.customers.serializers import CustomerSerializer
 from customers.models import Customer
-from customers.serializers.customers import CustomerSerializer
 
 
 class Unguarded(RetrieveAPIView[Customer]):

@@ -15,11 +15,11 @@ class ProjectConfig(AppConfig):
     def ready(self) -> None:
         """Have the staff roles provided once every app's permissions exist."""
         # Named by string: models cannot be imported before the apps are ready.
-        post_migrate.connect(import_string("config.roles.provide"), sender=self)
+        post_migrate.connect(import_string("config.admin_site.roles.provide"), sender=self)
 
 
 class LatchkeyAdminConfig(admin_apps.AdminConfig):
-    """Puts ``config.admin_site`` in the place of Django's default admin site."""
+    """Puts ``config.admin_site.site`` in the place of Django's default admin site."""
 
-    default_site = "config.admin_site.LatchkeyAdminSite"
+    default_site = "config.admin_site.site.LatchkeyAdminSite"
     default = False

@@ -1,9 +1,9 @@
 """The edge of the web server: has a request's body read, then a thread answer the request.
 
-A body arrives as slowly as its sender likes. ``config.request_bodies`` reads it on the event loop,
-so that a thread is taken only by a request that is complete, or by one whose body is never going
-to be read. An answer is sent from here too, so that a slow reader holds no thread either. Django
-itself runs in ``WEB_THREADS`` threads, behind the WSGI application.
+A body arrives as slowly as its sender likes. ``config.server.request_bodies`` reads it on the
+event loop, so that a thread is taken only by a request that is complete, or by one whose body is
+never going to be read. An answer is sent from here too, so that a slow reader holds no thread
+either. Django itself runs in ``WEB_THREADS`` threads, behind the WSGI application.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ from config.wsgi import application as wsgi_application  # isort: skip - sets Dj
 from django.conf import settings
 
 from apikeys.guard import problems
-from apikeys.guard.bodies import BodyError, UnreadBody
 from apikeys.guard.middleware import API
-from apikeys.identifiers import new_id_text
-from config.environ import environ_of
-from config.request_bodies import Body, Headers, Message, Receive, Scope, Send, read_body
+from apikeys.guard.parsers import BodyError, UnreadBody
+from config.server.environ import environ_of
+from config.server.request_bodies import Body, Headers, Message, Receive, Scope, Send, read_body
+from database.uuid7 import new_id_text
 
 logger = logging.getLogger(__name__)
 

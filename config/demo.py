@@ -10,9 +10,10 @@ from apikeys.audit import Actor
 from apikeys.environments import Environment
 from apikeys.models import ApiKey, Door, Event, SecretVersion
 from apikeys.permissions import Permission
-from customers import licensing, totals
+from customers.licenses import lifecycle as license_lifecycle
 from customers.models import Customer, CustomerStatus, TelemetryEvent
-from jobs import dispatch
+from customers.telemetry import rollups
+from jobs import queue
 from jobs.registry import job_types
 
 SETUP = Actor(door=Door.SYSTEM, name="demo data")
@@ -100,7 +101,7 @@ def load() -> bool:
         _load_licenses(customer, now)
     for name, kind in JOBS.items():
         # Done by the worker as soon as there is one.
-        dispatch.submit(ApiKey.objects.get(name=name), job_types()[kind], {})
+        queue.submit(ApiKey.objects.get(name=name), job_types()[kind], {})
     return True
 
 
@@ -124,16 +125,16 @@ def _load_customers(now: datetime) -> None:
 def _load_licenses(customer: Customer, now: datetime) -> None:
     """Give a customer two licenses with a life behind them, and a day of telemetry."""
     number = customer.created_at.day
-    main = licensing.issue(
+    main = license_lifecycle.issue(
         customer, actor=SETUP, product="Platform Pro", seats=5 + number,
         expires_at=now + timedelta(days=30 * (number % 12)) - timedelta(days=20),
     )  # fmt: skip
-    extra = licensing.issue(customer, actor=SETUP, product="Reporting Add-on")
+    extra = license_lifecycle.issue(customer, actor=SETUP, product="Reporting Add-on")
     if number % 3 == 0:
-        licensing.move(extra, "suspend", actor=SETUP)
+        license_lifecycle.move(extra, "suspend", actor=SETUP)
     if not main.is_expired(now):
         for machine in range(1 + number % 4):
-            licensing.activate(main, actor=SETUP, fingerprint=f"build-server-{machine + 1}")
+            license_lifecycle.activate(main, actor=SETUP, fingerprint=f"build-server-{machine + 1}")
     types = ("app.started", "app.stopped", "report.made", "error.raised")
     events = [
         TelemetryEvent(
@@ -145,7 +146,7 @@ def _load_licenses(customer: Customer, now: datetime) -> None:
         for hour in range(23) for _ in range(1 + (hour + number) % 3)
     ]  # fmt: skip
     TelemetryEvent.objects.bulk_create(events)
-    totals.add(events)
+    rollups.add(events)
 
 
 def _load_key(demo: DemoKey, now: datetime) -> None:

@@ -8,12 +8,12 @@ from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 
-from apikeys.guard import deadline
-from apikeys.guard.connection import connect
 from apikeys.limiter import counters
 from apikeys.limiter.store import CountersUnavailable
+from database import deadline
+from database.postgresql_connection import connect
 from jobs.models import Worker
-from logs import spool
+from logs.capture import spool
 
 # A worker says that it lives every few seconds; three silences mean that it does not.
 WORKER_SILENCE = timedelta(seconds=15)

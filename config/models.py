@@ -1,1 +1,1 @@
-"""No tables: with this module Django tells the app when migrations are done (``config.roles``)."""
+"""No tables: with this module Django tells the app when migrations are done."""

@@ -10,23 +10,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from apikeys.addresses import is_loopback
 from apikeys.credentials import PREFIX
 from apikeys.environments import Environment
+from apikeys.guard.client_address import is_loopback
 from apikeys.limits import Limits, Rate, parse_limits, parse_rate
 from apikeys.peppers import parse_peppers
-from config import provision, storage
-from config.output import GRANIAN_LOGGING, LOGGING  # noqa: F401 - read by Django and Granian
-from config.theme import UNFOLD  # noqa: F401 - read by django-unfold
-from config.variables import Variables, env_file, refuse
+from config import databases, secret_files
+from config.admin_site.unfold import UNFOLD  # noqa: F401 - read by django-unfold
+from config.env import Variables, env_file, refuse
+from config.log_config import GRANIAN_LOGGING, LOGGING  # noqa: F401 - read by Django and Granian
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 variables = Variables(env_file(BASE_DIR / ".env") | os.environ)
 
 # --- Latchkey's own: where data lives, and the secrets outside the database ----------------
-LATCHKEY_VAR = provision.data_folder(BASE_DIR, variables.text("LATCHKEY_VAR", "var"))
-SECRET_KEY = variables.text("SECRET_KEY") or provision.secret_file(
-    LATCHKEY_VAR / "secret_key", provision.new_secret_key
+LATCHKEY_VAR = secret_files.data_folder(BASE_DIR, variables.text("LATCHKEY_VAR", "var"))
+SECRET_KEY = variables.text("SECRET_KEY") or secret_files.secret_file(
+    LATCHKEY_VAR / "secret_key", secret_files.new_secret_key
 )
 if len(SECRET_KEY) < 32 or len(set(SECRET_KEY)) < 5 or SECRET_KEY.startswith("django-insecure"):
     raise refuse(
@@ -37,7 +37,7 @@ if len(SECRET_KEY) < 32 or len(set(SECRET_KEY)) < 5 or SECRET_KEY.startswith("dj
 try:
     API_KEY_PEPPERS = parse_peppers(
         variables.text("API_KEY_PEPPERS")
-        or provision.secret_file(LATCHKEY_VAR / "peppers", provision.new_peppers)
+        or secret_files.secret_file(LATCHKEY_VAR / "peppers", secret_files.new_peppers)
     )
 except ValueError as error:
     raise refuse(
@@ -128,14 +128,14 @@ HTTPS = variables.flag(
 
 # --- Storage -----------------------------------------------------------------------------------
 DATABASES = {
-    "default": storage.database(
+    "default": databases.database(
         variables.text("DATABASE_URL"), LATCHKEY_VAR, threads=WEB_THREADS, is_web=IS_WEB
     )
 }
 # Latchkey's own: where rate limits are counted.
-REDIS_URL = storage.redis_url(variables.text("REDIS_URL"))
+REDIS_URL = databases.redis_url(variables.text("REDIS_URL"))
 COUNTER_FILE = LATCHKEY_VAR / "counters.sqlite3"
-CACHES = {"default": storage.cache(REDIS_URL, LATCHKEY_VAR)}
+CACHES = {"default": databases.cache(REDIS_URL, LATCHKEY_VAR)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Django ------------------------------------------------------------------------------------
@@ -182,6 +182,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_ratelimit",
+    "backoffice",
     "apikeys",
     "customers",
     "logs",
@@ -193,17 +194,17 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "logs.middleware.RequestLogMiddleware",
     "apikeys.guard.middleware.ApiMiddleware",
-    "config.middleware.NoCredentialInAddressMiddleware",
-    "config.middleware.ReadableAddressMiddleware",
-    "config.middleware.SecurityHeadersMiddleware",
+    "config.admin_site.middleware.NoCredentialInAddressMiddleware",
+    "config.admin_site.middleware.ReadableAddressMiddleware",
+    "config.admin_site.middleware.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "config.middleware.LiveConnectionMiddleware",
-    "config.middleware.PageSessionMiddleware",
+    "config.admin_site.middleware.LiveConnectionMiddleware",
+    "config.admin_site.middleware.PageSessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "config.middleware.PageAuthenticationMiddleware",
-    "config.middleware.PageMessageMiddleware",
+    "config.admin_site.middleware.PageAuthenticationMiddleware",
+    "config.admin_site.middleware.PageMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 TEMPLATES: list[dict[str, Any]] = [
@@ -239,7 +240,7 @@ SECURE_HSTS_SECONDS = 30 * 86_400 if HTTPS else 0
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-CSRF_FAILURE_VIEW = "config.pages.forbidden"
+CSRF_FAILURE_VIEW = "config.admin_site.error_views.forbidden"
 if TRUSTED_PROXIES:
     # config/wsgi.py removes the header unless a trusted proxy sent it.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -254,10 +255,10 @@ SILENCED_SYSTEM_CHECKS = [
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apikeys.guard.authentication.ApiKeyAuthentication"],
     "DEFAULT_THROTTLE_CLASSES": ["apikeys.guard.throttling.KeyThrottle"],
-    "DEFAULT_PERMISSION_CLASSES": ["apikeys.guard.permission.HasRequiredPermission"],
-    "DEFAULT_PARSER_CLASSES": ["apikeys.guard.bodies.StrictJSONParser"],
+    "DEFAULT_PERMISSION_CLASSES": ["apikeys.guard.permissions.HasRequiredPermission"],
+    "DEFAULT_PARSER_CLASSES": ["apikeys.guard.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_SCHEMA_CLASS": "apikeys.guard.schema.EndpointSchema",
+    "DEFAULT_SCHEMA_CLASS": "apikeys.guard.openapi.schema.EndpointSchema",
     "EXCEPTION_HANDLER": "apikeys.guard.problems.handle_exception",
     "URL_FORMAT_OVERRIDE": None,
     "UNICODE_JSON": True,
@@ -269,7 +270,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "apikeys.guard.schema.share",
+        "apikeys.guard.openapi.schema.share",
     ],
     "SERVE_AUTHENTICATION": [],
     "SCHEMA_PATH_PREFIX": "/api/{environment}/v1",
@@ -279,7 +280,7 @@ SPECTACULAR_SETTINGS = {
         "CustomerStatus": "customers.models.CustomerStatus",
         "JobStatus": "jobs.models.JobStatus",
         "LicenseStatus": "customers.models.LicenseStatus",
-        "ValidationCode": "customers.serializers.licenses.CODES",
+        "ValidationCode": "customers.licenses.serializers.CODES",
     },
     "SERVE_PERMISSIONS": [],
     "SWAGGER_UI_DIST": "SIDECAR",

@@ -9,7 +9,7 @@ from django.views.generic import RedirectView
 
 from apikeys.guard.views import NothingHere
 from config import health
-from config.docs import DocsView, SchemaView
+from config.openapi_views import DocsView, SchemaView
 
 
 class EnvironmentConverter:
@@ -51,7 +51,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
 ]
 
-handler400 = "config.pages.bad_request"
-handler403 = "config.pages.forbidden"
-handler404 = "config.pages.not_found"
-handler500 = "config.pages.failed"
+handler400 = "config.admin_site.error_views.bad_request"
+handler403 = "config.admin_site.error_views.forbidden"
+handler404 = "config.admin_site.error_views.not_found"
+handler500 = "config.admin_site.error_views.failed"

@@ -16,8 +16,8 @@ from django.core.wsgi import get_wsgi_application
 from django.db import connection
 from psycopg_pool import PoolTimeout
 
-from apikeys.addresses import is_trusted
-from apikeys.guard.media_types import is_utf_8
+from apikeys.guard.client_address import is_trusted
+from apikeys.guard.parsers import is_utf_8
 
 _django = get_wsgi_application()
 

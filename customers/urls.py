@@ -2,8 +2,9 @@
 
 from django.urls import path
 
-from customers.api import licenses, telemetry
-from customers.api.customers import CustomersView, CustomerView
+from customers.customers.views import CustomersView, CustomerView
+from customers.licenses import views as licenses
+from customers.telemetry import views as telemetry
 
 LICENSE = "licenses/<uuid:license_id>"
 

@@ -16,7 +16,7 @@ from apikeys.models import ApiKey
 from apikeys.permissions import Permission
 from jobs.models import Job, JobAttempt, JobFilePart, JobStatus
 from jobs.registry import MOST_FILE_BYTES, JobFailed, Step, job_types
-from logs import redaction
+from logs.capture import redaction
 
 _chance = secrets.SystemRandom()
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apikeys.guard.permission import denial
+from apikeys.guard.permissions import denial
 from apikeys.guard.problems import ErrorList, FieldErrors
 from apikeys.guard.serializers import ObjectField, PageQuery, StrictSerializer, TextField
 from apikeys.models import ApiKey

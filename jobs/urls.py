@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from jobs.api import CancelView, JobsView, JobView, ResultView
+from jobs.views import CancelView, JobsView, JobView, ResultView
 
 urlpatterns = [
     path("jobs", JobsView.as_view(), name="jobs"),

@@ -15,12 +15,12 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from apikeys.guard import problems
+from apikeys.guard.context import Trace, trace_of
 from apikeys.guard.middleware import API
 from apikeys.guard.problems import Problem
-from apikeys.guard.trace import Trace, trace_of
-from apikeys.identifiers import new_id_text
-from logs import record
-from logs.spool import Spool, SpoolUnavailable
+from database.uuid7 import new_id_text
+from logs.capture import record
+from logs.capture.spool import Spool, SpoolUnavailable
 
 logger = logging.getLogger(__name__)
 

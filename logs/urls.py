@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from logs.api import LogsView, LogView
+from logs.views import LogsView, LogView
 
 urlpatterns = [
     path("logs", LogsView.as_view(), name="logs"),

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from tests.latchkey import Latchkey
-from tests.servers import Postgres, Redis, running
-from tests.services import REMEDIES, available, is_installed, program
+from tests.support.product import Latchkey
+from tests.support.servers import Postgres, Redis, running
+from tests.support.services import REMEDIES, available, is_installed, program
 
 
 @pytest.fixture(scope="session")

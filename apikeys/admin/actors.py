@@ -4,8 +4,8 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 
-from apikeys.addresses import client_address
 from apikeys.audit import Actor
+from apikeys.guard.client_address import client_address
 from apikeys.models import Door
 
 

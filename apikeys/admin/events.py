@@ -10,9 +10,9 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from apikeys.admin.filters import TimeFilter
-from apikeys.admin.searching import BoundedSearch
 from apikeys.models import Act, Event
+from backoffice.filters import TimeFilter
+from backoffice.search import BoundedSearch
 
 ACT_COLOURS = {
     Act.CREATED.label: "success",

@@ -10,18 +10,18 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 
-from apikeys.admin.acts import KeyActs
-from apikeys.admin.bulk import BulkActs
-from apikeys.admin.columns import STATUS_COLOURS, KeyColumns
-from apikeys.admin.dialogs import issued_context
-from apikeys.admin.filters import ExpiryFilter, PermissionFilter, StatusFilter, UseFilter
-from apikeys.admin.forms import ChangeKeyForm, CreateKeyForm, NarrowKeyForm
-from apikeys.admin.refusing import RefusedForms
-from apikeys.admin.searching import BoundedSearch
-from apikeys.admin.selection import CheckedSelection
+from apikeys.admin.bulk_actions import BulkActs
+from apikeys.admin.key_actions import KeyActs
+from apikeys.admin.key_columns import STATUS_COLOURS, KeyColumns
+from apikeys.admin.key_dialogs import issued_context
+from apikeys.admin.key_filters import ExpiryFilter, PermissionFilter, StatusFilter, UseFilter
+from apikeys.admin.key_forms import ChangeKeyForm, CreateKeyForm, NarrowKeyForm
 from apikeys.models import ApiKey
 from apikeys.permissions import labels
-from apikeys.rules import LIMIT_FIELDS
+from apikeys.validation import LIMIT_FIELDS
+from backoffice.refused_forms import RefusedForms
+from backoffice.search import BoundedSearch
+from backoffice.selection import CheckedSelection
 
 SHOWN_EVENTS = 50
 FILTERS = {
@@ -68,8 +68,8 @@ class KeyAdmin(
         "expires_on": "expiry == 'custom'",
         "customers": "customer_scope == 'selected'",
     }
-    change_form_outer_before_template = "latchkey/key_summary.html"
-    change_form_outer_after_template = "latchkey/key_history.html"
+    change_form_outer_before_template = "apikeys/key_summary.html"
+    change_form_outer_after_template = "apikeys/key_history.html"
     warn_unsaved_form = True
 
     # --- Who may do what ----------------------------------------------------------------------
@@ -209,7 +209,7 @@ class KeyAdmin(
         context = self.admin_site.each_context(request) | issued_context(request.issued)  # type: ignore[attr-defined]
         context |= {"title": "API key created", "opts": self.opts}
         response = TemplateResponse(
-            request, "latchkey/issued_page.html", context, headers={"Cache-Control": "no-store"}
+            request, "apikeys/issued_page.html", context, headers={"Cache-Control": "no-store"}
         )
         # Now, within the act's transaction: a key that cannot be shown is not made.
         return response.render()

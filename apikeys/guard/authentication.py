@@ -17,11 +17,11 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from apikeys import credentials
-from apikeys.addresses import budget_subject, client_address
 from apikeys.guard import throttling
-from apikeys.guard.lookup import Proof, find, resign
+from apikeys.guard.client_address import budget_subject, client_address
+from apikeys.guard.context import Trace, trace_of
+from apikeys.guard.key_lookup import Proof, find, resign
 from apikeys.guard.problems import Problem
-from apikeys.guard.trace import Trace, trace_of
 from apikeys.limiter import counters
 from apikeys.limiter.store import Window
 from apikeys.models import ApiKey

@@ -21,8 +21,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apikeys.guard import problems
+from apikeys.guard.context import trace_of
 from apikeys.guard.problems import FieldErrors, Problem
-from apikeys.guard.trace import trace_of
 from apikeys.models import ApiKey, IdempotentRequest
 
 HEADER = "Idempotency-Key"

@@ -10,9 +10,10 @@ from django.http import HttpRequest
 from django.http.request import UnreadablePostError
 from django.http.response import HttpResponseBase
 
-from apikeys.guard import deadline, problems
+from apikeys.guard import problems
+from apikeys.guard.context import trace_of
 from apikeys.guard.problems import FieldErrors, Problem
-from apikeys.guard.trace import trace_of
+from database import deadline
 
 API = "/api/"
 # Where the server says in META when the request arrived (``time.monotonic``): it may have waited

@@ -18,8 +18,8 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from apikeys.credentials import mask
-from apikeys.guard.trace import trace_of
-from apikeys.outages import is_outage
+from apikeys.guard.context import trace_of
+from database.outages import is_outage
 
 logger = logging.getLogger(__name__)
 

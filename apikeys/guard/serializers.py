@@ -11,10 +11,10 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apikeys import instants
-from apikeys.fields import MAX_OBJECT_BYTES, object_bytes
+from apikeys.guard import timestamps
 from apikeys.guard.problems import MAX_ERRORS, ErrorList, FieldErrors, not_named
-from apikeys.text import check_line
+from database.fields import MAX_OBJECT_BYTES, object_bytes
+from database.text import check_line
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -44,7 +44,7 @@ class LineField(TextField):
     """A name that people read: one line without characters that cannot be seen."""
 
     def to_internal_value(self, data: Any) -> str:
-        """Refuse what ``apikeys.text`` refuses."""
+        """Refuse what ``database.text`` refuses."""
         text = super().to_internal_value(data)
         try:
             check_line(text)
@@ -69,7 +69,7 @@ class InstantField(serializers.DateTimeField):
     def to_internal_value(self, data: Any) -> datetime:
         """Return the instant in UTC."""
         try:
-            return instants.parse(data)
+            return timestamps.parse(data)
         except ValueError as error:
             raise serializers.ValidationError(str(error)) from None
 

@@ -12,8 +12,8 @@ from typing import cast
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from apikeys.guard.context import trace_of
 from apikeys.guard.problems import Problem
-from apikeys.guard.trace import trace_of
 from apikeys.limiter import counters
 from apikeys.limiter.store import MICROSECONDS, Decision, Window
 from apikeys.limits import SECONDS, Limits

@@ -18,16 +18,16 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from apikeys.addresses import client_address
 from apikeys.audit import Actor
 from apikeys.guard import idempotency, throttling
-from apikeys.guard.media_types import is_json
+from apikeys.guard.client_address import client_address
+from apikeys.guard.context import trace_of
 from apikeys.guard.middleware import body_length
-from apikeys.guard.pages import page_of
-from apikeys.guard.permission import ANY_KEY, scope_denial
+from apikeys.guard.pagination import page_of
+from apikeys.guard.parsers import is_json
+from apikeys.guard.permissions import ANY_KEY, scope_denial
 from apikeys.guard.problems import MEDIA_TYPE, not_found
 from apikeys.guard.serializers import NoBody, NoQuery, StrictSerializer, read_query
-from apikeys.guard.trace import trace_of
 from apikeys.limiter.store import Decision
 from apikeys.models import ApiKey, Door
 from apikeys.permissions import Permission

@@ -4,8 +4,8 @@ from functools import cache
 
 from django.conf import settings
 
-from apikeys.limiter.counter_file import CounterFile
 from apikeys.limiter.redis import RedisCounters
+from apikeys.limiter.sqlite import CounterFile
 from apikeys.limiter.store import Store
 
 

@@ -22,7 +22,7 @@ from apikeys.limiter.store import (
     check_windows,
 )
 from apikeys.limits import MOST
-from apikeys.pause import Pause
+from database.circuit_breaker import Pause
 
 TIMEOUT_SECONDS = 0.7
 PREFIX = "latchkey:"

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from math import ceil
 from typing import NamedTuple, Protocol
 
+from database.outages import Unavailable
+
 SLOTS = 60
 MICROSECONDS = 1_000_000
 
@@ -25,7 +27,7 @@ NEVER = 86_400 * MICROSECONDS
 MOST_BACKWARD = 60 * MICROSECONDS
 
 
-class CountersUnavailable(Exception):
+class CountersUnavailable(Unavailable):
     """The store cannot be reached, so the request cannot be metered."""
 
 

@@ -5,8 +5,8 @@ from django.db import models
 from django.db.models import F
 from django.utils import timezone
 
-from apikeys.identifiers import new_id
 from apikeys.models.keys import ApiKey
+from database.uuid7 import new_id
 
 
 class Act(models.TextChoices):

@@ -12,11 +12,12 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from apikeys import addresses, permissions
-from apikeys.constraints import SameEnvironment
+from apikeys import permissions
 from apikeys.environments import Environment
-from apikeys.fields import WordsField
+from apikeys.guard import client_address
 from apikeys.limits import Limits
+from database.constraints import SameEnvironment
+from database.fields import WordsField
 
 
 class CustomerScope(models.TextChoices):
@@ -176,7 +177,7 @@ class ApiKey(models.Model):
 
     def allows_address(self, address: str) -> bool:
         """Whether a caller at ``address`` may use the key."""
-        return addresses.is_allowed(address, self.networks)
+        return client_address.is_allowed(address, self.networks)
 
     @property
     def permission_summary(self) -> str:

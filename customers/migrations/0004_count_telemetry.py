@@ -7,7 +7,7 @@ EVERYTHING = UUID(int=0)
 
 
 def count(apps, schema_editor):
-    """Count the events that are there; `customers.totals` keeps the count from now on."""
+    """Count the events that are there; `customers.telemetry.rollups` keeps the count from now on."""
     events = apps.get_model("customers", "TelemetryEvent").objects.order_by()
     total = apps.get_model("customers", "TelemetryTotal")
     numbers = Counter()

@@ -5,9 +5,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apikeys.environments import Environment
-from apikeys.fields import JSONObjectField
-from apikeys.identifiers import new_id
-from apikeys.isolation import IsolatedQuerySet
+from apikeys.guard.isolation import IsolatedQuerySet
+from database.fields import JSONObjectField
+from database.uuid7 import new_id
 
 
 class CustomerStatus(models.TextChoices):

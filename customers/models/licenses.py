@@ -1,6 +1,6 @@
 """Licenses of customers: what was sold, until when, on how many machines it may run.
 
-Rows are written by ``customers.licensing`` alone.
+Rows are written by ``customers.licenses.lifecycle`` alone.
 """
 
 from datetime import datetime
@@ -11,13 +11,13 @@ from django.db.models import Count, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from apikeys.constraints import SameEnvironment
 from apikeys.environments import Environment
-from apikeys.fields import JSONObjectField
-from apikeys.identifiers import new_id
-from apikeys.isolation import IsolatedQuerySet
+from apikeys.guard.isolation import IsolatedQuerySet
 from apikeys.models import Door
 from customers.models.customers import Customer
+from database.constraints import SameEnvironment
+from database.fields import JSONObjectField
+from database.uuid7 import new_id
 
 
 class StoredLicenseStatus(models.TextChoices):

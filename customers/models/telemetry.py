@@ -6,13 +6,13 @@ from uuid import UUID
 from django.db import models
 from django.utils import timezone
 
-from apikeys.constraints import SameEnvironment
 from apikeys.environments import Environment
-from apikeys.fields import JSONObjectField
-from apikeys.identifiers import new_id
-from apikeys.isolation import IsolatedQuerySet
+from apikeys.guard.isolation import IsolatedQuerySet
 from customers.models.customers import Customer
 from customers.models.licenses import License
+from database.constraints import SameEnvironment
+from database.fields import JSONObjectField
+from database.uuid7 import new_id
 
 if TYPE_CHECKING:
     from apikeys.models import ApiKey
@@ -96,8 +96,8 @@ class TelemetryTotalQuerySet(models.QuerySet["TelemetryTotal"]):
 class TelemetryTotal(models.Model):
     """How many events of a type occurred in an hour: of a customer, of a license, or of all.
 
-    Written by ``customers.totals`` alone. ``subject`` is no reference: a total says nothing of
-    what became of its customer.
+    Written by ``customers.telemetry.rollups`` alone. ``subject`` is no reference: a total says
+    nothing of what became of its customer.
     """
 
     environment = models.CharField(max_length=11, choices=Environment)

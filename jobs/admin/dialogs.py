@@ -4,10 +4,10 @@ from typing import Any
 
 from django import forms
 
-from apikeys.admin.acting import ActingDialog
 from apikeys.admin.actors import actor_of
-from apikeys.admin.fields import WholeNumberField
-from jobs import dispatch
+from backoffice.action_forms import ActingDialog
+from backoffice.form_fields import WholeNumberField
+from jobs import queue
 from jobs.models import Job
 
 
@@ -24,7 +24,7 @@ class CancelDialog(JobDialog):
         """Cancel the job."""
         actor = actor_of(self.request)
         reason = f"Cancelled by {actor.name} in the admin."
-        return dispatch.cancel(self.row, actor=actor, reason=reason)
+        return queue.cancel(self.row, actor=actor, reason=reason)
 
 
 class RetryDialog(JobDialog):
@@ -39,4 +39,4 @@ class RetryDialog(JobDialog):
     def act(self) -> Job:
         """Queue the job again."""
         actor, attempt = actor_of(self.request), self.cleaned_data["attempt"]
-        return dispatch.retry(self.row, actor=actor, attempt=attempt)
+        return queue.retry(self.row, actor=actor, attempt=attempt)

@@ -13,12 +13,12 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdo
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from apikeys.admin.acting import find
-from apikeys.admin.columns import ENVIRONMENT_COLOURS
-from apikeys.admin.paging import KeysetChangeList
+from apikeys.admin.key_columns import ENVIRONMENT_COLOURS
+from backoffice.action_forms import find
+from backoffice.pagination import KeysetChangeList
 from jobs.admin.dialogs import CancelDialog, JobDialog, RetryDialog
 from jobs.admin.filters import TypeFilter
-from jobs.admin.showing import pretty, progress_text, state_of
+from jobs.admin.formatting import pretty, progress_text, state_of
 from jobs.admin.timeline import timeline_of
 from jobs.models import Job, JobStatus
 from jobs.models.jobs import ENDED
@@ -68,7 +68,7 @@ class JobAdmin(ModelAdmin):
     sortable_by: tuple[str, ...] = ()
     ordering = ("-pk",)
     actions_detail = ("cancel", "retry")
-    change_form_outer_before_template = "latchkey/job_page.html"
+    change_form_outer_before_template = "jobs/job_page.html"
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return none: the page shows a job in words, secrets redacted."""

@@ -1,5 +1,6 @@
 """The app's tables."""
 
+from jobs.models.expiry_notices import ExpiryNotice
 from jobs.models.jobs import (
     Job,
     JobAct,
@@ -9,7 +10,6 @@ from jobs.models.jobs import (
     JobFilePart,
     JobStatus,
 )
-from jobs.models.notices import ExpiryNotice
 from jobs.models.workers import Worker
 
 __all__ = [

@@ -1,6 +1,6 @@
 """Jobs: what a key asked for, how far it is, what came of it.
 
-Rows are written by ``jobs.dispatch`` and ``jobs.leases`` alone. A running job belongs to whoever
+Rows are written by ``jobs.queue`` and ``jobs.leases`` alone. A running job belongs to whoever
 holds its lease; every write of a runner names that lease, so that a job that was taken from it
 stays untouched.
 """
@@ -13,12 +13,12 @@ from django.db import models
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from apikeys.constraints import SameEnvironment
 from apikeys.environments import Environment
-from apikeys.fields import JSONObjectField
-from apikeys.identifiers import new_id
-from apikeys.isolation import reached
+from apikeys.guard.isolation import reached
 from apikeys.models import Door
+from database.constraints import SameEnvironment
+from database.fields import JSONObjectField
+from database.uuid7 import new_id
 
 if TYPE_CHECKING:
     from apikeys.models import ApiKey

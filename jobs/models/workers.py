@@ -6,7 +6,7 @@ from typing import Self
 from django.db import models
 from django.utils import timezone
 
-from apikeys.identifiers import new_id
+from database.uuid7 import new_id
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):

@@ -11,7 +11,7 @@ register = template.Library()
 SHOWN = 10
 
 
-@register.inclusion_tag("latchkey/job_list.html", takes_context=True)
+@register.inclusion_tag("jobs/job_list.html", takes_context=True)
 def customer_jobs(context: dict[str, Any], customer: Any) -> dict[str, Any]:
     """List them for whoever may see jobs."""
     if not context["request"].user.has_perm("jobs.view_job"):

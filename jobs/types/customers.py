@@ -9,8 +9,8 @@ from rest_framework import serializers
 
 from apikeys.guard.serializers import BoundedListField, StrictSerializer, TextField
 from apikeys.permissions import Permission
+from customers.customers.serializers import CustomerInput, CustomerSerializer
 from customers.models import Customer, CustomerStatus
-from customers.serializers.customers import CustomerInput, CustomerSerializer
 from jobs.registry import JobFailed, Step, Steps, Work, job_type
 
 MOST_ROWS = 5_000

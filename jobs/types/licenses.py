@@ -16,10 +16,11 @@ from apikeys.guard.serializers import (
     WholeNumberField,
 )
 from apikeys.permissions import Permission
-from customers import licensing
-from customers.licensing import MOST_SEATS
+from customers.licenses import lifecycle
+from customers.licenses.lifecycle import MOST_SEATS
+from customers.licenses.serializers import future
 from customers.models import Customer, License, LicenseStatus
-from customers.serializers.licenses import future
+from database.refusals import Conflict
 from jobs.registry import JobFailed, Step, Steps, Work, job_type
 
 MOST_CUSTOMERS = 5_000
@@ -52,8 +53,8 @@ def issue_licenses(work: Work) -> Steps:
             if customer_id not in customers:
                 raise JobFailed(f"There is no customer {customer_id}. Leave it out.")
             try:
-                licensing.issue(customers[customer_id], actor=work.actor, **params)
-            except licensing.Conflict as conflict:
+                lifecycle.issue(customers[customer_id], actor=work.actor, **params)
+            except Conflict as conflict:
                 # The expiry was ahead when the job was asked for.
                 raise JobFailed(str(conflict)) from None
         done = min(start + CHUNK, len(wanted))
@@ -87,7 +88,7 @@ def renew_licenses(work: Work) -> Steps:
     done, total = work.done, work.done + rows().count()
     while found := list(rows().order_by("pk")[:CHUNK]):
         for license_ in found:
-            licensing.move(license_, "renew", actor=work.actor, expires_at=expires_at)
+            lifecycle.move(license_, "renew", actor=work.actor, expires_at=expires_at)
         done += len(found)
         yield Step(done, total, f"{done} of {total} licenses renewed")
     return {"renewed": done}

@@ -9,9 +9,9 @@ from rest_framework import serializers
 
 from apikeys.guard.serializers import InstantField, StrictSerializer, TextField
 from apikeys.permissions import Permission
-from customers import totals
 from customers.models import TelemetryEvent
-from customers.serializers.telemetry import TelemetryQuery, TelemetrySerializer
+from customers.telemetry import rollups
+from customers.telemetry.serializers import TelemetryQuery, TelemetrySerializer
 from jobs.registry import Step, Steps, Work, job_type
 
 CHUNK = 500
@@ -73,7 +73,7 @@ def purge_telemetry(work: Work) -> Steps:
     done, total = work.done, work.done + _narrowed(work).count()
     while found := list(_narrowed(work)[:CHUNK]):
         TelemetryEvent.objects.filter(pk__in=[event.pk for event in found]).delete()
-        totals.subtract(found)
+        rollups.subtract(found)
         done += len(found)
         yield Step(done, max(total, done), f"{done} of {total} events deleted")
     return {"deleted": done}

@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import quote
 
 from apikeys.guard.problems import CODES
+from logs.capture.record import OMITTED
 from logs.models import RequestContent, RequestLog
-from logs.record import OMITTED
 
 SKIPPED_HEADERS = {
     "Host",

@@ -6,8 +6,8 @@ from typing import Any
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import DropdownFilter
 
-from apikeys.admin import filters
 from apikeys.guard.problems import CODES
+from backoffice import filters
 
 METHODS = ("GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS")
 

@@ -17,8 +17,8 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 
-from apikeys.admin.columns import ENVIRONMENT_COLOURS
-from apikeys.admin.paging import KeysetChangeList
+from apikeys.admin.key_columns import ENVIRONMENT_COLOURS
+from backoffice.pagination import KeysetChangeList
 from logs import export
 from logs.admin.content import content_of
 from logs.admin.filters import CodeFilter, MethodFilter, SlowFilter, StatusClassFilter, TimeFilter
@@ -67,7 +67,7 @@ class RequestLogAdmin(ModelAdmin):
     list_filter_submit = True
     list_per_page = 50
     list_select_related = ("key",)
-    list_before_template = "latchkey/requests_export.html"
+    list_before_template = "logs/requests_export.html"
     search_fields = ("pk",)
     search_help_text = "Request id, job id, address, or a part of the path"
     show_full_result_count = False
@@ -162,7 +162,7 @@ class RequestLogAdmin(ModelAdmin):
             "milliseconds": found.duration / 1000,
             **content_of(found),
         }
-        return TemplateResponse(request, "latchkey/request_page.html", context)
+        return TemplateResponse(request, "logs/request_page.html", context)
 
     @display(description="Time (UTC)")
     def when(self, record: RequestLog) -> str:

@@ -1,6 +1,6 @@
 """What is kept of each request: a narrow row to list and search, a wide one to look at.
 
-Rows are written by ``logs.shipping`` alone. Ids are time-ordered, so the primary key is the
+Rows are written by ``logs.shipping.shipper`` alone. Ids are time-ordered, so the primary key is the
 order of the list and the range that retention deletes. References carry no constraint: a
 record must be kept whatever became of the customer, and checking costs more than writing.
 """
@@ -14,8 +14,8 @@ from django.db import models
 from django.db.models import Q
 
 from apikeys.environments import Environment
-from apikeys.identifiers import first_id_at
-from apikeys.isolation import narrowed_at, reached
+from apikeys.guard.isolation import narrowed_at, reached
+from database.uuid7 import first_id_at
 
 if TYPE_CHECKING:
     from apikeys.models import ApiKey

@@ -4,15 +4,15 @@ from typing import Any
 
 from django import template
 
-from logs import charts
+from logs import usage_charts
 
 register = template.Library()
 
 
-@register.inclusion_tag("latchkey/key_usage.html", takes_context=True)
+@register.inclusion_tag("logs/key_usage.html", takes_context=True)
 def key_usage(context: dict[str, Any], key: Any) -> dict[str, Any]:
     """Show what was done with a key, to whoever may see requests."""
     request = context["request"]
     if key is None or not request.user.has_perm("logs.view_requestlog"):
         return {}
-    return {"key": key, **charts.of_key(key, request.GET.get("period", ""))}
+    return {"key": key, **usage_charts.of_key(key, request.GET.get("period", ""))}

@@ -14,8 +14,8 @@ from django.urls import reverse
 from apikeys import lifecycle
 from apikeys.environments import Environment
 from apikeys.models import ApiKey, Event
-from tests.api import Caller
-from tests.factories import ACTOR, issue, make_customer, make_staff
+from tests.support.api_client import Caller
+from tests.support.factories import ACTOR, issue, make_customer, make_staff
 
 pytestmark = pytest.mark.django_db
 

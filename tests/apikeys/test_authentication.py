@@ -16,8 +16,8 @@ from apikeys.lifecycle import IssuedKey
 from apikeys.limits import Rate
 from apikeys.models import ApiKey, SecretVersion
 from apikeys.peppers import parse_peppers
-from tests.api import Caller
-from tests.factories import ACTOR, expire, issue
+from tests.support.api_client import Caller
+from tests.support.factories import ACTOR, expire, issue
 
 pytestmark = pytest.mark.django_db
 
@@ -305,7 +305,7 @@ def test_a_key_expires_by_the_clock_that_all_hosts_share(
     monkeypatch: pytest.MonkeyPatch, is_postgresql: bool
 ) -> None:
     issued = issue(expires_at=timezone.now() + timedelta(hours=1))
-    monkeypatch.setattr("apikeys.guard.lookup.datetime", HostAhead)
+    monkeypatch.setattr("apikeys.guard.key_lookup.datetime", HostAhead)
 
     status = Caller(issued).get("key").status_code
 

@@ -17,8 +17,8 @@ import manage
 from apikeys import lifecycle
 from apikeys.environments import Environment
 from apikeys.models import ApiKey, Event
-from tests.api import Caller
-from tests.factories import ACTOR, expire, issue, make_customer
+from tests.support.api_client import Caller
+from tests.support.factories import ACTOR, expire, issue, make_customer
 
 pytestmark = pytest.mark.django_db
 

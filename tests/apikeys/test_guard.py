@@ -12,13 +12,13 @@ from rest_framework.test import APIRequestFactory
 from apikeys import lifecycle
 from apikeys.environments import Environment
 from apikeys.guard import problems
-from apikeys.guard.trace import Trace
+from apikeys.guard.context import Trace
 from apikeys.guard.views import GuardedView
 from apikeys.limiter import counters
 from apikeys.models import ApiKey
 from apikeys.permissions import Permission
-from tests.api import Caller
-from tests.factories import ACTOR, issue, make_customer
+from tests.support.api_client import Caller
+from tests.support.factories import ACTOR, issue, make_customer
 
 pytestmark = pytest.mark.django_db
 

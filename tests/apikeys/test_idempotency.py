@@ -13,8 +13,8 @@ from apikeys import lifecycle
 from apikeys.guard import idempotency
 from apikeys.models import IdempotentRequest
 from customers.models import Customer
-from tests.api import Caller
-from tests.factories import ACTOR, issue, make_customer
+from tests.support.api_client import Caller
+from tests.support.factories import ACTOR, issue, make_customer
 
 pytestmark = pytest.mark.django_db
 

@@ -14,8 +14,8 @@ from django.utils import timezone
 from apikeys import lifecycle
 from apikeys.environments import Environment
 from apikeys.models import Act, ApiKey, Event, SecretVersion, Status
-from apikeys.rules import Conflict, Refused
-from tests.factories import ACTOR, expire, issue, make_customer
+from database.refusals import Conflict, Refused
+from tests.support.factories import ACTOR, expire, issue, make_customer
 
 pytestmark = pytest.mark.django_db
 

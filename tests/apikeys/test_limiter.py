@@ -9,7 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from apikeys.limiter.store import MICROSECONDS, NEVER, SLOTS, Window
-from tests.apikeys.limiter_stores import Clocked, clocked, file_store, redis_store
+from tests.support.limiter_stores import Clocked, clocked, file_store, redis_store
 
 __all__ = ["clocked", "file_store", "redis_store"]
 

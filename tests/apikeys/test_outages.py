@@ -5,8 +5,8 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from tests.api import Caller
-from tests.factories import issue, make_staff
+from tests.support.api_client import Caller
+from tests.support.factories import issue, make_staff
 
 pytestmark = pytest.mark.django_db
 

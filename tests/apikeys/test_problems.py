@@ -11,13 +11,13 @@ from rest_framework.exceptions import ValidationError
 from apikeys.credentials import mask
 from apikeys.guard.problems import MAX_ERRORS, Problem, log_failure
 from apikeys.permissions import Permission
-from customers import ingestion
-from customers.serializers.customers import CustomerInput
-from customers.serializers.telemetry import TelemetryInput
+from customers.customers.serializers import CustomerInput
+from customers.telemetry import ingestion
+from customers.telemetry.serializers import TelemetryInput
 from jobs.registry import job_types
 from jobs.serializers import check_params
-from tests.api import Caller
-from tests.factories import issue
+from tests.support.api_client import Caller
+from tests.support.factories import issue
 
 UNKNOWN = {f"field{number}": 1 for number in range(20_000)}
 ROW = {"name": "Name", "external_reference": "R"}

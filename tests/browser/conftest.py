@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.visitor import ARGUMENTS, LOOKS, Visitor
-from tests.latchkey import Latchkey
-from tests.servers import running
+from tests.support.product import Latchkey
+from tests.support.servers import running
+from tests.support.visitor import ARGUMENTS, LOOKS, Visitor
 
 
 @pytest.fixture(scope="session")
 def product() -> Iterator[Latchkey]:
     """The product on files, with its demo data."""
-    jobs = {"JOB_TYPE_MODULES": "tests.jobs.types", "JOB_CONCURRENCY": "2"}
+    jobs = {"JOB_TYPE_MODULES": "tests.support.job_types", "JOB_CONCURRENCY": "2"}
     with running(Latchkey(**jobs)) as started:
         yield started
 

@@ -5,8 +5,8 @@ import re
 import httpx
 from playwright.sync_api import expect
 
-from tests.browser.visitor import Visitor
-from tests.latchkey import Latchkey
+from tests.support.product import Latchkey
+from tests.support.visitor import Visitor
 
 
 def test_a_running_job_is_watched_and_cancelled(visitor: Visitor, product: Latchkey) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.visitor import Visitor
-from tests.latchkey import Latchkey
+from tests.support.product import Latchkey
+from tests.support.visitor import Visitor
 
 PAGES = {
     "overview": "",

@@ -5,8 +5,8 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.visitor import Visitor
-from tests.latchkey import Latchkey
+from tests.support.product import Latchkey
+from tests.support.visitor import Visitor
 
 LONG = "Nospaces" * 25
 LISTS = {

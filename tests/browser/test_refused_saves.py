@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.visitor import Visitor
-from tests.latchkey import Latchkey
+from tests.support.product import Latchkey
+from tests.support.visitor import Visitor
 
 # The list to open the first row of, what is typed, the field that is wrong.
 FORMS: list[tuple[str, dict[str, str], str]] = [

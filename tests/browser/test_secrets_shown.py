@@ -4,8 +4,8 @@ import re
 
 from playwright.sync_api import Dialog, Page, Route, expect
 
-from tests.browser.visitor import Visitor
-from tests.latchkey import Latchkey
+from tests.support.product import Latchkey
+from tests.support.visitor import Visitor
 
 UNTIL = re.compile(r"The old key is accepted until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\.")
 

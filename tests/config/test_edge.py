@@ -10,8 +10,8 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from tests.latchkey import Latchkey
-from tests.servers import running, wait_until
+from tests.support.product import Latchkey
+from tests.support.servers import running, wait_until
 
 CUSTOMERS = "/api/production/v1/customers"
 MAX_BODIES_OF_ONE_NETWORK = 25

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from jobs.models import Worker
-from logs.spool import Spool
+from logs.capture.spool import Spool
 
 pytestmark = pytest.mark.django_db
 

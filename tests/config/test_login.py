@@ -10,7 +10,7 @@ from django.contrib.auth.hashers import identify_hasher
 from django.test import Client
 from django.urls import reverse
 
-from tests.factories import PASSWORD, make_staff
+from tests.support.factories import PASSWORD, make_staff
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.latchkey import ROOT, Latchkey
+from tests.support.product import ROOT, Latchkey
 
 MANAGE = f"{sys.executable} manage.py"
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from apikeys.guard.bodies import BodyError, UnreadBody
-from config.request_bodies import MAX_BODIES_OF_ONE_NETWORK, Body, read_body
+from apikeys.guard.parsers import BodyError, UnreadBody
+from config.server.request_bodies import MAX_BODIES_OF_ONE_NETWORK, Body, read_body
 
 PROXY = "127.0.0.1"
 

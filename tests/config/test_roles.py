@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.latchkey import Latchkey
+from tests.support.product import Latchkey
 
 
 def test_migrations_may_stop_on_the_way(tmp_path: Path) -> None:

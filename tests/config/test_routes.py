@@ -17,14 +17,14 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from apikeys import lifecycle
 from apikeys.environments import Environment
 from apikeys.guard.authentication import ApiKeyAuthentication
-from apikeys.guard.permission import ANY_KEY, HasRequiredPermission
+from apikeys.guard.permissions import ANY_KEY, HasRequiredPermission
 from apikeys.guard.throttling import KeyThrottle
 from apikeys.guard.views import GuardedView, NothingHere
 from apikeys.models import ApiKey
 from apikeys.permissions import Permission
 from customers.models import Customer
-from tests.api import Caller
-from tests.factories import (
+from tests.support.api_client import Caller
+from tests.support.factories import (
     ACTOR,
     issue,
     make_activation,

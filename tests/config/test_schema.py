@@ -11,9 +11,9 @@ from jsonschema import Draft202012Validator
 
 from apikeys.guard import problems
 from apikeys.permissions import Permission
-from config.docs import SchemaView
+from config.openapi_views import SchemaView
 from tests.config.test_routes import ENDPOINTS
-from tests.factories import issue
+from tests.support.factories import issue
 
 HTTP = {"get", "post", "put", "patch", "delete"}
 

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.latchkey import Latchkey
-from tests.servers import free_port, listens, running, wait_until
+from tests.support.product import Latchkey
+from tests.support.servers import free_port, listens, running, wait_until
 
 
 def test_the_first_calls_of_a_new_user(latchkey: Latchkey) -> None:
@@ -122,7 +122,7 @@ def still_serves(latchkey: Latchkey) -> bool:
         return False
 
 
-@pytest.mark.parametrize("part", ["config.web", "manage.py worker"])
+@pytest.mark.parametrize("part", ["config.server.granian", "manage.py worker"])
 def test_a_killed_part_is_started_again(latchkey: Latchkey, part: str) -> None:
     before = latchkey.processes(part)
     assert before
@@ -135,13 +135,13 @@ def test_a_killed_part_is_started_again(latchkey: Latchkey, part: str) -> None:
 
 
 def test_a_killed_web_process_is_replaced_while_the_others_serve(latchkey: Latchkey) -> None:
-    wait_until(lambda: len(latchkey.processes("config.web")) == 3)
-    victim = max(latchkey.processes("config.web"))
+    wait_until(lambda: len(latchkey.processes("config.server.granian")) == 3)
+    victim = max(latchkey.processes("config.server.granian"))
 
     os.kill(victim, signal.SIGKILL)
 
-    wait_until(lambda: victim not in latchkey.processes("config.web"))
-    wait_until(lambda: len(latchkey.processes("config.web")) == 3)
+    wait_until(lambda: victim not in latchkey.processes("config.server.granian"))
+    wait_until(lambda: len(latchkey.processes("config.server.granian")) == 3)
     assert still_serves(latchkey)
 
 

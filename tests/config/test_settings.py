@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from config.variables import Variables, env_file
+from config.env import Variables, env_file
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PEPPER = "ab" * 32

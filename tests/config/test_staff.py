@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 
-from tests.factories import PASSWORD, make_staff
+from tests.support.factories import PASSWORD, make_staff
 
 pytestmark = pytest.mark.django_db
 

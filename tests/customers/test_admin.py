@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from customers.models import Customer
-from tests.factories import (
+from tests.support.factories import (
     issue,
     make_customer,
     make_event,

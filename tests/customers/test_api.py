@@ -9,8 +9,8 @@ from django.urls import reverse
 
 from apikeys.environments import Environment
 from customers.models import Customer
-from tests.api import Caller
-from tests.factories import issue, make_customer, make_staff
+from tests.support.api_client import Caller
+from tests.support.factories import issue, make_customer, make_staff
 
 pytestmark = pytest.mark.django_db
 

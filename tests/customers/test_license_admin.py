@@ -8,9 +8,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from customers import licensing
+from customers.licenses import lifecycle
 from customers.models import License
-from tests.factories import (
+from tests.support.factories import (
     ACTOR,
     make_activation,
     make_customer,
@@ -130,7 +130,7 @@ def test_a_license_that_changed_after_the_page_was_opened_is_not_written_over(
 ) -> None:
     license_ = make_license(seats=1)
     seen = shown_field(staff, page_of(license_), "seen")
-    licensing.update(license_, actor=ACTOR, settings={"seats": 50})
+    lifecycle.update(license_, actor=ACTOR, settings={"seats": 50})
 
     refused = staff.post(page_of(license_), FORM | {"seen": seen})
 
@@ -176,7 +176,7 @@ def test_a_dialog_of_a_license_that_is_not_there_is_404(staff: Client) -> None:
 def test_a_page_with_more_machines_than_it_shows_tells_how_many(staff: Client) -> None:
     license_ = make_activation(seats=100).license
     for number in range(52):
-        licensing.activate(license_, actor=ACTOR, fingerprint=f"another {number}")
+        lifecycle.activate(license_, actor=ACTOR, fingerprint=f"another {number}")
 
     page = staff.get(page_of(license_)).text
     listed = staff.get(reverse("admin:customers_license_changelist")).text

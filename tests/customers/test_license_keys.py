@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from customers import license_keys
-from customers.license_keys import ALPHABET, LENGTH
+from customers.licenses import license_keys
+from customers.licenses.license_keys import ALPHABET, LENGTH
 
 
 def test_a_new_key_is_read_back_however_it_is_typed() -> None:

@@ -10,10 +10,10 @@ from django.db import connections
 from django.utils import timezone
 
 from apikeys.permissions import Permission
-from customers import license_keys
+from customers.licenses import license_keys
 from customers.models import Activation, LicenseEvent
-from tests.api import Caller
-from tests.factories import issue, make_activation, make_customer, make_license
+from tests.support.api_client import Caller
+from tests.support.factories import issue, make_activation, make_customer, make_license
 
 pytestmark = pytest.mark.django_db
 

@@ -12,8 +12,8 @@ from django.utils import timezone
 from apikeys.permissions import Permission
 from customers.models import TelemetryEvent, TelemetryTotal
 from jobs.registry import Work, job_types
-from tests.api import Caller
-from tests.factories import ACTOR, issue, make_customer, make_event, make_license
+from tests.support.api_client import Caller
+from tests.support.factories import ACTOR, issue, make_customer, make_event, make_license
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.test_docs import blocks
-from tests.latchkey import ROOT, Latchkey
+from tests.support.product import ROOT, Latchkey
 
 SQLITE = re.compile(r"sqlite3 (\S+) \"(.+)\"")
 

@@ -9,8 +9,8 @@ import pytest
 from django.core.management import call_command
 
 from apikeys.guard.problems import CODES
-from tests.factories import issue
-from tests.latchkey import ROOT, Latchkey
+from tests.support.factories import issue
+from tests.support.product import ROOT, Latchkey
 
 VARIABLE = re.compile(r"^\| `[^|]+\|", re.MULTILINE)
 NAME = re.compile(r"`([A-Z_]+)`")

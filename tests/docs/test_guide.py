@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobs.registry import job_types
-from tests.latchkey import ROOT, Latchkey
+from tests.support.product import ROOT, Latchkey
 
 GUIDE = (ROOT / "docs" / "api.md").read_text()
 JOBS = (ROOT / "docs" / "jobs.md").read_text()

@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 
 from jobs.models import Job
-from tests.factories import issue, make_customer, make_job, make_staff
+from tests.support.factories import issue, make_customer, make_job, make_staff
 
 pytestmark = pytest.mark.django_db
 

@@ -8,8 +8,8 @@ from apikeys import lifecycle
 from apikeys.permissions import Permission
 from customers.models import Customer
 from jobs.models import Job, JobAttempt, JobFilePart
-from tests.api import Caller
-from tests.factories import ACTOR, issue, make_customer
+from tests.support.api_client import Caller
+from tests.support.factories import ACTOR, issue, make_customer
 
 pytestmark = pytest.mark.django_db
 

@@ -8,8 +8,8 @@ from django.apps import apps
 
 from apikeys.permissions import Permission
 from jobs.models import Job
-from tests.api import Caller
-from tests.factories import issue, make_customer
+from tests.support.api_client import Caller
+from tests.support.factories import issue, make_customer
 
 pytestmark = pytest.mark.django_db
 

@@ -15,9 +15,9 @@ from apikeys.permissions import Permission
 from customers.models import Customer, License, TelemetryEvent
 from jobs.registry import JobFailed, Step, Work, job_types
 from jobs.serializers import check_params
-from tests.api import Caller
-from tests.factories import ACTOR as MAKER
-from tests.factories import issue, make_customer, make_event, make_job, make_license
+from tests.support.api_client import Caller
+from tests.support.factories import ACTOR as MAKER
+from tests.support.factories import issue, make_customer, make_event, make_job, make_license
 
 pytestmark = pytest.mark.django_db
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 from django.db import connections
 
-from jobs import worker
 from jobs.models import Worker
-from jobs.worker import Duty, WorkerLoop
+from jobs.worker import loop as worker_loop
+from jobs.worker.loop import Duty, WorkerLoop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -102,9 +102,9 @@ def test_a_mail_server_that_hangs_and_a_long_prune_hold_up_no_recovery() -> None
 
 def test_an_outage_is_one_line_and_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
     def fail(now: object) -> None:
-        raise worker.DatabaseError("server\nis gone")
+        raise worker_loop.DatabaseError("server\nis gone")
 
-    worker._do(Duty("shipping", 1, fail))
+    worker_loop._do(Duty("shipping", 1, fail))
 
     assert "shipping failed: server is gone" in caplog.text
     assert "Traceback" not in caplog.text

@@ -12,9 +12,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from apikeys.identifiers import first_id_at, new_id
+from database.uuid7 import first_id_at, new_id
 from logs.models import RequestContent, RequestLog
-from tests.factories import issue, make_customer, make_request, make_staff
+from tests.support.factories import issue, make_customer, make_request, make_staff
 
 pytestmark = pytest.mark.django_db
 

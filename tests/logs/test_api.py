@@ -7,13 +7,13 @@ import pytest
 from django.utils import timezone
 
 from apikeys import lifecycle
-from apikeys.identifiers import first_id_at
 from apikeys.models import ApiKey
 from apikeys.permissions import Permission
 from customers.models import Customer
+from database.uuid7 import first_id_at
 from logs.models import RequestContent, RequestLog
-from tests.api import Caller
-from tests.factories import ACTOR, issue, make_customer, make_request
+from tests.support.api_client import Caller
+from tests.support.factories import ACTOR, issue, make_customer, make_request
 
 pytestmark = pytest.mark.django_db
 

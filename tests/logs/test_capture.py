@@ -16,19 +16,19 @@ from django.utils import timezone
 
 from apikeys import lifecycle
 from apikeys.environments import Environment
-from apikeys.identifiers import new_id
 from apikeys.limiter import counters
 from apikeys.limits import Rate
 from apikeys.models import ApiKey
-from apikeys.pause import Pause
-from logs.charts import of_key
+from database.circuit_breaker import Pause
+from database.uuid7 import new_id
+from logs.capture.record import Record
+from logs.capture.spool import backlog, files
 from logs.middleware import spool
 from logs.models import HourlyUsage, PermissionUse, RequestContent, RequestLog
-from logs.record import Record
-from logs.shipping import Shipper
-from logs.spool import backlog, files
-from tests.api import Caller
-from tests.factories import ACTOR, expire, issue, make_customer
+from logs.shipping.shipper import Shipper
+from logs.usage_charts import of_key
+from tests.support.api_client import Caller
+from tests.support.factories import ACTOR, expire, issue, make_customer
 
 pytestmark = pytest.mark.django_db
 

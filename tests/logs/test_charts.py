@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from logs import usage
-from logs.charts import PERIODS, Slots, of_key, percentile
 from logs.models import BUCKETS, HourlyUsage
 from logs.models.usage import BOUNDS
-from tests.factories import issue, make_request
+from logs.shipping.shipper import usage
+from logs.usage_charts import PERIODS, Slots, of_key, percentile
+from tests.support.factories import issue, make_request
 
 NOW = datetime(2026, 11, 23, 13, 20, tzinfo=UTC)
 

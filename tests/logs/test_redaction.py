@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from apikeys import credentials
 from apikeys.environments import Environment
-from customers import license_keys
-from logs import redaction
-from logs.encodings import unescaped
-from tests.latchkey import ROOT
+from customers.licenses import license_keys
+from logs.capture import redaction
+from logs.capture.encodings import unescaped
+from tests.support.product import ROOT
 
 SECRET = "Zx81kQ" * 5 + "aa"
 CREDENTIAL = credentials.compose("lk", Environment.PRODUCTION, "AbCdEfGhIjK1", SECRET)
@@ -161,7 +161,7 @@ def test_an_environment_that_is_added_is_masked_too() -> None:
 from base64 import b64encode
 from apikeys import environments
 environments.TAGS["quality"] = "qual"
-from logs import redaction
+from logs.capture import redaction
 credential = "lk_qual_AbCdEfGhIjK1_" + "Zx81kQ" * 6
 for written in (credential, b64encode(credential.encode()).decode()):
     print(redaction.body(('{"note": "' + written + '"}').encode(), "application/json"))

@@ -10,10 +10,10 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from apikeys.identifiers import first_id_at
+from database.uuid7 import first_id_at
 from logs import retention
 from logs.models import HourlyUsage, RequestContent, RequestLog
-from tests.factories import issue, make_request
+from tests.support.factories import issue, make_request
 
 pytestmark = pytest.mark.django_db
 

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from logs.spool import Spool, SpoolUnavailable, backlog, files, restored_at
-from logs.spool_reader import Reader
-from tests.latchkey import ROOT
+from logs.capture.spool import Spool, SpoolUnavailable, backlog, files, restored_at
+from logs.shipping.spool_reader import Reader
+from tests.support.product import ROOT
 
 LOTS = 10**9
 
@@ -83,7 +83,7 @@ def test_a_file_goes_only_when_it_is_read_and_its_writer_has_left_it(
 
 def test_the_records_of_a_killed_process_are_read_and_its_torn_line_is_left(tmp_path: Path) -> None:
     program = (
-        "import os, pathlib, signal, sys; from logs.spool import Spool\n"
+        "import os, pathlib, signal, sys; from logs.capture.spool import Spool\n"
         f"writer = Spool(pathlib.Path({str(tmp_path)!r}), 10**9)\n"
         "writer.append(b'whole'); os.write(writer._file._descriptor, b'to')\n"
         "os.kill(os.getpid(), 9)"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.latchkey import PAIRS, Latchkey, running_on
+from tests.support.product import PAIRS, Latchkey, running_on
 
 
 @pytest.fixture(scope="module", params=PAIRS)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.latchkey import Latchkey
-from tests.load import Answer, Connection, at_once
-from tests.servers import running
+from tests.support.load import Answer, Connection, at_once
+from tests.support.product import Latchkey
+from tests.support.servers import running
 
 pytestmark = pytest.mark.crash
 

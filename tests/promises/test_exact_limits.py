@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.latchkey import Latchkey
-from tests.load import Answer, Connection, at_once
+from tests.support.load import Answer, Connection, at_once
+from tests.support.product import Latchkey
 
 PATH = "/api/production/v1/key"
 ROUNDS = 3

@@ -4,9 +4,9 @@ import contextlib
 
 import pytest
 
-from tests.fuzz import World, fuzz
-from tests.latchkey import Latchkey
-from tests.servers import Postgres, Redis, running
+from tests.support.fuzz import World, fuzz
+from tests.support.product import Latchkey
+from tests.support.servers import Postgres, Redis, running
 
 pytestmark = pytest.mark.crash
 

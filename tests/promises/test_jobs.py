@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.latchkey import Latchkey
-from tests.servers import wait_until
+from tests.support.product import Latchkey
+from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.crash
 
@@ -20,7 +20,7 @@ KILLS = 3
 JOBS = 6
 STEPS = 5
 SETTINGS = {
-    "JOB_TYPE_MODULES": "tests.jobs.types",
+    "JOB_TYPE_MODULES": "tests.support.job_types",
     "JOB_LEASE_SECONDS": "3",
     "JOB_CONCURRENCY": "2",
 }
@@ -88,7 +88,7 @@ def crash(product: Latchkey, *, kills: int, jobs: int, seed: int = 1) -> tuple[i
         each = max(1, jobs // kills)
         asked += [asker.submit("test.count", steps=STEPS, seconds=0.05) for _ in range(each)]
         time.sleep(chance.uniform(0.1, 0.8))
-        part = ("run_jobs", "run_jobs", "manage.py worker", "config.web")[number % 4]
+        part = ("run_jobs", "run_jobs", "manage.py worker", "config.server.granian")[number % 4]
         for pid in product.processes(part)[:2]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -15,10 +15,10 @@ import httpx
 import psycopg
 import pytest
 
-from apikeys.pause import Pause
-from tests.latchkey import Latchkey
-from tests.servers import Postgres, Redis, Server, running
-from tests.services import available
+from database.circuit_breaker import Pause
+from tests.support.product import Latchkey
+from tests.support.servers import Postgres, Redis, Server, running
+from tests.support.services import available
 
 pytestmark = pytest.mark.crash
 

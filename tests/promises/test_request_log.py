@@ -18,10 +18,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.latchkey import Latchkey
-from tests.load import Answer, Connection, at_once
-from tests.servers import Postgres, Redis, running, wait_until
-from tests.services import available
+from tests.support.load import Answer, Connection, at_once
+from tests.support.product import Latchkey
+from tests.support.servers import Postgres, Redis, running, wait_until
+from tests.support.services import available
 
 pytestmark = pytest.mark.crash
 
@@ -46,7 +46,7 @@ def recorded(product: Latchkey) -> Counter[str]:
 
 
 def kill_web_and_worker(product: Latchkey, chance: random.Random) -> None:
-    web = product.processes("config.web")
+    web = product.processes("config.server.granian")
     worker = product.processes("manage.py worker")
     for pid in [*chance.sample(web, min(2, len(web))), *worker]:
         with suppress(ProcessLookupError):

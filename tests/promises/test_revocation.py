@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.latchkey import Latchkey
-from tests.load import Answer, Connection, at_once
+from tests.support.load import Answer, Connection, at_once
+from tests.support.product import Latchkey
 
 # Not beside other tests: it takes all of both cores.
 pytestmark = pytest.mark.crash

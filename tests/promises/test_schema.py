@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from apikeys.permissions import Permission
-from tests.latchkey import Latchkey
-from tests.servers import running
+from tests.support.product import Latchkey
+from tests.support.servers import running
 
 pytestmark = pytest.mark.crash
 

@@ -16,8 +16,8 @@ import httpx
 import psycopg
 import pytest
 
-from tests.latchkey import PASSWORD, Latchkey
-from tests.servers import running
+from tests.support.product import PASSWORD, Latchkey
+from tests.support.servers import running
 
 # What a caller's own secret might be; it is kept where the caller stores it, and nowhere else.
 PLANTED = "planted-Horse-battery-staple"

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.latchkey import Latchkey
+from tests.support.product import Latchkey
 
 pytestmark = pytest.mark.crash
 
@@ -116,7 +116,7 @@ def resident_bytes(product: Latchkey) -> int:
     """Return what the web processes hold in memory."""
     pages = [
         int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        for pid in product.processes("config.web")
+        for pid in product.processes("config.server.granian")
     ]
     return sum(pages) * os.sysconf("SC_PAGE_SIZE")
 

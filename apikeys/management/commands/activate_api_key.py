@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from apikeys import lifecycle
-from apikeys.command_line import KeyCommand, actor
+from apikeys.management.base_command import KeyCommand, actor
 
 
 class Command(KeyCommand):

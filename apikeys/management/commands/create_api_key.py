@@ -6,9 +6,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from apikeys import lifecycle
-from apikeys.command_line import KeyCommand, actor, customer_ids, expiry, limit
+from apikeys.checks import check_peppers
 from apikeys.environments import Environment
-from apikeys.preflight import check_peppers
+from apikeys.management.base_command import KeyCommand, actor, customer_ids, expiry, limit
 
 
 class Command(KeyCommand):

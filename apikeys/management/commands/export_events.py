@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from apikeys.command_line import KeyCommand, instant
+from apikeys.management.base_command import KeyCommand, instant
 from apikeys.models import Act, Event
 
 CHUNK = 500

@@ -6,11 +6,11 @@ from typing import Any
 from django.core.management.base import CommandParser
 from rich.table import Table
 
-from apikeys.command_line import KeyCommand, ago, console
 from apikeys.environments import Environment
+from apikeys.management.base_command import KeyCommand, ago, console
 from apikeys.models import ApiKey, Status
-from apikeys.representation import as_json, with_scope
-from apikeys.text import escaped
+from apikeys.serializers import as_json, with_scope
+from database.text import escaped
 
 COLUMNS = (
     "Key id",

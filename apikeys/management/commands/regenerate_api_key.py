@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from apikeys import lifecycle
-from apikeys.command_line import KeyCommand, actor, duration
-from apikeys.preflight import check_peppers
+from apikeys.checks import check_peppers
+from apikeys.management.base_command import KeyCommand, actor, duration
 
 
 class Command(KeyCommand):

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from apikeys.command_line import KeyCommand
+from apikeys.management.base_command import KeyCommand
 
 
 class Command(KeyCommand):

@@ -4,10 +4,10 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from apikeys import lifecycle, rules
-from apikeys.command_line import KeyCommand, actor, customer_ids, expiry, limit
+from apikeys import lifecycle, validation
+from apikeys.management.base_command import KeyCommand, actor, customer_ids, expiry, limit
 from apikeys.models import ApiKey
-from apikeys.rules import KeySettings
+from apikeys.validation import KeySettings
 
 
 class Command(KeyCommand):
@@ -45,8 +45,8 @@ def _settings(key: ApiKey, options: dict[str, Any]) -> KeySettings:
     settings: KeySettings = {}
     if options["name"] is not None:
         settings["name"] = options["name"]
-    added = rules.clean_permissions(options["add_permission"])
-    removed = rules.clean_permissions(options["remove_permission"])
+    added = validation.clean_permissions(options["add_permission"])
+    removed = validation.clean_permissions(options["remove_permission"])
     if added or removed:
         settings["permissions"] = (set(key.permissions) | set(added)) - set(removed)
     if options["per_minute"] is not None:

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from apikeys import lifecycle
 from apikeys.audit import Actor
-from apikeys.command_line import LineCommand
 from apikeys.environments import Environment
+from apikeys.management.base_command import LineCommand
 from apikeys.models import Door
 from apikeys.permissions import Permission
 from config import demo

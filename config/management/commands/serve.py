@@ -6,9 +6,9 @@ from typing import Any
 from django.conf import settings
 from django.db import connections
 
-from apikeys.command_line import LineCommand
-from config import preflight
-from jobs.processes import supervise
+from apikeys.management.base_command import LineCommand
+from config.server import startup_checks
+from jobs.worker.supervisor import supervise
 
 
 class Command(LineCommand):
@@ -18,12 +18,12 @@ class Command(LineCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Check what must hold, then keep both programs running."""
-        preflight.check()
+        startup_checks.check()
         connections.close_all()
         self.stderr.write(f"Serving on http://{settings.HOST}:{settings.PORT} until Ctrl-C.")
         supervise(
             {
-                "web": [sys.executable, "-m", "config.web"],
+                "web": [sys.executable, "-m", "config.server.granian"],
                 "worker": [sys.executable, str(settings.BASE_DIR / "manage.py"), "worker"],
             }
         )

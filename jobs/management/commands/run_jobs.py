@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from apikeys.command_line import LineCommand
-from jobs import runner
+from apikeys.management.base_command import LineCommand
+from jobs.worker import runner
 
 
 class Command(LineCommand):

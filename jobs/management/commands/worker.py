@@ -7,11 +7,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 
-from apikeys.command_line import LineCommand, console, whole_number
-from apikeys.preflight import check_stores
-from apikeys.rules import Refused
+from apikeys.checks import check_stores
+from apikeys.management.base_command import LineCommand, console, whole_number
+from database.refusals import Refused
 from jobs.registry import check_job_types, job_types
-from jobs.worker import WorkerLoop
+from jobs.worker.loop import WorkerLoop
 
 MOST_RUNNERS = 64
 

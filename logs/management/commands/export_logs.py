@@ -6,9 +6,9 @@ from uuid import UUID
 from django.core.management.base import CommandParser
 from rich.progress import Progress
 
-from apikeys.command_line import KeyCommand, console, customer_ids, instant, whole_number
 from apikeys.environments import Environment
 from apikeys.guard.problems import CODES
+from apikeys.management.base_command import KeyCommand, console, customer_ids, instant, whole_number
 from logs import export
 from logs.admin.filters import METHODS
 from logs.models import RequestLog

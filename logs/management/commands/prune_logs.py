@@ -6,7 +6,7 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 from rich.progress import Progress
 
-from apikeys.command_line import LineCommand, ago, console
+from apikeys.management.base_command import LineCommand, ago, console
 from logs import retention
 
 

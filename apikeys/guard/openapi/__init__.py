@@ -1,0 +1,1 @@
+"""The public schema, drawn from what the endpoints declare."""

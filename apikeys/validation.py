@@ -1,0 +1,212 @@
+"""What a key's settings may be. Every door's values pass here before anything is written."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypedDict
+from uuid import UUID
+
+from django.utils import timezone
+
+from apikeys import permissions
+from apikeys.credentials import mask
+from apikeys.guard import client_address
+from apikeys.limits import MOST
+from apikeys.models import ApiKey, KeyCustomer
+from database.refusals import Refused
+from database.text import check_line
+
+MOST_OVERLAP = timedelta(days=7)
+MOST_NETWORKS = 100
+LONGEST_NAME = 100
+LONGEST_REASON = 500
+LIMIT_FIELDS = ("limit_minute", "limit_hour", "limit_day")
+
+
+class KeySettings(TypedDict, total=False):
+    """What may be chosen for a key, and changed later. A setting left out stays as it is.
+
+    ``customers``: ids of the selected customers, or None for all. Limits: None for the
+    environment's default, 0 to block. ``expires_at``: None for never.
+    """
+
+    name: str
+    permissions: Iterable[str]
+    customers: Iterable[UUID] | None
+    limit_minute: int | None
+    limit_hour: int | None
+    limit_day: int | None
+    networks: Iterable[str]
+    expires_at: datetime | None
+
+
+def clean(settings: KeySettings, *, environment: str, now: datetime) -> dict[str, Any]:
+    """Return ``settings`` in the form they are stored in; raise ``Refused`` naming the first wrong.
+
+    An expiry is compared with ``now`` by the caller's wish alone: one that is kept as it was
+    may have passed.
+    """
+    cleaners = {
+        "name": clean_name,
+        "permissions": clean_permissions,
+        "customers": lambda ids: clean_customers(ids, environment),
+        "networks": clean_networks,
+        "expires_at": lambda instant: clean_expiry(instant, now),
+        **{field: _limit_cleaner(field) for field in LIMIT_FIELDS},
+    }
+    return {field: cleaners[field](value) for field, value in settings.items()}
+
+
+def clean_name(name: str) -> str:
+    """Return the name without surrounding blanks; one line of 1 to 100 characters."""
+    name = clean_text(name, setting="name", longest=LONGEST_NAME)
+    if not name:
+        raise Refused("The name is blank. Say what the key is for.", setting="name")
+    return name
+
+
+def clean_text(text: str, *, setting: str, longest: int) -> str:
+    """Return one line of text that can be seen, and is not too long."""
+    text = text.strip()
+    if len(text) > longest:
+        raise Refused(
+            f"The {setting} has {len(text)} characters. Use {longest} at most.", setting=setting
+        )
+    try:
+        check_line(text)
+    except ValueError as error:
+        raise Refused(f"The {setting} {error}", setting=setting) from None
+    if mask(text) != text:
+        raise Refused(
+            f"The {setting} holds an API key. Leave the key out; its key id says which it is.",
+            setting=setting,
+        )
+    return text
+
+
+def clean_permissions(codes: Iterable[str]) -> tuple[str, ...]:
+    """Return codes of the catalogue, each once and in its order."""
+    try:
+        return permissions.ordered(codes)
+    except ValueError as error:
+        raise Refused(
+            f"{error} is not a permission. Choose among"
+            f" {', '.join(permissions.Permission.values)}.",
+            setting="permissions",
+        ) from None
+
+
+def clean_networks(networks: Iterable[str]) -> tuple[str, ...]:
+    """Return networks in canonical form, each once and in the order given."""
+    cleaned: dict[str, None] = {}
+    for network in networks:
+        try:
+            cleaned[str(client_address.parse_network(network))] = None
+        except ValueError:
+            raise Refused(
+                f"{network} is not a network. Write it as 203.0.113.0/24 or 2001:db8::/32,"
+                " with no bits set past the prefix.",
+                setting="networks",
+            ) from None
+    if len(cleaned) > MOST_NETWORKS:
+        raise Refused(
+            f"There are {len(cleaned)} networks. Use {MOST_NETWORKS} at most.", setting="networks"
+        )
+    return tuple(cleaned)
+
+
+def clean_customers(ids: Iterable[UUID] | None, environment: str) -> tuple[UUID, ...] | None:
+    """Return the ids, sorted; every one must be a customer of ``environment``."""
+    if ids is None:
+        return None
+    wanted = set(ids)
+    customers = ApiKey._meta.get_field("customers").related_model._default_manager
+    known = set(
+        customers.filter(pk__in=wanted, environment=environment).values_list("pk", flat=True)
+    )
+    if missing := wanted - known:
+        raise Refused(
+            f"There is no {environment} customer {min(missing)}."
+            " Choose customers of the key's own environment.",
+            setting="customers",
+        )
+    return tuple(sorted(known))
+
+
+def clean_expiry(instant: datetime | None, now: datetime) -> datetime | None:
+    """Return an instant to come, or None for never."""
+    if instant is None:
+        return None
+    if timezone.is_naive(instant):
+        raise Refused(
+            "The expiry has no time zone. End it with Z or an offset.", setting="expires_at"
+        )
+    try:
+        instant = instant.astimezone(UTC)
+    except OverflowError:
+        raise Refused(
+            "The expiry is beyond the calendar. Choose an earlier one.", setting="expires_at"
+        ) from None
+    if instant <= now:
+        raise Refused(
+            "The expiry has passed. Choose a later one, or revoke the key to stop it now.",
+            setting="expires_at",
+        )
+    return instant
+
+
+def clean_overlap(overlap: timedelta, *, is_revoked: bool) -> timedelta:
+    """Return how long the old secret goes on after a regenerate: 0 to 7 days."""
+    if not timedelta(0) <= overlap <= MOST_OVERLAP:
+        raise Refused(
+            f"The overlap is out of range. Choose 0 to {MOST_OVERLAP.days} days.", setting="overlap"
+        )
+    if overlap and is_revoked:
+        raise Refused(
+            "The key is revoked, so its old secret must not live on. Regenerate without overlap.",
+            setting="overlap",
+        )
+    return overlap
+
+
+def refuse_widening(key: ApiKey, changes: dict[str, Any]) -> None:
+    """Raise ``Refused`` if ``changes`` would let ``key`` do anything it cannot do now.
+
+    Only permissions and limits can be judged so; any other setting is refused. A limit of None
+    follows the environment's default, which may be raised later, so it counts as wider.
+    """
+    for field, value in changes.items():
+        if field == "permissions":
+            is_wider = not set(value) <= set(key.permissions)
+        elif field in LIMIT_FIELDS:
+            own = getattr(key, field)
+            held_to = key.limits[LIMIT_FIELDS.index(field)]
+            is_wider = own is not None if value is None else value > held_to
+        else:
+            is_wider = True
+        if is_wider:
+            raise Refused(
+                "You may remove permissions and lower limits, not add or raise them."
+                " Ask a key administrator for this change.",
+                setting=field,
+            )
+
+
+def scope_of(key: ApiKey) -> tuple[UUID, ...] | None:
+    """Return the ids of the customers ``key`` reaches, sorted; None for all."""
+    if not key.is_scoped:
+        return None
+    ids = KeyCustomer.objects.filter(key=key).values_list("customer_id", flat=True)
+    return tuple(sorted(ids))
+
+
+def _limit_cleaner(field: str) -> Any:
+    def clean_limit(limit: int | None) -> int | None:
+        if limit is not None and not 0 <= limit <= MOST:
+            window = field.removeprefix("limit_")
+            raise Refused(
+                f"The limit per {window} is {limit}. Use 0 to {MOST:,}, or none for the default.",
+                setting=field,
+            )
+        return limit
+
+    return clean_limit

@@ -1,0 +1,72 @@
+"""``GET key``: what a caller may know of its own key."""
+
+from typing import ClassVar, cast
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apikeys.environments import Environment
+from apikeys.guard import throttling
+from apikeys.guard.context import trace_of
+from apikeys.guard.permissions import ANY_KEY
+from apikeys.guard.views import GuardedView, endpoint
+from apikeys.limiter.store import Decision
+from apikeys.models import ApiKey, CustomerScope, Status
+from apikeys.permissions import Permission
+from apikeys.serializers import as_json
+
+
+class WindowsSerializer(serializers.Serializer[dict[str, int]]):
+    """A number for each window."""
+
+    minute = serializers.IntegerField(min_value=0)
+    hour = serializers.IntegerField(min_value=0)
+    day = serializers.IntegerField(min_value=0)
+
+
+class KeySerializer(serializers.Serializer[dict[str, object]]):
+    """The calling key, as ``apikeys.serializers`` writes it."""
+
+    example: ClassVar = {
+        "id": "4kQ9zTfB2mXe",
+        "name": "Main Website Integration",
+        "environment": "production",
+        "status": "active",
+        "permissions": ["customers:read", "licenses:read"],
+        "customer_scope": "all",
+        "customers": [],
+        "limits": {"minute": 600, "hour": 20_000, "day": 200_000},
+        "remaining": {"minute": 599, "hour": 19_999, "day": 199_999},
+        "networks": ["203.0.113.0/24"],
+        "expires_at": "2027-01-31T00:00:00Z",
+        "last_used_at": "2026-11-24T08:00:00Z",
+        "created_at": "2026-01-31T12:00:00Z",
+    }
+
+    id = serializers.CharField(help_text="The public key id.")
+    name = serializers.CharField()
+    environment = serializers.ChoiceField(Environment.choices)
+    status = serializers.ChoiceField(Status.choices)
+    permissions = serializers.ListField(child=serializers.ChoiceField(Permission.choices))
+    customer_scope = serializers.ChoiceField(CustomerScope.choices)
+    customers = serializers.ListField(child=serializers.UUIDField())
+    limits = WindowsSerializer(help_text="The limits in force.")
+    remaining = WindowsSerializer(help_text="What is left of them after this request.")
+    networks = serializers.ListField(child=serializers.CharField())
+    expires_at = serializers.DateTimeField(allow_null=True)
+    last_used_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
+class CallingKeyView(GuardedView):
+    """The calling key."""
+
+    @endpoint(ANY_KEY, "Show the calling key", answer=KeySerializer)
+    def get(self, request: Request, environment: str) -> Response:
+        """Answer the key itself, with what is left of its limits."""
+        # The guard reads what it judges by; the rest of the row is this endpoint's own query.
+        shown = as_json(ApiKey.objects.get(pk=self.key.pk))
+        return Response(
+            shown | {"remaining": throttling.remaining(cast(Decision, trace_of(request).decision))}
+        )

@@ -1,0 +1,1 @@
+"""What every app's admin uses: dialogs, lists, filters, charts. It knows nothing of keys."""

@@ -1,0 +1,67 @@
+"""Pages of a list too long to count: by the id a page begins or ends at, never by an offset."""
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.contrib.admin.views.main import PAGE_VAR
+from django.core.paginator import Paginator
+from django.http import HttpRequest
+from unfold.views import ChangeList
+
+MOST_COUNTED = 1000
+BEFORE, AFTER = "before-", "after-"
+
+
+if TYPE_CHECKING:
+    _Paginator = Paginator[Any]
+else:
+    _Paginator = Paginator
+
+
+class KeysetPaginator(_Paginator):
+    """Names the template that pages by id."""
+
+    template_name = "backoffice/keyset_pagination.html"
+
+
+class KeysetChangeList(ChangeList):
+    """A change list, newest first, whose pages cost the same however deep."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Fetch one page, and count as far as people care."""
+        size = self.list_per_page
+        position = request.GET.get(PAGE_VAR, "")
+        rows = self.queryset.order_by("-pk")
+        found, has_newer, has_older = self._page(rows, position, size)
+        counted = len(self.queryset.order_by("-pk").values_list("pk")[: MOST_COUNTED + 1])
+        self.counted = min(counted, MOST_COUNTED)
+        self.is_more_than_counted = counted > MOST_COUNTED
+        self.result_list = found
+        self.result_count = self.full_result_count = counted
+        self.show_full_result_count = False
+        self.show_admin_actions = False
+        self.can_show_all = self.multi_page = False
+        self.paginator = KeysetPaginator(found, size)
+        self.newer = self._link(AFTER, found[0].pk) if found and has_newer else None
+        self.older = self._link(BEFORE, found[-1].pk) if found and has_older else None
+
+    def _page(self, rows: Any, position: str, size: int) -> tuple[list[Any], bool, bool]:
+        """Return a page's rows, and whether there are newer and older ones."""
+        if identifier := _identifier(position, AFTER):
+            found = list(rows.filter(pk__gt=identifier).order_by("pk")[: size + 1])
+            return found[:size][::-1], len(found) > size, True
+        if identifier := _identifier(position, BEFORE):
+            found = list(rows.filter(pk__lt=identifier)[: size + 1])
+            return found[:size], True, len(found) > size
+        found = list(rows[: size + 1])
+        return found[:size], False, len(found) > size
+
+    def _link(self, direction: str, identifier: UUID) -> str:
+        return str(self.get_query_string({PAGE_VAR: f"{direction}{identifier}"}))
+
+
+def _identifier(position: str, direction: str) -> UUID | None:
+    try:
+        return UUID(position.removeprefix(direction)) if position.startswith(direction) else None
+    except ValueError:
+        return None

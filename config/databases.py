@@ -1,0 +1,143 @@
+"""Where data lives: the database, the rate-limit counters and the cache.
+
+Two pairs are products in their own right: SQLite files in the data folder, and PostgreSQL
+with Redis. Time limits here keep the promise that a dependency that is down costs a caller
+two seconds at most; ``docs/decisions.md`` has the sums.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import dj_database_url
+from redis import ConnectionPool
+
+from config.env import refuse
+from database.postgresql_connection import GuardConnection
+from database.sqlite_connection import FileConnection
+
+Settings = dict[str, Any]
+
+SQLITE_ENGINE = "django.db.backends.sqlite3"
+POSTGRESQL_ENGINE = "django.db.backends.postgresql"
+
+# What reads a SQLite file gives up well inside two seconds in a web process. What writes waits
+# for its turn: an API request until its deadline, a page longer, because a form is at stake.
+WEB_BUSY_SECONDS = 1.0
+PAGE_WRITE_SECONDS = 8.0
+BUSY_SECONDS = 7.0
+POOL_TIMEOUT_SECONDS = 0.6
+# The server lets go of what a host holds that vanished or stands still.
+SESSION = {
+    "statement_timeout": "30s",
+    # A command says within ten seconds that somebody holds what it needs.
+    "lock_timeout": "7s",
+    "idle_in_transaction_session_timeout": "60s",
+    "tcp_keepalives_idle": 10,
+    "tcp_keepalives_interval": 5,
+    "tcp_keepalives_count": 3,
+}
+SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
+    "PRAGMA cache_size=-16000; PRAGMA mmap_size=134217728; PRAGMA temp_store=MEMORY;"
+)
+
+
+def database(url: str, folder: Path, *, threads: int, is_web: bool) -> Settings:
+    """Return Django's settings of the default database."""
+    if not url:
+        url = f"sqlite:///{folder / 'latchkey.sqlite3'}"
+    try:
+        config: Settings = dict(dj_database_url.parse(url))
+    except ValueError:
+        config = {"ENGINE": None}
+    if config["ENGINE"] == SQLITE_ENGINE and config.get("NAME"):
+        return _sqlite(config, is_web=is_web)
+    if config["ENGINE"] == POSTGRESQL_ENGINE and config.get("NAME"):
+        return _postgresql(config, threads if is_web else None)
+    raise refuse(
+        "DATABASE_URL",
+        "is not the address of a PostgreSQL database",
+        "Write it as postgres://user:password@host:5432/name, or leave it out for SQLite",
+    )
+
+
+def redis_url(url: str) -> str:
+    """Return ``url`` if it is the address of a Redis server, or blank for none."""
+    if url and not _is_redis(url):
+        raise refuse(
+            "REDIS_URL",
+            "is not the address of a Redis server",
+            "Write it as redis://host:6379/0, or leave it out for a counter file",
+        )
+    return url
+
+
+def _is_redis(url: str) -> bool:
+    try:
+        # What stands after a ? has to be an argument of the client's.
+        ConnectionPool.from_url(url).make_connection()
+        parts = urlsplit(url)
+        is_number = parts.port is None or parts.port > 0
+    except (TypeError, ValueError):
+        return False
+    if parts.scheme == "unix":
+        return bool(parts.path)
+    database = parts.path.removeprefix("/")
+    is_number = is_number and (not database or (database.isascii() and database.isdigit()))
+    return parts.scheme in {"redis", "rediss"} and bool(parts.hostname) and is_number
+
+
+def cache(redis: str, folder: Path) -> Settings:
+    """Return Django's settings of the shared cache, which django-ratelimit counts in."""
+    if redis:
+        return {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": redis,
+            "KEY_PREFIX": "latchkey",
+            "OPTIONS": {"socket_timeout": 0.7, "socket_connect_timeout": 0.7},
+        }
+    return {"BACKEND": "config.cache.FileCache", "LOCATION": str(folder / "cache.sqlite3")}
+
+
+def _sqlite(config: Settings, *, is_web: bool) -> Settings:
+    write_timeout = PAGE_WRITE_SECONDS if is_web else BUSY_SECONDS
+    return config | {
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {
+            "factory": partial(FileConnection, write_timeout=write_timeout),
+            "timeout": WEB_BUSY_SECONDS if is_web else BUSY_SECONDS,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": SQLITE_PRAGMAS,
+        },
+        # The suite runs several processes and threads on it, so it has to be a file there too.
+        "TEST": {"NAME": str(Path(config["NAME"]).with_name("test.sqlite3"))},
+    }
+
+
+def _postgresql(config: Settings, web_threads: int | None) -> Settings:
+    pool: Settings = {
+        "connection_class": GuardConnection,
+        "timeout": POOL_TIMEOUT_SECONDS,
+        "reconnect_timeout": POOL_TIMEOUT_SECONDS,
+    }
+    if web_threads is None:
+        pool |= {"min_size": 1, "max_size": 10, "timeout": 2.0}
+    else:
+        # A connection for each thread, so nobody waits for one unless the server is gone.
+        pool |= {"min_size": web_threads, "max_size": web_threads + 1}
+    return config | {
+        "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            **config.get("OPTIONS", {}),
+            "connect_timeout": 2,
+            "options": " ".join(f"-c {name}={value}" for name, value in SESSION.items()),
+            "tcp_user_timeout": 15_000,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "pool": pool,
+        },
+    }

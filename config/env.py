@@ -1,0 +1,180 @@
+"""Reads environment variables; a wrong or unsafe one stops the start in one line.
+
+Relied on by ``config.settings`` alone. Every message names the variable and says what is
+wrong and what to do; none repeats a value that may be a secret.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from email.utils import parseaddr
+from io import StringIO
+from pathlib import Path
+from typing import TypeVar
+
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
+
+from apikeys.guard.client_address import Network, parse_address, parse_network
+
+T = TypeVar("T")
+
+TRUE = {"1", "true", "yes", "on"}
+FALSE = {"0", "false", "no", "off"}
+MOST_DIGITS = 20
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# RFC 1123 §2.1; an underscore too, which names in private networks have.
+HOST_NAME = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*",
+    re.ASCII | re.IGNORECASE,
+)
+# No organisation's own proxies are spread wider.
+SHORTEST_PREFIX = {4: 8, 6: 7}
+
+
+def refuse(name: str, problem: str, remedy: str) -> ImproperlyConfigured:
+    """Return the error that stops the start: one line, two sentences."""
+    return ImproperlyConfigured(f"{name} {problem}. {remedy}.".replace("\n", " "))
+
+
+def env_file(path: Path) -> dict[str, str]:
+    """Return what ``.env`` sets, nothing if it is not there; refuse a line that sets nothing."""
+    try:
+        text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
+    except (OSError, ValueError):
+        raise refuse(
+            ".env", "cannot be read as UTF-8 text", "Correct the file or remove it"
+        ) from None
+    for binding in parse_stream(StringIO(text)):
+        is_assignment = binding.key is not None and binding.value is not None
+        is_blank = binding.key is None and not binding.error
+        if is_blank or (is_assignment and NAME.fullmatch(binding.key or "")):
+            continue
+        # Never the line itself: it may hold a secret.
+        blank = binding.original.string
+        line = binding.original.line + blank[: len(blank) - len(blank.lstrip())].count("\n")
+        raise refuse(
+            ".env",
+            f"holds no assignment in line {line}",
+            "Write it as NAME=value, or begin the line with #",
+        )
+    return {name: value or "" for name, value in dotenv_values(stream=StringIO(text)).items()}
+
+
+class Variables:
+    """Typed readers over a mapping of variables; a blank value counts as left out."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return the value without surrounding blanks."""
+        return self._values.get(name, "").strip() or default
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Return a yes or no."""
+        value = self.text(name).lower()
+        if value and value not in TRUE | FALSE:
+            raise refuse(name, f"is {value!r}, neither on nor off", "Set it to on or off")
+        return value in TRUE if value else default
+
+    def number(self, name: str, default: int, *, least: int, most: int = 2**31 - 1) -> int:
+        """Return a whole number from ``least`` to ``most``."""
+        value = self.text(name)
+        if not value:
+            return default
+        is_number = value.isascii() and value.isdigit() and len(value) <= MOST_DIGITS
+        if not is_number or not least <= int(value) <= most:
+            raise refuse(
+                name,
+                f"is {value!r}, not a whole number from {least} to {most}",
+                f"Set it to such a number or leave it out for {default}",
+            )
+        return int(value)
+
+    def words(self, name: str, default: Iterable[str] = ()) -> list[str]:
+        """Return the parts of a comma-separated value."""
+        value = self.text(name)
+        return [word.strip() for word in value.split(",") if word.strip()] or list(default)
+
+    def choice(self, name: str, known: list[str]) -> str:
+        """Return one of ``known``, the first if none is named."""
+        chosen = self.text(name, known[0])
+        if chosen not in known:
+            raise refuse(name, f"is {chosen!r}", f"Choose one of {', '.join(known)}")
+        return chosen
+
+    def choices(self, name: str, known: list[str], default: list[str]) -> list[str]:
+        """Return one or more of ``known``, comma-separated."""
+        chosen = self.words(name, default)
+        if self.text(name) and not self.words(name):
+            raise refuse(name, "names nothing", f"Choose among {', '.join(known)}")
+        for word in chosen:
+            if word not in known:
+                raise refuse(name, f"names {word!r}", f"Choose among {', '.join(known)}")
+        return chosen
+
+    def networks(self, name: str) -> list[Network]:
+        """Return CIDR blocks; one that holds every address is refused as unsafe."""
+        networks: list[Network] = []
+        for word in self.words(name):
+            try:
+                network = parse_network(word)
+            except ValueError:
+                raise refuse(
+                    name,
+                    f"holds {word!r}, which is not a network",
+                    "Write networks as 10.0.0.0/8 or fd00::/8, comma-separated",
+                ) from None
+            if network.prefixlen < SHORTEST_PREFIX[network.version]:
+                raise refuse(
+                    name,
+                    f"holds {word}, which trusts a large part of the Internet",
+                    "Name the addresses of your own proxies",
+                )
+            networks.append(network)
+        return networks
+
+    def host(self, name: str) -> str:
+        """Return a host name or an address, blank if none is named."""
+        value = self.text(name)
+        if value and parse_address(value) is None and not HOST_NAME.fullmatch(value):
+            raise refuse(name, f"is {value!r}, which is no host", "Write it as mail.example.com")
+        return value
+
+    def mailbox(self, name: str, default: str) -> str:
+        """Return one e-mail address, also written as ``Name <address>``."""
+        value = self.text(name, default)
+        _check_mailbox(name, value, parseaddr(value)[1] if value.endswith(">") else value)
+        return value
+
+    def mailboxes(self, name: str) -> list[str]:
+        """Return e-mail addresses, comma-separated."""
+        values = self.words(name)
+        for value in values:
+            _check_mailbox(name, value, value)
+        return values
+
+    def parsed(self, name: str, parse: Callable[[str], T], default: T, form: str) -> T:
+        """Return ``parse`` of the value; its ``ValueError`` becomes a line that shows ``form``."""
+        value = self.text(name)
+        if not value:
+            return default
+        try:
+            return parse(value)
+        except ValueError:
+            raise refuse(name, f"is {value!r}", f"Write it as {form}") from None
+
+
+def _check_mailbox(name: str, written: str, address: str) -> None:
+    try:
+        if not written.isprintable():
+            raise ValidationError(written)
+        validate_email(address)
+    except ValidationError:
+        raise refuse(
+            name,
+            f"holds {written!r}, which is no e-mail address",
+            "Write it as ops@example.com",
+        ) from None

@@ -1,0 +1,7 @@
+"""Customers, their licenses and their telemetry in the admin."""
+
+from customers.customers.admin import CustomerAdmin
+from customers.licenses.admin import LicenseAdmin
+from customers.telemetry.admin import TelemetryAdmin
+
+__all__ = ["CustomerAdmin", "LicenseAdmin", "TelemetryAdmin"]

@@ -1,0 +1,177 @@
+"""Customers in the admin."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, QueryDict
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from apikeys.admin.actors import actor_of
+from apikeys.admin.key_columns import ENVIRONMENT_COLOURS
+from apikeys.guard.etags import etag
+from apikeys.models import ApiKey
+from backoffice.form_fields import LineField, MetadataField
+from backoffice.refused_forms import RefusedForms
+from backoffice.search import BoundedSearch
+from backoffice.selection import CheckedSelection
+from customers.customers import lifecycle
+from customers.models import Customer, CustomerStatus
+from database.fields import JSONObjectField
+from database.refusals import Conflict
+
+SHOWN = 10
+# Each with the permission that it takes to see it.
+TABS = (
+    ("licenses", "Licenses", "customers.view_license"),
+    ("keys", "Scoped keys", "apikeys.view_apikey"),
+    ("telemetry", "Telemetry", "customers.view_telemetryevent"),
+    ("requests", "Requests", "logs.view_requestlog"),
+    ("jobs", "Jobs", "jobs.view_job"),
+)
+FILTERS = {"environment__exact", "status__exact"}
+STATUS_COLOURS = {
+    CustomerStatus.ACTIVE.label: "success",
+    CustomerStatus.SUSPENDED.label: "warning",
+}
+
+
+class CustomerForm(forms.ModelForm):
+    """A customer's fields; a form that somebody else was faster with is refused."""
+
+    seen = forms.CharField(widget=forms.HiddenInput, required=False)
+
+    class Meta:
+        field_classes = {"name": LineField}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.instance._state.adding:
+            self.initial["seen"] = etag(self.instance)
+
+    def clean(self) -> dict[str, Any]:
+        """Compare with what is stored now, locked until it is saved."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        stored = Customer.objects.select_for_update().filter(pk=self.instance.pk).first()
+        if stored is not None and cleaned.get("seen") not in {"", etag(stored)}:
+            raise forms.ValidationError(
+                "The customer was changed after this page was opened. Reload it and try again."
+            )
+        return cleaned
+
+
+@admin.register(Customer)
+class CustomerAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
+    """Customers of each environment."""
+
+    list_display = (
+        "name",
+        "in_environment",
+        "in_status",
+        "external_reference",
+        "email",
+        "made",
+    )
+    list_filter = (("environment", ChoicesDropdownFilter), ("status", ChoicesDropdownFilter))
+    list_filter_submit = True
+    list_per_page = 50
+    formfield_overrides: ClassVar = {
+        JSONObjectField: {"form_class": MetadataField, "widget": UnfoldAdminTextareaWidget}
+    }
+    search_fields = ("name", "external_reference", "email")
+    search_help_text = "Name, reference or e-mail"
+    show_full_result_count = False
+    form = CustomerForm
+    fields = ("name", "environment", "email", "external_reference", "status", "metadata", "seen")
+    change_form_outer_after_template = "customers/customer_page.html"
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        """Show the customer with what belongs to it, each part to whoever may see it."""
+        customer = self.get_object(request, object_id)
+        tabs = {name: label for name, label, needed in TABS if request.user.has_perm(needed)}
+        context: dict[str, Any] = {
+            "customer": customer,
+            "tabs": tabs,
+            "first_tab": next(iter(tabs), ""),
+        }
+        if customer is not None:
+            context["licenses"] = customer.licenses.all()[:SHOWN]
+            context["scopes"] = customer.key_scopes.select_related("key")[:SHOWN]
+            context["telemetry"] = customer.telemetry.all()[:SHOWN]
+        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow the filters above and no other."""
+        return lookup in FILTERS
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        """Leave out deleting many: each takes a look at what still belongs to it."""
+        actions = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: Any = None
+    ) -> HttpResponseBase:
+        """Ask, unless something still belongs to the customer."""
+        customer = self.get_object(request, object_id)
+        may = customer is not None and self.has_delete_permission(request, customer)
+        if may and (customer.licenses.exists() or customer.telemetry.exists()):
+            return self._still_has(request, lifecycle.STILL_HAS, object_id)
+        try:
+            answer: HttpResponseBase = super().delete_view(request, object_id, extra_context)
+        except Conflict as conflict:
+            return self._still_has(request, str(conflict), object_id)
+        return answer
+
+    def _still_has(self, request: HttpRequest, text: str, object_id: str) -> HttpResponseBase:
+        self.message_user(request, text, messages.ERROR)
+        return redirect("admin:customers_customer_change", object_id)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        """Delete as every door does."""
+        lifecycle.delete(obj, actor=actor_of(request))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Keep the environment, once chosen."""
+        return ("environment",) if obj else ()
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
+        """Find customers; for the form of a key only those that the key may reach."""
+        found, may_have_duplicates = super().get_search_results(request, queryset, search_term)
+        if request.path.endswith("/autocomplete/"):
+            found = _of_one_environment(found, request.GET)
+        return found, may_have_duplicates
+
+    @display(description="Environment", ordering="environment", label=ENVIRONMENT_COLOURS)
+    def in_environment(self, customer: Customer) -> str:
+        """Return the environment."""
+        return customer.get_environment_display()
+
+    @display(description="Created (UTC)", ordering="created_at")
+    def made(self, customer: Customer) -> str:
+        """Return when it was made."""
+        return f"{customer.created_at:%Y-%m-%d %H:%M}"
+
+    @display(description="Status", ordering="status", label=STATUS_COLOURS)
+    def in_status(self, customer: Customer) -> str:
+        """Return the status."""
+        return customer.get_status_display()
+
+
+def _of_one_environment(customers: QuerySet[Customer], asked: QueryDict) -> QuerySet[Customer]:
+    """Return the customers of the environment of a key, or of the one that a new key is to have."""
+    if key_id := asked.get("key"):
+        environments = ApiKey.objects.filter(pk=key_id).values("environment")
+        return customers.filter(environment__in=environments)
+    if environment := asked.get("environment"):
+        return customers.filter(environment=environment)
+    return customers

@@ -1,0 +1,138 @@
+"""The customers endpoints."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apikeys.guard.etags import etag, require_match
+from apikeys.guard.permissions import scope_denial
+from apikeys.guard.problems import Problem, not_found
+from apikeys.guard.views import GuardedView, endpoint
+from apikeys.permissions import Permission
+from customers.customers import lifecycle
+from customers.customers.serializers import CustomerInput, CustomerQuery, CustomerSerializer
+from customers.models import Customer
+from database.refusals import Conflict
+
+
+class CustomersView(GuardedView):
+    """The customers a key may see."""
+
+    @endpoint(
+        Permission.CUSTOMERS_READ,
+        "List customers",
+        query=CustomerQuery,
+        answer=CustomerSerializer,
+        is_list=True,
+    )
+    def get(self, request: Request, environment: str) -> Response:
+        """Answer a page of customers, newest first."""
+        rows = Customer.objects.visible_to(self.key).filter(**CustomerQuery.filters(self.query))
+        return self.page(rows, CustomerSerializer)
+
+    @endpoint(
+        Permission.CUSTOMERS_WRITE,
+        "Create a customer",
+        body=CustomerInput,
+        answer=CustomerSerializer,
+        status=201,
+        problems=("conflict",),
+        needs_all_customers=True,
+    )
+    def post(self, request: Request, environment: str) -> Response:
+        """Create a customer in the key's environment."""
+        customer = Customer(environment=environment)
+        _save(customer, self.body)
+        location = f"{request.path}/{customer.pk}"
+        self.concerns(customer.pk)
+        return _answer(customer, 201, Location=location)
+
+
+class CustomerView(GuardedView):
+    """One customer."""
+
+    @endpoint(
+        Permission.CUSTOMERS_READ, "Show a customer", answer=CustomerSerializer, is_tagged=True
+    )
+    def get(self, request: Request, environment: str, customer_id: UUID) -> Response:
+        """Answer the customer."""
+        return _answer(self._customer(customer_id))
+
+    @endpoint(
+        Permission.CUSTOMERS_WRITE,
+        "Change a customer",
+        body=CustomerInput,
+        answer=CustomerSerializer,
+        is_tagged=True,
+        problems=("conflict",),
+    )
+    def patch(self, request: Request, environment: str, customer_id: UUID) -> Response:
+        """Change what the body names and keep the rest.
+
+        `external_reference` takes a key for all customers, as creating a customer does.
+        """
+        with transaction.atomic():
+            customer = self._customer(customer_id, lock=True)
+            require_match(request, customer)
+            self._refuse_renumbering(customer)
+            _save(customer, self.body)
+        return _answer(customer)
+
+    @endpoint(
+        Permission.CUSTOMERS_WRITE,
+        "Delete a customer",
+        status=204,
+        is_tagged=True,
+        problems=("conflict",),
+    )
+    def delete(self, request: Request, environment: str, customer_id: UUID) -> Response:
+        """Delete the customer, unless something still belongs to it."""
+        try:
+            was_there = lifecycle.delete(
+                self._customer(customer_id),
+                actor=self.actor,
+                provided=lambda row: require_match(request, row),
+            )
+        except Conflict as conflict:
+            raise Problem("conflict", str(conflict)) from None
+        if not was_there:
+            raise not_found()
+        return Response(status=204)
+
+    def _refuse_renumbering(self, customer: Customer) -> None:
+        """Refuse another reference to a scoped key: a taken one would tell of a customer unseen."""
+        reference = self.body.get("external_reference", customer.external_reference)
+        if self.key.is_scoped and reference != customer.external_reference:
+            raise scope_denial(self.key.environment, Permission.CUSTOMERS_WRITE)
+
+    def _customer(self, customer_id: UUID, *, lock: bool = False) -> Customer:
+        rows = Customer.objects.visible_to(self.key)
+        if lock:
+            rows = rows.select_for_update()
+        customer = rows.filter(pk=customer_id).first()
+        if customer is None:
+            raise not_found()
+        return customer
+
+
+def _answer(customer: Customer, status: int = 200, **headers: str) -> Response:
+    data = CustomerSerializer(customer).data
+    return Response(data, status=status, headers={"ETag": etag(customer), **headers})
+
+
+def _save(customer: Customer, values: dict[str, Any]) -> None:
+    """Write ``values``; raise the 409 if the reference is another customer's."""
+    for name, value in values.items():
+        setattr(customer, name, value)
+    try:
+        with transaction.atomic():
+            customer.save()
+    except IntegrityError:
+        raise Problem(
+            "conflict",
+            "Another customer of this environment has this external_reference."
+            " Use another, or update that customer.",
+        ) from None

@@ -1,0 +1,127 @@
+"""The forms that issue and change a license, and the dialogs that move it."""
+
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest
+from unfold.widgets import UnfoldAdminSplitDateTimeWidget
+
+from apikeys.admin.actors import actor_of
+from apikeys.guard.etags import etag
+from backoffice.action_forms import ActingDialog, ActingForm
+from backoffice.form_fields import LineField, WholeNumberField
+from backoffice.selection import is_id
+from customers.licenses import lifecycle
+from customers.models import License
+from database.refusals import Conflict
+from database.uuid7 import new_id
+
+SETTINGS = ("product", "seats", "expires_at", "metadata")
+
+
+class LicenseForm(ActingForm, forms.ModelForm):
+    """A license's settings; saving goes through the licensing rules."""
+
+    request: HttpRequest
+    # Chosen beforehand, so that a form sent twice issues one license.
+    ticket = forms.UUIDField(widget=forms.HiddenInput, required=False)
+    seen = forms.CharField(widget=forms.HiddenInput, required=False)
+
+    class Meta:
+        model = License
+        fields = ("customer", *SETTINGS)
+        field_classes = {"product": LineField, "seats": WholeNumberField}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "expires_at" in self.fields:
+            self.fields["expires_at"].label = "Expires (UTC)"
+        if self.data and not is_id(self.data.get("customer")):
+            # The widget would look for it.
+            self.data = self.data.copy()  # type: ignore[attr-defined]
+            self.data["customer"] = ""  # type: ignore[index]
+        if self.instance._state.adding:
+            self.initial["ticket"] = new_id()
+        else:
+            self.initial["seen"] = etag(self.instance)
+
+    def clean_seats(self) -> int:
+        """Refuse what the database would refuse in words of its own."""
+        seats: int = self.cleaned_data["seats"]
+        if not 1 <= seats <= lifecycle.MOST_SEATS:
+            raise forms.ValidationError(lifecycle.SEATS_OUT_OF_RANGE)
+        return seats
+
+    def act(self) -> License:
+        """Issue or change the license."""
+        settings = {name: self.cleaned_data[name] for name in SETTINGS}
+        if not self.instance._state.adding and "expires_at" not in self.changed_data:
+            # The page shows no fractions of a second: it stays as it is stored.
+            del settings["expires_at"]
+        actor = actor_of(self.request)
+        if self.instance._state.adding:
+            ticket = self.cleaned_data["ticket"]
+            customer = self.cleaned_data["customer"]
+            return lifecycle.issue(customer, actor=actor, license_id=ticket, **settings)
+        return lifecycle.update(
+            self.instance, actor=actor, settings=settings, provided=self._require_seen
+        )
+
+    def _require_seen(self, row: License) -> None:
+        if self.cleaned_data["seen"] not in {"", etag(row)}:
+            raise Conflict(
+                "The license was changed after this page was opened. Reload it and try again."
+            )
+
+    def save(self, commit: bool = True) -> Any:
+        """Return what the rules have stored."""
+        return self.outcome
+
+    def save_m2m(self) -> None:
+        """Do nothing: there is none."""
+
+
+class MoveDialog(ActingDialog[License]):
+    """One of the moves a license can make."""
+
+    model = License
+    move: str
+
+    def act(self) -> License:
+        """Make the move."""
+        return lifecycle.move(
+            self.row,
+            self.move,
+            actor=actor_of(self.request),
+            expires_at=self.cleaned_data.get("expires_at"),
+        )
+
+
+class SuspendDialog(MoveDialog):
+    """Suspends."""
+
+    move = "suspend"
+
+
+class ReinstateDialog(MoveDialog):
+    """Reinstates."""
+
+    move = "reinstate"
+
+
+class RevokeDialog(MoveDialog):
+    """Revokes."""
+
+    move = "revoke"
+
+
+class RenewDialog(MoveDialog):
+    """Renews, until a time or for ever."""
+
+    move = "renew"
+    expires_at = forms.SplitDateTimeField(
+        required=False,
+        label="New expiry (UTC)",
+        widget=UnfoldAdminSplitDateTimeWidget,
+        help_text="Blank: it never expires.",
+    )

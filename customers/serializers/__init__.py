@@ -1,1 +1,0 @@
-"""What the app's endpoints take and answer."""

@@ -1,0 +1,1 @@
+"""Telemetry: ingestion, endpoints, admin, and hourly totals."""

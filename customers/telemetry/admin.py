@@ -1,0 +1,147 @@
+"""Telemetry in the admin: a list that pages by id, and a chart of the last day."""
+
+import json
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Sum
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
+from unfold.decorators import display
+
+from apikeys.admin.key_columns import ENVIRONMENT_COLOURS
+from apikeys.environments import Environment
+from backoffice import charts
+from backoffice.pagination import KeysetChangeList
+from customers.models import TelemetryEvent, TelemetryTotal
+from customers.models.telemetry import EVERYTHING
+
+HOURS = 24
+MOST_TYPES = 5
+FILTERS = {"environment__exact", "customer__id__exact"}
+
+
+@admin.register(TelemetryEvent)
+class TelemetryAdmin(ModelAdmin):
+    """What customers' installations reported, the last received first."""
+
+    list_display = ("received", "in_environment", "type", "of_customer", "occurred", "shown")
+    list_display_links = ("received",)
+    list_filter = (
+        ("environment", ChoicesDropdownFilter),
+        ("customer", AutocompleteSelectFilter),
+    )
+    list_filter_submit = True
+    list_per_page = 50
+    list_select_related = ("customer",)
+    list_before_template = "customers/telemetry_chart.html"
+    search_fields = ("type",)
+    search_help_text = "The whole type, or an event id"
+    show_full_result_count = False
+    sortable_by: tuple[str, ...] = ()
+    ordering = ("-pk",)
+    fields = (
+        "received", "occurred", "in_environment", "of_customer", "license", "type", "event_id",
+        "pretty",
+    )  # fmt: skip
+    readonly_fields = fields
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow the filters above and no other."""
+        return lookup in FILTERS
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody: events come through the API."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """Return the list that pages by id."""
+        return KeysetChangeList
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
+        """Find by what an index begins with."""
+        term = search_term.strip()
+        if term:
+            found = queryset.filter(type=term)
+            queryset = found if found.exists() else queryset.filter(event_id=term)
+        return queryset, False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Add the chart."""
+        context = {"chart": _chart(timezone.now()), "stacked_options": charts.STACKED_OPTIONS}
+        return super().changelist_view(request, context | (extra_context or {}))
+
+    @display(description="Received (UTC)")
+    def received(self, event: TelemetryEvent) -> str:
+        """Return when it came."""
+        return f"{event.received_at:%Y-%m-%d %H:%M:%S}"
+
+    @display(description="Occurred (UTC)")
+    def occurred(self, event: TelemetryEvent) -> str:
+        """Return when it happened."""
+        return f"{event.occurred_at:%Y-%m-%d %H:%M:%S}"
+
+    @display(description="Environment", label=ENVIRONMENT_COLOURS)
+    def in_environment(self, event: TelemetryEvent) -> str:
+        """Return the environment."""
+        return event.get_environment_display()
+
+    @display(description="Customer")
+    def of_customer(self, event: TelemetryEvent) -> str:
+        """Return the customer, as a link."""
+        address = reverse("admin:customers_customer_change", args=(event.customer_id,))
+        return format_html('<a class="latchkey-link" href="{}">{}</a>', address, event.customer)
+
+    @display(description="Properties")
+    def shown(self, event: TelemetryEvent) -> str:
+        """Return the properties, as much as a column holds."""
+        text = json.dumps(event.properties, ensure_ascii=False) if event.properties else ""
+        return format_html('<span class="latchkey-path" title="{}">{}</span>', text[:1000], text)
+
+    @display(description="Properties")
+    def pretty(self, event: TelemetryEvent) -> str:
+        """Return the properties, all of them."""
+        text = json.dumps(event.properties, ensure_ascii=False, indent=2)
+        return format_html('<pre class="latchkey-pre">{}</pre>', text)
+
+
+def _chart(now: datetime) -> str:
+    """Return the last day's events by hour and type, as Chart.js takes them."""
+    end = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    began = end - timedelta(hours=HOURS)
+    rows = (
+        TelemetryTotal.objects.filter(
+            environment__in=Environment.values, subject=EVERYTHING, hour__gte=began, hour__lt=end
+        )
+        .values_list("hour", "type")
+        .annotate(count=Sum("number"))
+    )
+    counts: dict[str, Counter[int]] = {}
+    for hour, kind, count in rows:
+        counts.setdefault(kind, Counter())[(hour - began) // timedelta(hours=1)] = count
+    by_total = sorted(counts, key=lambda kind: -counts[kind].total())
+    series = {kind: counts[kind] for kind in by_total[:MOST_TYPES]}
+    if others := by_total[MOST_TYPES:]:
+        series["other types"] = sum((counts[kind] for kind in others), Counter())
+    labels = [f"{began + timedelta(hours=number):%H:00}" for number in range(HOURS)]
+    return charts.stacked(
+        labels,
+        {
+            kind: ([found[number] for number in range(HOURS)], colour)
+            for (kind, found), colour in zip(series.items(), charts.COLOURS, strict=False)
+        },
+    )

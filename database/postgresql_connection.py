@@ -1,0 +1,123 @@
+"""The PostgreSQL connection: never past a request's deadline, and one query without ceremony.
+
+The pool asks the server before it hands out a connection, and when the server has hung up on
+one (it was restarted, or a firewall forgot it) it sleeps longer than a request may take.
+``first_answer`` instead puts such connections away, and its caller's question does the asking.
+"""
+
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import errors, generators
+from psycopg.abc import PQGen
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGresult
+
+from database import deadline
+
+RV = TypeVar("RV")
+
+PREPARED = b"latchkey_key"
+# Between us and the server something hands our statement's name to another connection, or the
+# table changed under the statement: the query itself is fine.
+NAME_LOST = (
+    errors.InvalidSqlStatementName,
+    errors.DuplicatePreparedStatement,
+    errors.FeatureNotSupported,
+)
+
+_check_is_spared: ContextVar[bool] = ContextVar("the pool's check is spared", default=False)
+
+
+class ServerSilent(psycopg.OperationalError):
+    """The server did not answer in the time there was."""
+
+
+class GuardConnection(psycopg.Connection[Any]):
+    """What the pool hands out."""
+
+    _query_prepared: str | None = None
+
+    def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run a query; the blank one is the pool's check."""
+        if query == "" and _check_is_spared.get():
+            return None
+        return super().execute(query, *args, **kwargs)
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """Wait for the server until ``timeout`` or the request's deadline, then hang up.
+
+        ``statement_timeout`` is the server's to keep, so it is worth nothing when the server is
+        frozen or the network swallows packets.
+        """
+        try:
+            return super().wait(gen, interval, timeout or deadline.seconds_left())
+        except errors._WaitTimeout:
+            # Half a conversation is left on the wire: no later query may read its answer.
+            self.pgconn.finish()
+            raise ServerSilent("the server did not answer in time") from None
+
+    def select(self, sql: str, parameters: Sequence[str]) -> list[list[bytes | None]]:
+        """Run ``sql``, the one query prepared on a connection; return PostgreSQL's text.
+
+        Half the cost of a cursor, which looks up how to read each column each time. Raises
+        what a cursor raises.
+        """
+        values = [text.encode() for text in parameters]
+        with self.lock:
+            try:
+                if self._query_prepared != sql:
+                    self.pgconn.send_prepare(PREPARED, sql.encode())
+                    self._result()
+                    self._query_prepared = sql
+                self.pgconn.send_query_prepared(PREPARED, values)
+                result = self._result()
+            except NAME_LOST:
+                self.pgconn.send_query_params(sql.encode(), values)
+                result = self._result()
+        columns = range(result.nfields)
+        return [
+            [result.get_value(row, place) for place in columns] for row in range(result.ntuples)
+        ]
+
+    def _result(self) -> PGresult:
+        result: PGresult = self.wait(generators.execute(self.pgconn))[0]
+        if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+            raise errors.error_from_result(result)
+        return result
+
+
+def first_answer(database: Any, question: Callable[[GuardConnection], RV]) -> RV:
+    """Ask on the connection ``database`` has, or give it one whose server answers.
+
+    ``question`` changes nothing: connections that turn out to be dead were asked it before.
+    """
+    connection: GuardConnection | None = database.connection
+    if connection is not None:
+        return question(connection)
+    while True:
+        token = _check_is_spared.set(True)
+        try:
+            database.ensure_connection()
+        finally:
+            _check_is_spared.reset(token)
+        taken: GuardConnection = database.connection
+        try:
+            return question(taken)
+        except ServerSilent:
+            raise
+        except psycopg.OperationalError:
+            if not taken.closed:
+                raise
+            database.close()
+
+
+def connect(database: Any) -> None:
+    """Give ``database`` a connection that is alive, whatever the pool holds."""
+    if database.vendor == "postgresql":
+        with database.wrap_database_errors:
+            first_answer(database, lambda connection: connection.execute(""))
+    else:
+        database.ensure_connection()

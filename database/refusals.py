@@ -1,0 +1,16 @@
+"""Why a change was not made. Raised by whatever changes a row, caught where a person is told."""
+
+
+class Refused(Exception):
+    """A change that was not made; the message says what is wrong and what to do.
+
+    ``setting`` names the field at fault, or is None when it is the state of the row.
+    """
+
+    def __init__(self, message: str, *, setting: str | None = None) -> None:
+        super().__init__(message)
+        self.setting = setting
+
+
+class Conflict(Refused):
+    """The row is no longer as its reader saw it, or something else stands in the way."""

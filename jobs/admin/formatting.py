@@ -1,0 +1,36 @@
+"""How a job is shown: its state while it runs, its parameters and its result."""
+
+import json
+from typing import Any
+
+from jobs.models import Job
+from jobs.models.jobs import ENDED
+from logs.capture import redaction
+
+
+def state_of(job: Job) -> dict[str, Any]:
+    """Return what the pages keep up to date."""
+    return {
+        "status": job.status,
+        "label": job.get_status_display(),
+        "percent": job.percent or 0,
+        "text": progress_text(job),
+        "is_over": job.status in ENDED,
+    }
+
+
+def progress_text(job: Job) -> str:
+    """Return how far a job is, in words."""
+    if job.total:
+        return f"{job.done:,} of {job.total:,}"
+    return job.message
+
+
+def pretty(value: Any) -> str:
+    """Return JSON to read, secrets redacted."""
+    text = redaction.body(json.dumps(value, ensure_ascii=False).encode())
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False, indent=2)
+    except ValueError:
+        # A control character was made visible, and that is no escape of JSON's.
+        return text

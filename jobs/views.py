@@ -1,0 +1,151 @@
+"""The jobs endpoints: a key sees and cancels the jobs it asked for."""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apikeys.guard.context import trace_of
+from apikeys.guard.permissions import scope_denial
+from apikeys.guard.problems import Problem, not_found
+from apikeys.guard.views import GuardedView, endpoint
+from apikeys.permissions import Permission
+from database.refusals import Conflict
+from jobs import queue
+from jobs.models import Job, JobStatus
+from jobs.models.jobs import mark_redacted_jobs
+from jobs.serializers import (
+    JobDetailSerializer,
+    JobInput,
+    JobQuery,
+    JobSerializer,
+    require_permissions,
+)
+
+
+class _JobView(GuardedView):
+    """Finds the job that the path names."""
+
+    def get_job(self, job_id: UUID) -> Job:
+        """Return the job, or raise the 404."""
+        found = Job.objects.visible_to(self.key).filter(pk=job_id).first()
+        if found is None:
+            raise not_found()
+        mark_redacted_jobs([found], self.key)
+        return found
+
+
+class JobsView(_JobView):
+    """The jobs a key asked for."""
+
+    @endpoint(Permission.JOBS_READ, "List jobs", query=JobQuery, answer=JobSerializer, is_list=True)
+    def get(self, request: Request, environment: str) -> Response:
+        """Answer a page of the jobs that this key asked for, newest first."""
+        rows = Job.objects.visible_to(self.key).filter(**JobQuery.filters(self.query))
+        return self.page(rows.without_bulk(), JobSerializer, prepare=mark_redacted_jobs)
+
+    @endpoint(
+        Permission.JOBS_RUN,
+        "Run a job",
+        body=JobInput,
+        answer=JobDetailSerializer,
+        status=202,
+        problems=("conflict",),
+    )
+    def post(self, request: Request, environment: str) -> Response:
+        """Queue a job; it starts within a second, and `Location` tells where to watch it.
+
+        The key needs the type's own permissions too, and still when the job starts.
+        """
+        kind = self.body["kind"]
+        trace, customers = trace_of(request), self.body["customers"]
+        job = queue.submit(
+            self.key,
+            kind,
+            self.body["params"],
+            customers=customers,
+            request_id=trace.request_id,
+        )
+        trace.job = str(job.pk)
+        if len(customers) == 1:
+            self.concerns(customers[0])
+        data = JobDetailSerializer(job).data
+        return Response(data, status=202, headers={"Location": f"{request.path}/{job.pk}"})
+
+
+class JobView(_JobView):
+    """One job."""
+
+    @endpoint(Permission.JOBS_READ, "Show a job", answer=JobDetailSerializer)
+    def get(self, request: Request, environment: str, job_id: UUID) -> Response:
+        """Answer the job with its progress and its attempts."""
+        return Response(JobDetailSerializer(self.get_job(job_id)).data)
+
+
+class CancelView(_JobView):
+    """Cancels a job."""
+
+    job: Job
+
+    def resolve_target(self) -> bool:
+        """Find the job; the stored answer may hold what is redacted now."""
+        self.job = self.get_job(self.kwargs["job_id"])
+        require_permissions(self.key, self.job.type)
+        return not self.job.is_redacted
+
+    @endpoint(
+        Permission.JOBS_RUN,
+        "Cancel a job",
+        answer=JobDetailSerializer,
+        status=202,
+        problems=("conflict",),
+    )
+    def post(self, request: Request, environment: str, job_id: UUID) -> Response:
+        """Cancel a job: one that waits never runs, one that runs stops within 5 seconds."""
+        try:
+            job = queue.cancel(
+                self.job,
+                actor=self.actor,
+                reason="Cancelled by the key that asked for it.",
+            )
+        except Conflict as conflict:
+            raise Problem("conflict", str(conflict)) from None
+        job.is_redacted = self.job.is_redacted
+        return Response(JobDetailSerializer(job).data, status=202)
+
+
+class ResultView(_JobView):
+    """The file that a job made."""
+
+    @endpoint(
+        Permission.JOBS_READ,
+        "Download the result of a job",
+        media_type="application/x-ndjson",
+        problems=("conflict",),
+    )
+    def get(self, request: Request, environment: str, job_id: UUID) -> HttpResponseBase:
+        """Answer the file of a job that has succeeded."""
+        job = self.get_job(job_id)
+        require_permissions(self.key, job.type)
+        if job.is_redacted:
+            raise scope_denial(environment, Permission.JOBS_READ)
+        if not job.file_name:
+            raise not_found()
+        if job.status != JobStatus.SUCCEEDED:
+            raise Problem("conflict", f"The job is {job.status}. Wait until it has succeeded.")
+        return StreamingHttpResponse(
+            _parts(job),
+            content_type=job.file_type,
+            headers={
+                "Content-Disposition": f'attachment; filename="{job.file_name}"',
+                "Content-Length": str(job.file_bytes),
+            },
+        )
+
+
+def _parts(job: Job) -> Iterator[str]:
+    for part in job.parts.order_by("number").iterator(chunk_size=5):
+        yield part.content

@@ -1,0 +1,1 @@
+"""The background process: periodic work, and the processes that run jobs."""

@@ -1,0 +1,223 @@
+"""A process that runs jobs, one after the other; ``manage.py run_jobs`` is one.
+
+Its own process, so that a job that eats memory, never ends or calls ``os._exit`` takes nothing
+with it but itself; the worker starts another. A thread renews the lease, and ends the process
+when the job is over its time or does not hear that it is cancelled. If not even the thread gets
+to run, the kernel ends the process once the lease has lapsed.
+"""
+
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+from types import TracebackType
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection, transaction
+
+from apikeys.audit import Actor
+from apikeys.models import Door
+from jobs import leases, queue
+from jobs.leases import CancelRequested, LeaseLost, Withdrawn
+from jobs.models import Job
+from jobs.registry import JobFailed, JobType, Work, job_types
+
+logger = logging.getLogger(__name__)
+
+IDLE_SECONDS = 0.2
+BEAT_SECONDS = 1.0
+HEED_SECONDS = 2.5
+STOP_SECONDS = 8.0
+OVER_TIME = 70
+LONGEST_PAUSE = 0.25
+
+
+class Runner:
+    """Claims and runs until told to stop."""
+
+    def __init__(self, queues: Collection[str], stopping: threading.Event) -> None:
+        self._queues = queues
+        self._stopping = stopping
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+
+    def run(self) -> None:
+        """Work."""
+        while not self._stopping.is_set():
+            try:
+                job = queue.claim(self._name, self._queues)
+            except (DatabaseError, InterfaceError) as error:
+                logger.warning("claiming a job failed: %s", " ".join(str(error).split()))
+                connection.close()
+                self._stopping.wait(1.0)
+                continue
+            if job is None:
+                self._stopping.wait(IDLE_SECONDS)
+            else:
+                self._run(job, job_types()[job.type])
+
+    def _run(self, job: Job, kind: JobType) -> None:
+        with Heartbeat(job, kind.time_limit, self._stopping):
+            try:
+                self._steps(job, kind)
+            except LeaseLost:
+                logger.warning("job %s belongs to another runner now", job.pk)
+            except CancelRequested:
+                _surely(lambda: leases.stop(job))
+            except Withdrawn as withdrawn:
+                reason = str(withdrawn)
+                _surely(lambda: leases.stop(job, reason))
+            except JobFailed as error:
+                message = str(error)
+                _surely(lambda: leases.fail(job, message, is_final=True))
+            except (Exception, MemoryError) as error:
+                logger.exception("job %s (%s) failed", job.pk, job.type)
+                # What the database says of itself is for the operator's log.
+                told = "the database refused a step" if _is_the_databases(error) else error
+                message = f"{type(error).__name__}: {told}"
+                _surely(lambda: leases.fail(job, message))
+
+    def _steps(self, job: Job, kind: JobType) -> None:
+        actor = Actor(door=Door.API, name=f"key {job.key_id}, job {job.pk}")
+        steps = kind.run(Work(job.key, actor, job.params, job.state, job.done))
+        # It was claimed a moment ago, with its key looked at.
+        is_first = True
+        while True:
+            if self._stopping.is_set():
+                _surely(lambda: leases.release(job))
+                return
+            began = time.monotonic()
+            with transaction.atomic():
+                if not is_first:
+                    leases.require_key(job)
+                is_first = False
+                try:
+                    step = next(steps)
+                except StopIteration as ended:
+                    leases.complete(job, ended.value)
+                    return
+                leases.checkpoint(job, step)
+            if connection.vendor == "sqlite":
+                # A step holds the one write lock; others get as long between two of them.
+                time.sleep(min(time.monotonic() - began, LONGEST_PAUSE))
+
+
+class Heartbeat:
+    """Renews a job's lease while the block runs, and ends the process if the job does not."""
+
+    def __init__(self, job: Job, time_limit: float, stopping: threading.Event) -> None:
+        self._job = job
+        self._ends_at = time.monotonic() + time_limit
+        self._time_limit = time_limit
+        self._stopping = stopping
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> None:
+        self._arm()
+        self._thread.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._is_over.set()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    @staticmethod
+    def _arm() -> None:
+        """Have the kernel end the process when the lease lapses; SIGALRM has no handler.
+
+        Whatever holds the interpreter, or SQLite's one write lock, then lets go of it.
+        """
+        signal.setitimer(signal.ITIMER_REAL, settings.JOB_LEASE_SECONDS)
+
+    def _beat(self) -> None:
+        try:
+            self._renew()
+        except BaseException:  # noqa: BLE001 - nobody else hears of it
+            # Out of memory, most likely: without a heartbeat the job belongs to nobody.
+            os._exit(OVER_TIME)
+
+    def _renew(self) -> None:
+        unheeded_since = stopping_since = None
+        while not self._is_over.wait(BEAT_SECONDS):
+            now = time.monotonic()
+            if now > self._ends_at:
+                self._end(self._fail_for_time)
+            try:
+                asked_at = leases.renew(self._job)
+                self._arm()
+            except LeaseLost:
+                asked_at = None
+            except (DatabaseError, InterfaceError):
+                connection.close()
+                continue
+            if asked_at is not None:
+                unheeded_since = unheeded_since or now
+                if now - unheeded_since > HEED_SECONDS:
+                    self._end(lambda: leases.stop(self._job))
+            if self._stopping.is_set():
+                stopping_since = stopping_since or now
+                if now - stopping_since > STOP_SECONDS:
+                    self._end(lambda: leases.release(self._job))
+        connection.close()
+
+    def _fail_for_time(self) -> None:
+        leases.fail(self._job, f"The job took longer than {self._time_limit:.0f} s.")
+
+    def _end(self, say: Callable[[], object]) -> None:
+        """End the process; what the step has done is rolled back, and the lease lapses."""
+        if self._is_over.is_set():
+            return
+        try:
+            if connection.vendor == "postgresql":
+                say()
+        except (DatabaseError, InterfaceError):
+            pass
+        finally:
+            # On SQLite the step holds the write lock: it goes with the process, and the
+            # worker's recovery records the attempt.
+            os._exit(OVER_TIME)
+
+
+def _is_the_databases(error: BaseException) -> bool:
+    return isinstance(error, DatabaseError | InterfaceError)
+
+
+def _surely(say: Callable[[], object]) -> None:
+    """Record an outcome, through a short outage too; a longer one ends in recovery."""
+    for _ in range(10):
+        try:
+            say()
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("a job's outcome waits: %s", " ".join(str(error).split()))
+            connection.close()
+            time.sleep(1.0)
+        else:
+            return
+
+
+def limit_memory(more_bytes: int) -> None:
+    """Let the process grow by so much, and no further."""
+    if sys.platform == "linux":
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + more_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def main(queues: Collection[str]) -> None:
+    """Run jobs of ``queues``, or of all, until told to stop."""
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    job_types()
+    limit_memory(settings.JOB_MEMORY_BYTES)
+    Runner(queues, stopping).run()

@@ -1,0 +1,218 @@
+"""One request's record, as the spool keeps it: a JSON array, its fields in the order below.
+
+Made between the answer and its release, so it does as little as it can: what is the same from
+request to request is worked out once, and nothing is kept twice.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from time import time_ns
+from typing import Any, NamedTuple
+
+import orjson
+from django.conf import settings
+from django.http import HttpRequest
+
+from apikeys.guard.client_address import client_address
+from apikeys.guard.context import Trace
+from apikeys.guard.middleware import body_length
+from logs.capture import redaction
+
+LONGEST_PATH = 2000
+LONGEST_QUERY = 4000
+LONGEST_AGENT = 400
+LONGEST_HEADER = 4096
+MOST_HEADERS = 32_768
+MOST_HEADER_LINES = 200
+# Of a request whose key is not known: anyone can send such, and in any number.
+STRANGER_BYTES = 1024
+# Redacting takes longer than recording: as much is scanned, so that masks leave enough to keep.
+STRANGER_CHARACTERS = 4096
+# Stands for the headers that were left out.
+OMITTED = "…"
+ENDPOINTS = "api/<environment:environment>/v1/"
+
+# Change with each request, and hold nothing of the caller's.
+OWN_HEADERS = frozenset({"X-Request-ID", "RateLimit", "RateLimit-Policy"})
+
+
+class Record(NamedTuple):
+    """What is known of a request: ids as text, times in microseconds, sizes in bytes."""
+
+    id: str
+    at: int
+    environment: str | None
+    key: str | None
+    secret_version: int | None
+    customer: str | None
+    job: str | None
+    permission: str | None
+    method: str
+    path: str
+    route: str
+    query: str
+    status: int
+    code: str
+    duration: int
+    request_bytes: int
+    response_bytes: int
+    address: str
+    user_agent: str
+    request_headers: dict[str, str]
+    response_headers: dict[str, str]
+    request_body: str
+    response_body: str
+    cut: int
+    # Absent from records that were spooled before there was this field.
+    is_key_accepted: bool = False
+
+
+REQUEST_CUT, RESPONSE_CUT = 1, 2
+
+
+def line(request: HttpRequest, response: Any, trace: Trace, began_at: int) -> bytes:
+    """Return the record of an answered request; ``began_at`` in nanoseconds since 1970."""
+    meta = request.META
+    match = request.resolver_match
+    named: Any = match.kwargs if match is not None else {}
+    key = trace.key
+    is_stranger = key is None
+    content = b"" if response.streaming else response.content
+    status: int = response.status_code
+    size = body_length(meta)
+    received = sent = b""
+    if settings.LOG_BODIES == "all" or (settings.LOG_BODIES == "errors" and status >= 400):
+        # A body with a content coding could hold a secret that nobody sees.
+        is_kept = size and not is_stranger and "HTTP_CONTENT_ENCODING" not in meta
+        received = trace.body or b"" if is_kept else b""
+        # What is public, such as the schema, says nothing of the stranger who read it.
+        sent = content if trace.code or not is_stranger else b""
+    request_body, is_request_cut = _body(received, meta.get("CONTENT_TYPE", ""))
+    response_body, is_response_cut = _body(sent, "")
+    path, query, agent = _target(request, is_stranger=is_stranger)
+    headers = _few if is_stranger else _bounded
+    return orjson.dumps(
+        (
+            trace.request_id,
+            began_at // 1000,
+            named.get("environment"),
+            None if key is None else key.pk,
+            trace.secret_version,
+            trace.customer or named.get("customer_id"),
+            trace.job or named.get("job_id"),
+            trace.permission,
+            request.method[:32] if request.method else "",
+            path,
+            "" if match is None else _route(match.route),
+            query,
+            status,
+            trace.code or "",
+            (time_ns() - began_at) // 1000,
+            size,
+            len(content),
+            client_address(meta, settings.TRUSTED_PROXIES),
+            agent,
+            headers(_request_headers(meta)),
+            headers(response.items()),
+            request_body,
+            response_body,
+            REQUEST_CUT * is_request_cut | RESPONSE_CUT * is_response_cut,
+            trace.is_key_accepted,
+        )
+    )
+
+
+def _target(request: HttpRequest, *, is_stranger: bool) -> tuple[str, str, str]:
+    """Return path, query and user agent as they may be kept."""
+    most = STRANGER_CHARACTERS if is_stranger else None
+    path = _path(request.path[:most])
+    query = redaction.query(request.META.get("QUERY_STRING", "")[:most])[:LONGEST_QUERY]
+    agent = redaction.header("User-Agent", request.META.get("HTTP_USER_AGENT", "")[:most])
+    if is_stranger:
+        path, query = _cut(path, STRANGER_BYTES), _cut(query, STRANGER_BYTES)
+    return path, query, agent[:LONGEST_AGENT]
+
+
+@lru_cache(maxsize=512)
+def _route(route: str) -> str:
+    return "" if "(?P<rest>" in route else route.removeprefix(ENDPOINTS)
+
+
+def _path(path: str) -> str:
+    return _path_once(path) if len(path) <= redaction.LONGEST_KNOWN else _shortened(path)
+
+
+def _shortened(path: str) -> str:
+    return redaction.line(path)[:LONGEST_PATH]
+
+
+_path_once = lru_cache(maxsize=1024)(_shortened)
+
+
+def _request_headers(meta: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in meta.items():
+        if name.startswith("HTTP_"):
+            yield _header_name(name), value
+    if meta.get("CONTENT_TYPE"):
+        yield "Content-Type", meta["CONTENT_TYPE"]
+
+
+def _bounded(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return headers as they may be kept, what is cut marked with its true size."""
+    headers = {name: _header(name, value) for name, value in given}
+    if sum(map(len, headers)) + sum(map(len, headers.values())) <= LONGEST_HEADER:
+        return headers
+    left, kept = MOST_HEADERS, {}
+    for name, value in headers.items():
+        left = max(0, left - len(name))
+        room = min(LONGEST_HEADER, left)
+        text = value if len(value) <= room else value[:room] + _length(value)
+        left = max(0, left - len(text))
+        kept[name] = text
+        if len(kept) == MOST_HEADER_LINES:
+            break
+    return kept
+
+
+def _few(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the headers for which there is room, of long ones their length."""
+    left, omitted, kept = STRANGER_BYTES, 0, {}
+    for name, value in given:
+        # What is not kept is not redacted either: a stranger may make it long.
+        text = _header(name, value) if len(value) <= left else _length(value)
+        size = len(name.encode()) + len(text.encode())
+        if size <= left:
+            kept[name] = text
+            left -= size
+        else:
+            omitted += 1
+    return kept | {OMITTED: f"{omitted:,} more"} if omitted else kept
+
+
+def _header(name: str, value: str) -> str:
+    return value if name in OWN_HEADERS else redaction.header(name, value)
+
+
+def _length(value: str) -> str:
+    return f"… ({len(value):,} characters)"
+
+
+@lru_cache(maxsize=256)
+def _header_name(name: str) -> str:
+    return redaction.line(name[5:].replace("_", "-").title())[:200]
+
+
+def _body(content: bytes, media_type: str) -> tuple[str, bool]:
+    """Return a body as it may be kept, and whether it was cut."""
+    if not content:
+        return "", False
+    text = redaction.body(content, media_type)
+    kept = _cut(text, settings.LOG_BODY_LIMIT)
+    return kept, len(kept) < len(text)
+
+
+def _cut(text: str, max_bytes: int) -> str:
+    """Return as much of ``text`` as fits into ``max_bytes`` of UTF-8."""
+    if len(text) <= max_bytes and (text.isascii() or len(text.encode()) <= max_bytes):
+        return text
+    return text.encode()[:max_bytes].decode(errors="ignore")

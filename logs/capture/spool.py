@@ -1,0 +1,237 @@
+"""The spool: request records on disk, one line each, on their way to the database.
+
+A web process appends to a file of its own and holds a shared lock on it for as long as it
+may. The worker ships what is there; it removes a file once it can lock it alone, which means
+that its writer has moved on or died. What was written survives the death of either, and somebody's
+removing the folder while its writer lives.
+"""
+
+import logging
+import os
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic, sleep, time
+from typing import NamedTuple
+
+import orjson
+
+from database.circuit_breaker import Pause
+from database.uuid7 import new_id
+from logs.capture.spool_file import SpoolFile
+
+logger = logging.getLogger(__name__)
+
+SUFFIX = ".ndjson"
+# A file is left for the next at this size, so that shipped ones can go.
+ROTATE_BYTES = 4 * 1024 * 1024
+LEAST_ROTATE_BYTES = 4096
+MEASURE_SECONDS = 1.0
+WATCH_SECONDS = 0.25
+ATTEMPTS = 5
+PROGRESS = "worker.progress"
+RESTORED = "restored"
+PROBE_BYTES = 4096
+
+
+class SpoolUnavailable(Exception):
+    """A record cannot be kept, so the request cannot be answered."""
+
+
+class Spool:
+    """Appends records; safe for threads, one per process of ``processes``."""
+
+    def __init__(self, folder: Path, most_bytes: int, *, processes: int = 1) -> None:
+        self._folder = folder
+        self._most_bytes = most_bytes
+        # What is shipped goes with its file: all files together must leave room for more.
+        share = most_bytes // (4 * processes)
+        self._rotate_bytes = max(LEAST_ROTATE_BYTES, min(ROTATE_BYTES, share))
+        self._lock = threading.Lock()
+        self._file: SpoolFile | None = None
+        # Full, and perhaps not shipped yet.
+        self._rotated: list[SpoolFile] = []
+        self._measure_at = 0.0
+        self._is_full = False
+        self._is_broken = False
+        self._pause = Pause()
+        os.register_at_fork(after_in_child=self._forget)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a record can be kept; asked before a request has any effect."""
+        now = monotonic()
+        if now >= self._measure_at:
+            self._measure_at = now + MEASURE_SECONDS
+            was_full, self._is_full = self._is_full, size(self._folder) >= self._most_bytes
+            if self._is_full and not was_full:
+                logger.error("the request log's spool is full: requests are refused")
+        return not (self._is_full or self._pause.is_on)
+
+    def append(self, record: bytes) -> None:
+        """Write one record, a line without its end; raise ``SpoolUnavailable`` if it cannot be."""
+        with self._lock:
+            try:
+                file = self._file
+                if file is None or file.written >= self._rotate_bytes:
+                    file = self._rotate()
+                file.append(record + b"\n")
+            except OSError as error:
+                # What was half written ends where the next file begins.
+                self._leave()
+                self._pause.start()
+                raise SpoolUnavailable(str(error)) from error
+            # Asked once the record is written: a file that was removed before is written anew
+            # before the answer leaves, and one that is removed later a moment later.
+            for _ in range(ATTEMPTS):
+                if file.is_linked:
+                    return
+                # The others are for ``watch``: a request does not wait for megabytes of them.
+                self._report([self._restore(file)])
+            raise SpoolUnavailable("the spool is removed again and again")
+
+    def check(self) -> None:
+        """Write anew what somebody removed, and let go of what is shipped.
+
+        Raises ``SpoolUnavailable`` if it cannot be, and until it can be there is no room.
+        """
+        sizes = []
+        with self._lock:
+            rotated = list(self._rotated)
+            if self._file is not None and self._file.is_missing:
+                sizes.append(self._restore(self._file))
+        # Not locked: nobody writes to these, and a request need not wait for their copies.
+        sizes += [self._restore(file) for file in rotated if file.is_missing]
+        with self._lock:
+            self._report(sizes)
+            for file in [file for file in self._rotated if file.is_empty]:
+                file.close()
+                self._rotated.remove(file)
+
+    def watch(self) -> None:
+        """Check for as long as the process lives, so that what is idle loses nothing either."""
+        while True:
+            sleep(WATCH_SECONDS)
+            try:
+                self.check()
+            except SpoolUnavailable:
+                continue
+            except Exception:
+                logger.exception("the request log's spool")
+
+    def _rotate(self) -> SpoolFile:
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        file = SpoolFile(self._folder / f"{new_id()}{SUFFIX}")
+        self._leave()
+        self._file = file
+        return file
+
+    def _leave(self) -> None:
+        if self._file is not None:
+            self._file.leave()
+            self._rotated.append(self._file)
+            self._file = None
+
+    def _restore(self, file: SpoolFile) -> int:
+        try:
+            size = file.restore()
+            (self._folder / RESTORED).touch(mode=0o600)
+        except OSError as error:
+            if not self._is_broken:
+                logger.error("the request log's spool is gone, and requests are refused: %s", error)
+            self._is_broken = True
+            self._pause.start()
+            raise SpoolUnavailable(str(error)) from error
+        return size
+
+    def _report(self, sizes: list[int]) -> None:
+        """Say what was written anew; nothing is missing now."""
+        self._is_broken = False
+        if sizes:
+            logger.error(
+                "%d of the request log's files were removed from %s by somebody else:"
+                " written anew, %d bytes",
+                len(sizes), self._folder, sum(sizes),
+            )  # fmt: skip
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        self._file, self._rotated = None, []
+
+
+def files(folder: Path) -> list[Path]:
+    """Return the files of a spool, oldest first."""
+    try:
+        found = sorted(folder.iterdir())
+    except OSError:
+        # None yet, or none that can be read: whoever appends finds out.
+        return []
+    return [path for path in found if path.suffix == SUFFIX]
+
+
+def can_write(folder: Path) -> bool:
+    """Whether a record could be written now; tries it."""
+    probe = folder / f"{os.getpid()}.probe"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe.write_bytes(b"x" * PROBE_BYTES)
+        probe.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def restored_at(folder: Path) -> datetime | None:
+    """Return when files that somebody removed were last written anew, if they ever were."""
+    try:
+        return datetime.fromtimestamp((folder / RESTORED).stat().st_mtime, UTC)
+    except OSError:
+        return None
+
+
+def size(folder: Path) -> int:
+    """Return the bytes a spool takes."""
+    return sum(size_of(path) for path in files(folder))
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, 0 if it is gone."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+class Backlog(NamedTuple):
+    """What a spool holds: all bytes, those not shipped yet, and the age of the oldest of them."""
+
+    total_bytes: int
+    unshipped_bytes: int
+    lag_seconds: float
+
+
+def backlog(folder: Path) -> Backlog:
+    """Return how far shipping is behind."""
+    try:
+        offsets = orjson.loads((folder / PROGRESS).read_bytes())
+    except (OSError, ValueError):
+        offsets = {}
+    total = unshipped = 0
+    oldest: float | None = None
+    for path in files(folder):
+        offset = offsets.get(path.name, 0)
+        taken = size_of(path)
+        total += taken
+        unshipped += max(0, taken - offset)
+        if taken > offset and oldest is None:
+            oldest = _time_at(path, offset)
+    return Backlog(total, unshipped, round(max(0.0, time() - oldest), 1) if oldest else 0.0)
+
+
+def _time_at(path: Path, offset: int) -> float | None:
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return float(orjson.loads(file.readline())[1]) / 1_000_000
+    except (OSError, ValueError, IndexError):
+        return None

@@ -1,0 +1,133 @@
+"""Usage, as it is added up while records are shipped; ``logs.usage_charts`` reads it back."""
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+
+from django.db import connection
+
+from apikeys.models import ApiKey
+from database import bulk_sql
+from logs.capture.record import Record
+from logs.models import BUCKETS, HourlyUsage, PermissionUse
+from logs.models.usage import BOUNDS
+
+OUTCOMES = ("succeeded", "refused", "limited", "failed")
+# A key or none, the hour's beginning in microseconds since 1970, an environment.
+Hour = tuple[str, int, str]
+HOUR = 3_600_000_000
+COUNTS = ("requests", *OUTCOMES, *BUCKETS)
+
+
+def outcome(status: int, code: str) -> str:
+    """Return which of the outcomes an answer is."""
+    if code == "rate_limited":
+        return "limited"
+    if status >= 500:
+        return "failed"
+    return "refused" if status >= 400 else "succeeded"
+
+
+def bucket(duration: int) -> str:
+    """Return the histogram's bucket for a duration in microseconds."""
+    return BUCKETS[bisect_left(BOUNDS, duration)]
+
+
+def instant(microseconds: int) -> str:
+    """Return a time since 1970 as both databases store it."""
+    second, rest = divmod(microseconds, 1_000_000)
+    return f"{_second(second)}.{rest:06d}{_zone()}"
+
+
+@cache
+def _zone() -> str:
+    return "+00" if connection.vendor == "postgresql" else ""
+
+
+@lru_cache(maxsize=64)
+def _second(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def add(records: Sequence[Record]) -> None:
+    """Add requests to what is kept of their keys; within the transaction that stores them."""
+    # Many are alike: counted first, looked at after.
+    alike = Counter(
+        (
+            use.key or "",
+            use.at - use.at % HOUR,
+            use.environment,
+            outcome(use.status, use.code),
+            bucket(use.duration),
+        )
+        for use in records
+        if use.environment is not None
+    )
+    hours: dict[Hour, Counter[str]] = defaultdict(Counter)
+    for (key, hour, environment, result, held), number in alike.items():
+        counts = hours[key, hour, environment]
+        for name in ("requests", result, held):
+            counts[name] += number
+    last: dict[str, Record] = {}
+    permissions: dict[tuple[str, str], int] = {}
+    for use in records:
+        # A key that was refused as revoked, expired, or for its environment or the caller's
+        # address was not used, whatever the status of that answer.
+        if use.key is None or not use.is_key_accepted:
+            continue
+        if use.key not in last or last[use.key].at < use.at:
+            last[use.key] = use
+        if use.permission is not None:
+            pair = (use.key, use.permission)
+            permissions[pair] = max(permissions.get(pair, use.at), use.at)
+    _add_hours(hours)
+    _note_last_use(last)
+    _note_permissions(permissions)
+
+
+def _add_hours(hours: dict[Hour, Counter[str]]) -> None:
+    table = HourlyUsage._meta.db_table
+    names = ", ".join(COUNTS)
+    sums = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in COUNTS)
+    bulk_sql.run(
+        f"INSERT INTO {table} (key_id, hour, environment, {names})"  # noqa: S608
+        f" SELECT key_id, hour, environment, {names} FROM {{given}} WHERE true"
+        f" ON CONFLICT (key_id, hour, environment) DO UPDATE SET {sums}",
+        {"key_id": "text", "hour": "timestamptz", "environment": "text"}
+        | dict.fromkeys(COUNTS, "bigint"),
+        [
+            (key, instant(hour), environment, *(counts[name] for name in COUNTS))
+            for (key, hour, environment), counts in sorted(hours.items())
+        ],
+    )
+
+
+def _note_last_use(last: dict[str, Record]) -> None:
+    table = ApiKey._meta.db_table
+    # Locked in one order: an UPDATE of many rows takes them in whichever its plan finds them.
+    rows = ApiKey.objects.select_for_update(no_key=True).filter(pk__in=last).order_by("pk")
+    list(rows.values_list("pk"))
+    bulk_sql.run(
+        f"UPDATE {table} SET last_used_at = given.at, last_used_address = given.address,"  # noqa: S608
+        f" last_used_agent = given.agent FROM {{given}} WHERE {table}.id = given.id"
+        f" AND ({table}.last_used_at IS NULL OR {table}.last_used_at < given.at)",
+        {"id": "text", "at": "timestamptz", "address": "inet", "agent": "text"},
+        [
+            (key, instant(use.at), use.address or None, use.user_agent)
+            for key, use in sorted(last.items())
+        ],
+    )
+
+
+def _note_permissions(permissions: dict[tuple[str, str], int]) -> None:
+    table = PermissionUse._meta.db_table
+    bulk_sql.run(
+        f"INSERT INTO {table} (key_id, permission, last_used_at)"  # noqa: S608
+        " SELECT key_id, permission, last_used_at FROM {given} WHERE true"
+        " ON CONFLICT (key_id, permission) DO UPDATE SET last_used_at = excluded.last_used_at"
+        f" WHERE {table}.last_used_at < excluded.last_used_at",
+        {"key_id": "text", "permission": "text", "last_used_at": "timestamptz"},
+        [(key, permission, instant(at)) for (key, permission), at in sorted(permissions.items())],
+    )

@@ -1,0 +1,185 @@
+"""What the admin shows of usage: series for charts, percentiles, what a key was used for."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.db.models import Q, Sum
+from django.utils import timezone
+
+from apikeys.environments import Environment
+from apikeys.models import ApiKey
+from apikeys.permissions import labels
+from backoffice import charts
+from logs.models import BUCKETS, HourlyUsage, PermissionUse, RequestLog
+from logs.models.usage import BOUNDS
+from logs.shipping.usage import OUTCOMES
+
+# Requests of a key looked at for paths, codes and addresses: the newest.
+LOOKED_AT = 5000
+LISTED = 6
+OUTCOME_LABELS = {
+    "succeeded": ("Succeeded", charts.PRIMARY),
+    "refused": ("Refused", charts.AMBER),
+    "limited": ("Rate limited", charts.PURPLE),
+    "failed": ("Failed", charts.RED),
+}
+
+
+class Period(NamedTuple):
+    """A span to look at, and how long each bar of its charts is."""
+
+    name: str
+    label: str
+    hours: int
+    step: int
+
+
+PERIODS = {
+    "24h": Period("24h", "24 hours", 24, 1),
+    "7d": Period("7d", "7 days", 168, 6),
+    "30d": Period("30d", "30 days", 720, 24),
+}
+
+
+class Slots:
+    """The bars of a period, each the sum of its hours."""
+
+    def __init__(self, period: Period, now: datetime) -> None:
+        step = timedelta(hours=period.step)
+        end = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+        if period.step == 24:
+            end = end.replace(hour=0) + (timedelta(days=1) if end.hour else timedelta(0))
+        self.began = end - timedelta(hours=period.hours)
+        self.step = step
+        count = period.hours // period.step
+        form = "%d %b" if period.step == 24 else "%H:00" if period.step == 1 else "%d %b %H:00"
+        self.labels = [f"{self.began + step * number:{form}}" for number in range(count)]
+        self.totals: list[Counter[str]] = [Counter() for _ in range(count)]
+
+    def add(self, rows: Iterable[dict[str, Any]], names: Iterable[str]) -> None:
+        """Add rows with an ``hour`` to the bars they fall into."""
+        names = list(names)
+        for row in rows:
+            place = (row["hour"] - self.began) // self.step
+            if 0 <= place < len(self.totals):
+                for name in names:
+                    self.totals[place][name] += row[name] or 0
+
+    def series(self, name: str) -> list[int]:
+        """Return one number for each bar."""
+        return [total[name] for total in self.totals]
+
+    def sum(self) -> Counter[str]:
+        """Return the whole period's totals."""
+        return sum(self.totals, Counter())
+
+
+def percentile(counts: Counter[str], share: float) -> float | None:
+    """Return the milliseconds within which ``share`` of the requests were answered.
+
+    From a histogram whose buckets double, and interpolated within one: off by a third at most.
+    """
+    total = sum(counts[name] for name in BUCKETS)
+    if not total:
+        return None
+    wanted, seen = share * total, 0
+    for number, name in enumerate(BUCKETS):
+        if seen + counts[name] >= wanted and counts[name]:
+            low = BOUNDS[number - 1] if number else 0
+            high = BOUNDS[number] if number < len(BOUNDS) else BOUNDS[-1] * 2
+            within = (wanted - seen) / counts[name]
+            return float(low + (high - low) * within) / 1000
+        seen += counts[name]
+    return None
+
+
+def of_key(key: ApiKey, period_name: str = "") -> dict[str, Any]:
+    """Return what a key's page shows of its use."""
+    now = timezone.now()
+    period = PERIODS.get(period_name, PERIODS["24h"])
+    slots = Slots(period, now)
+    usage = HourlyUsage.objects.filter(key_id=key.pk, hour__gte=slots.began)
+    slots.add(
+        usage.values("hour", "requests", *OUTCOMES, *BUCKETS), ("requests", *OUTCOMES, *BUCKETS)
+    )
+    total = slots.sum()
+    recent = list(
+        RequestLog.objects.filter(key=key)
+        .since(slots.began)
+        .newest_first()
+        .values_list("method", "route", "code", "address")[:LOOKED_AT]
+    )
+    used = set(PermissionUse.objects.filter(key=key).values_list("permission", flat=True))
+    return {
+        "period": period,
+        "periods": PERIODS.values(),
+        "total": total,
+        "p50": percentile(total, 0.5),
+        "p95": percentile(total, 0.95),
+        "outcomes_chart": _stacked(slots),
+        "latency_chart": _latency(slots),
+        "chart_options": charts.OPTIONS,
+        "stacked_options": charts.STACKED_OPTIONS,
+        "paths": Counter(f"{m} {r or 'unknown path'}" for m, r, _, _ in recent).most_common(LISTED),
+        "codes": Counter(code for _, _, code, _ in recent if code).most_common(LISTED),
+        "addresses": Counter(address for *_, address in recent).most_common(LISTED),
+        "address_count": len({address for *_, address in recent}),
+        "is_partial": len(recent) == LOOKED_AT,
+        "looked_at": LOOKED_AT,
+        "unused": labels([code for code in key.permissions if code not in used]),
+    }
+
+
+def overview() -> dict[str, Any]:
+    """Return what the front page shows: the last day's traffic, refusals and busiest keys."""
+    slots = {environment: Slots(PERIODS["24h"], timezone.now()) for environment in Environment}
+    began = slots[Environment.PRODUCTION].began
+    usage = HourlyUsage.objects.filter(hour__gte=began)
+    names = ("requests", *OUTCOMES)
+    sums = {f"sum_{name}": Sum(name) for name in names}
+    by_hour: Any = usage.values("hour", "environment").annotate(**sums).order_by()
+    for row in by_hour:
+        counts = {name: row[f"sum_{name}"] for name in names}
+        slots[Environment(row["environment"])].add([{"hour": row["hour"], **counts}], names)
+    busiest = (
+        usage.exclude(key_id="")
+        .values("key_id")
+        .annotate(total=Sum("requests"), bad=Sum("refused") + Sum("limited") + Sum("failed"))
+        .order_by("-total")[:LISTED]
+    )
+    keys = ApiKey.objects.in_bulk([row["key_id"] for row in busiest])
+    refusals = RequestLog.objects.filter(~Q(code="")).since(began).newest_first()
+    codes = Counter(refusals.values_list("code", flat=True)[:LOOKED_AT])
+    return {
+        "traffic": [
+            {"environment": environment, "total": slot.sum(), "chart": _stacked(slot)}
+            for environment, slot in slots.items()
+        ],
+        "busiest": [
+            {"key": keys[row["key_id"]], "total": row["total"], "bad": row["bad"]}
+            for row in busiest
+            if row["key_id"] in keys
+        ],
+        "refusals": codes.most_common(LISTED),
+        "stacked_options": charts.STACKED_OPTIONS,
+    }
+
+
+def _stacked(slots: Slots) -> str:
+    rows = {label: (slots.series(name), colour) for name, (label, colour) in OUTCOME_LABELS.items()}
+    return charts.stacked(slots.labels, rows)
+
+
+def _latency(slots: Slots) -> str:
+    shares = {"p50": (0.5, charts.PRIMARY), "p95": (0.95, charts.AMBER)}
+    rows = {
+        name: ([_rounded(percentile(total, share)) for total in slots.totals], colour)
+        for name, (share, colour) in shares.items()
+    }
+    return charts.lines(slots.labels, rows)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)

@@ -1,0 +1,193 @@
+"""Hostile requests, the same from the same seed, against any number of installations.
+
+Each request is drawn for an installation-neutral world (the second customer made, the key of
+staging) and then written out for each installation, so that their answers can be compared.
+"""
+
+import json
+import random
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from tests.support.load import Answer, Connection
+from tests.support.product import Latchkey
+
+ENVIRONMENTS = ("production", "staging", "development")
+TEXTS = [
+    "", " ", "plain", "x" * 101, "x" * 201, "x" * 5000, "\0", "a\0b", "\t\r\n", "\x1b[31m", "\x7f",
+    "é", "日本語", "🚂" * 40, "\u202e", "ﬀ", "İ", "\ufeff", "\ufffe", "a'; DROP TABLE x; --", '"',
+    "\\",
+    "%00", "%s", "{0}", "../../etc/passwd", "<script>", "null", "NaN", "-1", "1e400", "9" * 400,
+    "a@b.example", "a@b", "active", "suspended", "2026-01-01T00:00:00Z", "2026-13-45T99:00Z",
+    "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999-23:59", "true", "0", "50", "201",
+]  # fmt: skip
+RAW_BODIES = [
+    b"", b"{", b"nonsense", b"[" * 70 + b"]" * 70, b"[" * 100_000, b'{"name": "\\ud800"}',
+    b'{"name": "\\u0000"}', b'{"name": 1e400}', b'{"name": "a", "name": "b"}', b"\xff\xfe", b"NaN",
+    b'{"name": "\xed\xa0\x80"}', b'\xef\xbb\xbf{"name": "bom"}', b'{"a":' * 80 + b"1" + b"}" * 80,
+    b'{"metadata": {"a": ' + b"9" * 320 + b"}}", b'{"name": "x"} trailing', b"null", b"3", b'"x"',
+]  # fmt: skip
+PATHS = [
+    *["key"] * 2, *["customers"] * 8, *["customers/{id}"] * 6,
+    "{text}", "customers/{text}", "customers/{id}/{text}", "",
+]  # fmt: skip
+QUERIES = ["limit", "cursor", "name", "email", "external_reference", "status", "created_after",
+           "created_before", "format", "api_key", "page"]  # fmt: skip
+FIELDS = ["name", "email", "external_reference", "status", "metadata", "id", "environment", "x"]
+METHODS = [
+    "GET",
+    "GET",
+    "POST",
+    "POST",
+    "PATCH",
+    "PATCH",
+    "DELETE",
+    "HEAD",
+    "PUT",
+    "OPTIONS",
+    "TRACE",
+]
+UNSTABLE = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+    # What is left of a limit depends on when the oldest request leaves the window.
+    r"|99999\d{4}"
+    r"|\d{4}-\d\d-\d\dT[\d:.]+Z|[\w-]{22}(?=\")|(?<=\"id\":\")\w{12}(?=\")|\d{1,3}(?:\.\d{1,3}){3}"
+)
+
+
+@dataclass
+class World:
+    """One installation, and what has been made in it, in the order in which it was made."""
+
+    product: Latchkey
+    credentials: dict[str, str] = field(default_factory=dict)
+    customers: list[str] = field(default_factory=list)
+
+    def prepare(self) -> None:
+        """Make a key for each environment, one with few rights, one scoped to nobody."""
+        lots = [f"--per-{window}=1000000000" for window in ("minute", "hour", "day")]
+        every = [f"--permission={code}" for code in ("customers:read", "customers:write")]
+        for environment in ENVIRONMENTS:
+            made = self.product.create_key(*lots, *every, environment=environment)
+            self.credentials[environment] = made["key"]
+        self.credentials["weak"] = self.product.create_key(*lots)["key"]
+        self.credentials["wrong"] = "lk_prod_nonsense"
+        self.credentials["none"] = ""
+
+    def send(self, drawn: "Drawn") -> Answer:
+        """Send a request; remember a customer that it made."""
+        made = self.customers[drawn.customer % len(self.customers)] if self.customers else "none"
+        connection = Connection(self.product.url, self.credentials[drawn.credential])
+        path = drawn.path.replace("%7Bid%7D", made)
+        answer = connection.send(drawn.method, path, drawn.body, **drawn.headers)
+        connection.close()
+        if answer.status == 201:
+            self.customers.append(json.loads(answer.body)["id"])
+        return answer
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A request, as it is the same for every installation."""
+
+    method: str
+    path: str
+    body: bytes | None
+    headers: dict[str, str]
+    credential: str
+    customer: int
+
+
+def draw(chance: random.Random) -> Drawn:
+    """Draw the next request."""
+    path = chance.choice(PATHS).replace("{text}", chance.choice(TEXTS))
+    if chance.random() < 0.1:
+        path = path.replace("{id}", "01a20788-3a4a-7000-9d64-4c64e6723ee9")
+    environment = chance.choice([*ENVIRONMENTS * 8, "moon", "Production"])
+    query = "&".join(
+        f"{chance.choice(QUERIES)}={quote(chance.choice(TEXTS), safe=chance.choice(['', '%&=']))}"
+        for _ in range(chance.choice([0] * 9 + [1, 1, 2, 5]))
+    )
+    address = f"/api/{environment}/v1/{quote(path)}"
+    headers = {}
+    if chance.random() < 0.15:
+        headers["Accept"] = chance.choice(["text/html", "application/json", "*/*", "x", "a/b;q=x"])
+    if chance.random() < 0.1:
+        headers["Idempotency-Key"] = chance.choice(["", "one", "two", "x" * 300, "t\tb"])
+    if chance.random() < 0.05:
+        headers["X-API-Key"] = chance.choice(["", "x", "a,b"])
+    body = _body(chance)
+    if body is not None:
+        headers["Content-Type"] = chance.choice(
+            ["application/json"] * 20 + ["text/plain", "application/json; charset=latin-1", ""]
+        )
+    credential = chance.choice([environment] * 20 + [*ENVIRONMENTS, "weak", "wrong", "none"])
+    if credential not in {*ENVIRONMENTS, "weak", "wrong", "none"}:
+        credential = "production"
+    return Drawn(
+        chance.choice(METHODS),
+        address + (f"?{query}" if query else ""),
+        body,
+        headers,
+        credential,
+        chance.randrange(1000),
+    )
+
+
+def _body(chance: random.Random) -> bytes | None:
+    kind = chance.random()
+    if kind < 0.2:
+        return None
+    if kind < 0.3:
+        return chance.choice(RAW_BODIES)
+    if kind < 0.65:
+        reference = {"external_reference": f"R-{chance.randrange(4)}"} if kind > 0.4 else {}
+        return json.dumps({"name": f"Customer {chance.randrange(50)}"} | reference).encode()
+    chosen = chance.sample(FIELDS, chance.randint(1, 4))
+    values = {name: _value(chance, depth=0) for name in chosen}
+    return json.dumps(values, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass")
+
+
+def _value(chance: random.Random, *, depth: int) -> Any:
+    kind = chance.random()
+    if kind < 0.55:
+        return chance.choice(TEXTS)
+    if kind < 0.75 or depth > 3:
+        return chance.choice([None, True, False, 0, -1, 1.5, 1e308, -0.0, 10**20, 10**300])
+    inner = [_value(chance, depth=depth + 1) for _ in range(chance.randrange(4))]
+    if kind < 0.85:
+        return inner
+    return {chance.choice(TEXTS): value for value in inner}
+
+
+def comparable(answer: Answer) -> tuple[int, str]:
+    """Return what must be alike on every installation."""
+    return answer.status, UNSTABLE.sub("~", answer.body.decode("utf-8", "replace"))
+
+
+def fuzz(
+    worlds: list[World], *, seed: int, requests: int, tell: Callable[[int], None] = lambda _: None
+) -> Counter[int]:
+    """Send the same requests to every world; return how often each status came.
+
+    Raises ``AssertionError`` naming the request at the first 5xx, page or difference.
+    """
+    chance = random.Random(seed)  # noqa: S311 - to repeat a run, not to keep a secret
+    statuses: Counter[int] = Counter()
+    for number in range(requests):
+        drawn = draw(chance)
+        answers = [world.send(drawn) for world in worlds]
+        for answer in answers:
+            told = f"request {number} of seed {seed}: {drawn} got {answer}"
+            assert answer.status < 500, told
+            assert "html" not in answer.headers.get("content-type", ""), told
+            if answer.status >= 400 and drawn.method != "HEAD":
+                assert answer.headers["content-type"] == "application/problem+json", told
+        assert len({comparable(answer) for answer in answers}) == 1, f"{drawn} got {answers}"
+        statuses[answers[0].status] += 1
+        tell(number + 1)
+    return statuses

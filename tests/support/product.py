@@ -1,0 +1,130 @@
+"""The product itself, as an operator runs it: its own processes, data folder and port."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.support.servers import Postgres, Redis, Server, running, wait_until
+from tests.support.services import available
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PASSWORD = "a password for the tests"
+# What the product can store in: files alone, and PostgreSQL with Redis.
+PAIRS = ("sqlite", "postgres")
+
+
+class Latchkey(Server):
+    """``manage.py serve`` on a free port."""
+
+    program = sys.executable
+
+    def __init__(self, *, database: str = "", redis: str = "", **variables: str) -> None:
+        super().__init__()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/"),
+            "LATCHKEY_VAR": str(self.folder),
+            "LATCHKEY_ADMIN_PASSWORD": PASSWORD,
+            "DATABASE_URL": database,
+            "REDIS_URL": redis,
+            "PORT": str(self.port),
+            "WEB_CONCURRENCY": "2",
+            # Each is a process to start; tests of jobs ask for them.
+            "JOB_CONCURRENCY": "0",
+            **variables,
+        }
+        self.log = self.folder / "serve.log"
+
+    def manage(
+        self, *arguments: str, timeout: float = 60, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment | variables,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def create_key(self, *arguments: str, environment: str = "production") -> Any:
+        """Make a key; return what ``--json`` prints."""
+        done = self.manage(
+            "create_api_key", "Test", "--environment", environment, "--json", *arguments
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def start(self) -> None:
+        """Prepare the database and serve; return once the first answer has come."""
+        prepared = self.manage("bootstrap")
+        assert prepared.returncode == 0, prepared.stderr
+        self.serve()
+
+    def serve(self) -> None:
+        """Serve what is prepared."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "serve"],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(self.is_ready)
+
+    def is_ready(self) -> bool:
+        """Say whether it answers that it is ready."""
+        try:
+            return httpx.get(self.url + "/readyz", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def caller(self, credential: str, **options: Any) -> httpx.Client:
+        """Return an HTTP client that sends ``credential``."""
+        headers = {"Authorization": f"Bearer {credential}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=10, **options)
+
+    def visitor(self) -> httpx.Client:
+        """Return an HTTP client that has logged in to the admin."""
+        client = httpx.Client(base_url=self.url, timeout=10)
+        client.get("/admin/login/")
+        form = {"username": "admin", "password": PASSWORD}
+        token = {"csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        assert client.post("/admin/login/?next=/admin/", data=form | token).status_code == 302
+        return client
+
+    def processes(self, part: str) -> list[int]:
+        """Return the processes below the supervisor whose command line holds ``part``."""
+        assert self.process is not None
+        listed = subprocess.run(
+            ["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        )
+        rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
+        family = {self.process.pid}
+        for _ in range(4):
+            family |= {int(pid) for pid, parent, _ in rows if int(parent) in family}
+        return [int(pid) for pid, _, command in rows if int(pid) in family and part in command]
+
+
+@contextmanager
+def running_on(pair: str, **variables: str) -> Iterator[Latchkey]:
+    """Run the product on a storage pair that nothing else uses."""
+    with ExitStack() as stack:
+        where: dict[str, str] = {}
+        if pair == "postgres":
+            where = {
+                "database": stack.enter_context(running(available(Postgres))).url,
+                "redis": stack.enter_context(running(available(Redis))).url,
+            }
+        yield stack.enter_context(running(Latchkey(**where, **variables)))

@@ -1,0 +1,60 @@
+"""What tests need installed, and what happens where it is not."""
+
+import os
+import shutil
+from typing import NoReturn
+
+import pytest
+
+from tests.support.servers import Missing, Postgres, Redis, S, Server
+
+# Set by .ci/run: what is missing there is a failure, never a skip.
+REQUIRES_ALL = bool(os.environ.get("LATCHKEY_TESTS_REQUIRE_ALL"))
+REMEDIES = {
+    "PostgreSQL": "apt-get install postgresql",
+    "Redis": "apt-get install redis-server",
+    "nginx": "apt-get install nginx",
+    "Chromium": "apt-get install chromium",
+}
+NAMES: dict[type[Server], str] = {Postgres: "PostgreSQL", Redis: "Redis"}
+PROGRAMS = {"nginx": "nginx", "Chromium": "chromium"}
+
+
+def missing(service: str) -> NoReturn:
+    """Skip the test for want of a service, or fail where all must run."""
+    if REQUIRES_ALL:
+        pytest.fail(f"{service} is missing")
+    pytest.skip(f"{service} is missing")
+
+
+def available(server: type[S]) -> S:
+    """Return a server that can be started."""
+    try:
+        server.find()
+    except Missing:
+        missing(NAMES[server])
+    return server()
+
+
+def program(service: str) -> str:
+    """Return the path of a service's program."""
+    found = _find(service)
+    if found is None:
+        missing(service)
+    return found
+
+
+def is_installed(service: str) -> bool:
+    """Say whether a service's tests can run."""
+    for server, name in NAMES.items():
+        if name == service:
+            try:
+                server.find()
+            except Missing:
+                return False
+            return True
+    return _find(service) is not None
+
+
+def _find(service: str) -> str | None:
+    return shutil.which(PROGRAMS[service], path=f"{os.environ['PATH']}:/usr/sbin")

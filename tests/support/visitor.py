@@ -1,0 +1,90 @@
+"""Somebody at a screen, in Debian's Chromium.
+
+Pictures of every page, wide and narrow, light and dark, are left in ``test-results``; with
+``LATCHKEY_ALL_LOOKS=1`` in all four combinations.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page
+
+from tests.support.product import PASSWORD, Latchkey
+
+PICTURES = Path(__file__).resolve().parent.parent.parent / "test-results"
+# Chromium in a closed network would otherwise try to reach its maker at every start.
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+LOOKS = [("light", 1280), ("dark", 390)]
+if os.environ.get("LATCHKEY_ALL_LOOKS"):
+    LOOKS += [("dark", 1280), ("light", 390)]
+CREDENTIAL = re.compile(r"^lk_prod_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}$")
+
+
+class Visitor:
+    """A person at a screen; any error on a page or request elsewhere fails the test."""
+
+    def __init__(
+        self, browser: Browser, product: Latchkey, scheme: str, width: int, *, session: Any = None
+    ) -> None:
+        height = 900 if width > 800 else 844
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            storage_state=session,
+        )
+        self.context, self.product, self.look = context, product, f"{scheme}-{width}"
+        self.is_narrow = width < 800
+        self.page: Page = context.new_page()
+        self.page.set_default_timeout(10_000)
+        self.troubles: list[str] = []
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on(
+            "request",
+            lambda request: (
+                None if request.url.startswith((product.url, "data:")) else
+                self.troubles.append(request.url)
+            ),
+        )  # fmt: skip
+
+    def open(self, path: str) -> None:
+        """Go to a page of the admin."""
+        self.page.goto(f"{self.product.url}/admin/{path}")
+
+    def log_in(self) -> None:
+        """Enter."""
+        self.open("")
+        self.picture("login")
+        self.page.fill("[name=username]", "admin")
+        self.page.fill("[name=password]", PASSWORD)
+        self.page.click("button[type=submit]")
+        self.page.wait_for_url("**/admin/")
+
+    def picture(self, name: str) -> None:
+        """Take a picture of the whole page, and see that nothing is cut off at its side."""
+        assert self.page.url.startswith("http"), "no page is open yet"
+        PICTURES.mkdir(exist_ok=True)
+        self.page.wait_for_timeout(200)
+        self.page.screenshot(path=PICTURES / f"{name}-{self.look}.png", full_page=True)
+        overflow = self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert overflow <= 0, f"{name} is {overflow} px too wide at {self.look}"
+
+    def act(self, name: str) -> None:
+        """Open a dialog of the key's page."""
+        if self.is_narrow:
+            self.page.click("text=more_horiz")
+        self.page.click(f"a:has-text('{name}') >> visible=true")
+        self.page.wait_for_selector("#dialog")
+        self.page.wait_for_timeout(300)
+
+    def shown_credential(self) -> str:
+        """Return the credential on the page."""
+        text = self.page.inner_text("#latchkey-credential")
+        assert CREDENTIAL.match(text)
+        return text
