@@ -7,21 +7,21 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 
-from apikeys.models import Act, ApiKey, Door, Event
+from apikeys.models import Action, ApiKey, Event, Source
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Who acts, through which door, from where."""
 
-    door: Door
+    source: Source
     name: str
     user: User | None = None
     address: str | None = None
 
 
 def record(
-    key: ApiKey, act: Act, actor: Actor, changes: Mapping[str, Any], reason: str = ""
+    key: ApiKey, action: Action, actor: Actor, changes: Mapping[str, Any], reason: str = ""
 ) -> Event:
     """Write the event of an act, inside the act's transaction.
 
@@ -30,8 +30,8 @@ def record(
     """
     return Event.objects.create(
         key=key,
-        act=act,
-        door=actor.door,
+        action=action,
+        source=actor.source,
         actor=actor.user,
         actor_name=actor.name,
         address=actor.address,

@@ -18,12 +18,12 @@ from django.views.decorators.debug import sensitive_variables
 from apikeys import audit, credentials, validation
 from apikeys.audit import Actor
 from apikeys.environments import Environment
-from apikeys.models import Act, ApiKey, CustomerScope, Event, KeyCustomer, SecretVersion
+from apikeys.models import Action, ApiKey, CustomerScope, Event, KeyCustomer, SecretVersion
 from apikeys.peppers import Peppers
-from apikeys.validation import KeySettings
+from apikeys.validation import KeyFields
 from database.refusals import Conflict, Refused
 
-MOST_ACCEPTED_SECRETS = 5
+MAX_ACCEPTED_SECRETS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def create(
     environment: Environment,
     actor: Actor,
     key_id: str | None = None,
-    **settings: Unpack[KeySettings],
+    **settings: Unpack[KeyFields],
 ) -> IssuedKey:
     """Make a key and its first secret.
 
@@ -65,7 +65,9 @@ def create(
             _replace_scope(key, scope)
             secret = _issue_secret(key, number=1, now=now)
             settled = audit.readable(key, scope).items()
-            audit.record(key, Act.CREATED, actor, {name: [None, value] for name, value in settled})
+            audit.record(
+                key, Action.CREATED, actor, {name: [None, value] for name, value in settled}
+            )
     except IntegrityError:
         if ApiKey.objects.filter(pk=key.pk).exists():
             raise Conflict(
@@ -77,7 +79,7 @@ def create(
 
 
 def update(
-    key: ApiKey, *, actor: Actor, revision: int | None = None, **settings: Unpack[KeySettings]
+    key: ApiKey, *, actor: Actor, revision: int | None = None, **settings: Unpack[KeyFields]
 ) -> Event | None:
     """Change settings; the environment is none. Return the event, or None if nothing differs.
 
@@ -87,7 +89,7 @@ def update(
 
 
 def narrow(
-    key: ApiKey, *, actor: Actor, revision: int | None = None, **settings: Unpack[KeySettings]
+    key: ApiKey, *, actor: Actor, revision: int | None = None, **settings: Unpack[KeyFields]
 ) -> Event | None:
     """Change settings as ``update`` does, but only so that the key can do less."""
     return _update(key.pk, actor, revision, settings, may_widen=False)
@@ -119,7 +121,7 @@ def regenerate(
         stops = (now + overlap).isoformat() if overlap else "at once"
         audit.record(
             key,
-            Act.REGENERATED,
+            Action.REGENERATED,
             actor,
             {
                 "secret version": [current.number, current.number + 1],
@@ -131,14 +133,14 @@ def regenerate(
 
 def revoke(key: ApiKey, *, actor: Actor, reason: str = "") -> Event | None:
     """Withdraw the key; None if it was withdrawn already."""
-    reason = validation.clean_text(reason, setting="reason", longest=validation.LONGEST_REASON)
+    reason = validation.clean_text(reason, field="reason", longest=validation.MAX_REASON_LENGTH)
     with transaction.atomic():
         key = _locked(key.pk)
         if key.is_revoked:
             return None
         key.revoked_at = timezone.now()
         _touch(key, "revoked_at")
-        return audit.record(key, Act.REVOKED, actor, {"status": ["active", "inactive"]}, reason)
+        return audit.record(key, Action.REVOKED, actor, {"status": ["active", "inactive"]}, reason)
 
 
 def activate(key: ApiKey, *, actor: Actor, revision: int | None = None) -> Event | None:
@@ -154,7 +156,9 @@ def activate(key: ApiKey, *, actor: Actor, revision: int | None = None) -> Event
         _refuse_stale(key, revision)
         key.revoked_at = None
         _touch(key, "revoked_at")
-        return audit.record(key, Act.ACTIVATED, actor, {"status": ["inactive", key.status.value]})
+        return audit.record(
+            key, Action.ACTIVATED, actor, {"status": ["inactive", key.status.value]}
+        )
 
 
 def forget_customer(customer_id: UUID, *, actor: Actor) -> None:
@@ -171,7 +175,7 @@ def forget_customer(customer_id: UUID, *, actor: Actor) -> None:
 
 
 def _update(
-    key_id: str, actor: Actor, revision: int | None, settings: KeySettings, *, may_widen: bool
+    key_id: str, actor: Actor, revision: int | None, settings: KeyFields, *, may_widen: bool
 ) -> Event | None:
     now = timezone.now()
     with transaction.atomic():
@@ -201,7 +205,7 @@ def _update(
         if not changes:
             return None
         _touch(key, "customer_scope", *differing)
-        return audit.record(key, Act.UPDATED, actor, changes)
+        return audit.record(key, Action.UPDATED, actor, changes)
 
 
 def _locked(key_id: str) -> ApiKey:
@@ -245,11 +249,11 @@ def _retire_secrets(key: ApiKey, *, now: datetime, overlap: timedelta) -> None:
     if not overlap:
         key.secrets.accepted(now).update(retires_at=now, digest="")
         return
-    if key.secrets.accepted(now).count() >= MOST_ACCEPTED_SECRETS:
+    if key.secrets.accepted(now).count() >= MAX_ACCEPTED_SECRETS:
         raise Refused(
-            f"{MOST_ACCEPTED_SECRETS} secrets of this key are still accepted. Wait until an"
+            f"{MAX_ACCEPTED_SECRETS} secrets of this key are still accepted. Wait until an"
             " overlap ends, or regenerate without one to stop them all.",
-            setting="overlap",
+            field="overlap",
         )
     key.secrets.filter(retires_at=None).update(retires_at=now + overlap)
 

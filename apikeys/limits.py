@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-MOST = 1_000_000_000
+MAX_LIMIT = 1_000_000_000
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
 SPELLINGS = {
@@ -28,9 +28,9 @@ class Limits(NamedTuple):
     hour: int
     day: int
 
-    def tenth(self) -> "Limits":
-        """A tenth of each number, and never less than one."""
-        return Limits(*(max(1, number // 10) for number in self))
+    def divided_by(self, divisor: int) -> "Limits":
+        """Return each number divided and rounded down, and never less than one."""
+        return Limits(*(max(1, number // divisor) for number in self))
 
 
 class Rate(NamedTuple):
@@ -62,6 +62,6 @@ def parse_limits(text: str, base: Limits) -> Limits:
 
 def _split(text: str) -> tuple[int, str]:
     match = RATE.fullmatch(text.strip().lower())
-    if match is None or match[2] not in SPELLINGS or int(match[1]) > MOST:
+    if match is None or match[2] not in SPELLINGS or int(match[1]) > MAX_LIMIT:
         raise ValueError(text)
     return int(match[1]), SPELLINGS[match[2]]

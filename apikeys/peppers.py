@@ -7,8 +7,8 @@ and removed once no stored secret was signed under it.
 import hmac
 from collections.abc import Iterator, Mapping
 
-LEAST_BYTES = 16
-MOST_NUMBER = 32_767
+MIN_BYTES = 16
+MAX_NUMBER = 32_767
 
 
 class Peppers:
@@ -62,14 +62,14 @@ def parse_peppers(text: str) -> Peppers:
     peppers: dict[int, bytes] = {}
     for part in text.split(","):
         number, _, value = part.strip().partition(":")
-        if not (number.isascii() and number.isdigit()) or not 0 < int(number) <= MOST_NUMBER:
+        if not (number.isascii() and number.isdigit()) or not 0 < int(number) <= MAX_NUMBER:
             raise ValueError("a pepper's number is missing or out of range")
         try:
             pepper = bytes.fromhex(value)
         except ValueError:
             raise ValueError(f"pepper {int(number)} is not hexadecimal") from None
-        if len(pepper) < LEAST_BYTES:
-            raise ValueError(f"pepper {int(number)} is shorter than {LEAST_BYTES} bytes")
+        if len(pepper) < MIN_BYTES:
+            raise ValueError(f"pepper {int(number)} is shorter than {MIN_BYTES} bytes")
         if int(number) in peppers:
             raise ValueError(f"pepper {int(number)} is given twice")
         peppers[int(number)] = pepper

@@ -32,6 +32,6 @@ def with_scope(keys: "QuerySet[ApiKey]") -> "QuerySet[ApiKey]":
     return keys.prefetch_related("scope")
 
 
-def _instant(instant: Any) -> str | None:
+def _instant(timestamp: Any) -> str | None:
     """Return an instant as RFC 3339 in UTC, ending in Z."""
-    return instant.isoformat().replace("+00:00", "Z") if instant else None
+    return timestamp.isoformat().replace("+00:00", "Z") if timestamp else None

@@ -10,19 +10,19 @@ from django.utils import timezone
 from apikeys import permissions
 from apikeys.credentials import mask
 from apikeys.guard import client_address
-from apikeys.limits import MOST
+from apikeys.limits import MAX_LIMIT
 from apikeys.models import ApiKey, KeyCustomer
 from database.refusals import Refused
 from database.text import check_line
 
-MOST_OVERLAP = timedelta(days=7)
-MOST_NETWORKS = 100
-LONGEST_NAME = 100
-LONGEST_REASON = 500
+MAX_OVERLAP = timedelta(days=7)
+MAX_NETWORKS = 100
+MAX_NAME_LENGTH = 100
+MAX_REASON_LENGTH = 500
 LIMIT_FIELDS = ("limit_minute", "limit_hour", "limit_day")
 
 
-class KeySettings(TypedDict, total=False):
+class KeyFields(TypedDict, total=False):
     """What may be chosen for a key, and changed later. A setting left out stays as it is.
 
     ``customers``: ids of the selected customers, or None for all. Limits: None for the
@@ -39,7 +39,7 @@ class KeySettings(TypedDict, total=False):
     expires_at: datetime | None
 
 
-def clean(settings: KeySettings, *, environment: str, now: datetime) -> dict[str, Any]:
+def clean(settings: KeyFields, *, environment: str, now: datetime) -> dict[str, Any]:
     """Return ``settings`` in the form they are stored in; raise ``Refused`` naming the first wrong.
 
     An expiry is compared with ``now`` by the caller's wish alone: one that is kept as it was
@@ -50,7 +50,7 @@ def clean(settings: KeySettings, *, environment: str, now: datetime) -> dict[str
         "permissions": clean_permissions,
         "customers": lambda ids: clean_customers(ids, environment),
         "networks": clean_networks,
-        "expires_at": lambda instant: clean_expiry(instant, now),
+        "expires_at": lambda timestamp: clean_expiry(timestamp, now),
         **{field: _limit_cleaner(field) for field in LIMIT_FIELDS},
     }
     return {field: cleaners[field](value) for field, value in settings.items()}
@@ -58,27 +58,27 @@ def clean(settings: KeySettings, *, environment: str, now: datetime) -> dict[str
 
 def clean_name(name: str) -> str:
     """Return the name without surrounding blanks; one line of 1 to 100 characters."""
-    name = clean_text(name, setting="name", longest=LONGEST_NAME)
+    name = clean_text(name, field="name", longest=MAX_NAME_LENGTH)
     if not name:
-        raise Refused("The name is blank. Say what the key is for.", setting="name")
+        raise Refused("The name is blank. Say what the key is for.", field="name")
     return name
 
 
-def clean_text(text: str, *, setting: str, longest: int) -> str:
+def clean_text(text: str, *, field: str, longest: int) -> str:
     """Return one line of text that can be seen, and is not too long."""
     text = text.strip()
     if len(text) > longest:
         raise Refused(
-            f"The {setting} has {len(text)} characters. Use {longest} at most.", setting=setting
+            f"The {field} has {len(text)} characters. Use {longest} at most.", field=field
         )
     try:
         check_line(text)
     except ValueError as error:
-        raise Refused(f"The {setting} {error}", setting=setting) from None
+        raise Refused(f"The {field} {error}", field=field) from None
     if mask(text) != text:
         raise Refused(
-            f"The {setting} holds an API key. Leave the key out; its key id says which it is.",
-            setting=setting,
+            f"The {field} holds an API key. Leave the key out; its key id says which it is.",
+            field=field,
         )
     return text
 
@@ -91,7 +91,7 @@ def clean_permissions(codes: Iterable[str]) -> tuple[str, ...]:
         raise Refused(
             f"{error} is not a permission. Choose among"
             f" {', '.join(permissions.Permission.values)}.",
-            setting="permissions",
+            field="permissions",
         ) from None
 
 
@@ -105,11 +105,11 @@ def clean_networks(networks: Iterable[str]) -> tuple[str, ...]:
             raise Refused(
                 f"{network} is not a network. Write it as 203.0.113.0/24 or 2001:db8::/32,"
                 " with no bits set past the prefix.",
-                setting="networks",
+                field="networks",
             ) from None
-    if len(cleaned) > MOST_NETWORKS:
+    if len(cleaned) > MAX_NETWORKS:
         raise Refused(
-            f"There are {len(cleaned)} networks. Use {MOST_NETWORKS} at most.", setting="networks"
+            f"There are {len(cleaned)} networks. Use {MAX_NETWORKS} at most.", field="networks"
         )
     return tuple(cleaned)
 
@@ -127,43 +127,43 @@ def clean_customers(ids: Iterable[UUID] | None, environment: str) -> tuple[UUID,
         raise Refused(
             f"There is no {environment} customer {min(missing)}."
             " Choose customers of the key's own environment.",
-            setting="customers",
+            field="customers",
         )
     return tuple(sorted(known))
 
 
-def clean_expiry(instant: datetime | None, now: datetime) -> datetime | None:
+def clean_expiry(timestamp: datetime | None, now: datetime) -> datetime | None:
     """Return an instant to come, or None for never."""
-    if instant is None:
+    if timestamp is None:
         return None
-    if timezone.is_naive(instant):
+    if timezone.is_naive(timestamp):
         raise Refused(
-            "The expiry has no time zone. End it with Z or an offset.", setting="expires_at"
+            "The expiry has no time zone. End it with Z or an offset.", field="expires_at"
         )
     try:
-        instant = instant.astimezone(UTC)
+        timestamp = timestamp.astimezone(UTC)
     except OverflowError:
         raise Refused(
-            "The expiry is beyond the calendar. Choose an earlier one.", setting="expires_at"
+            "The expiry is beyond the calendar. Choose an earlier one.", field="expires_at"
         ) from None
-    if instant <= now:
+    if timestamp <= now:
         raise Refused(
             "The expiry has passed. Choose a later one, or revoke the key to stop it now.",
-            setting="expires_at",
+            field="expires_at",
         )
-    return instant
+    return timestamp
 
 
 def clean_overlap(overlap: timedelta, *, is_revoked: bool) -> timedelta:
     """Return how long the old secret goes on after a regenerate: 0 to 7 days."""
-    if not timedelta(0) <= overlap <= MOST_OVERLAP:
+    if not timedelta(0) <= overlap <= MAX_OVERLAP:
         raise Refused(
-            f"The overlap is out of range. Choose 0 to {MOST_OVERLAP.days} days.", setting="overlap"
+            f"The overlap is out of range. Choose 0 to {MAX_OVERLAP.days} days.", field="overlap"
         )
     if overlap and is_revoked:
         raise Refused(
             "The key is revoked, so its old secret must not live on. Regenerate without overlap.",
-            setting="overlap",
+            field="overlap",
         )
     return overlap
 
@@ -187,7 +187,7 @@ def refuse_widening(key: ApiKey, changes: dict[str, Any]) -> None:
             raise Refused(
                 "You may remove permissions and lower limits, not add or raise them."
                 " Ask a key administrator for this change.",
-                setting=field,
+                field=field,
             )
 
 
@@ -201,11 +201,12 @@ def scope_of(key: ApiKey) -> tuple[UUID, ...] | None:
 
 def _limit_cleaner(field: str) -> Any:
     def clean_limit(limit: int | None) -> int | None:
-        if limit is not None and not 0 <= limit <= MOST:
+        if limit is not None and not 0 <= limit <= MAX_LIMIT:
             window = field.removeprefix("limit_")
             raise Refused(
-                f"The limit per {window} is {limit}. Use 0 to {MOST:,}, or none for the default.",
-                setting=field,
+                f"The limit per {window} is {limit}. Use 0 to {MAX_LIMIT:,},"
+                " or none for the default.",
+                field=field,
             )
         return limit
 

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 
 from apikeys.environments import Environment
 from apikeys.guard import throttling
-from apikeys.guard.context import trace_of
+from apikeys.guard.context import context_of
 from apikeys.guard.permissions import ANY_KEY
 from apikeys.guard.views import GuardedView, endpoint
 from apikeys.limiter.store import Decision
@@ -68,5 +68,6 @@ class CallingKeyView(GuardedView):
         # The guard reads what it judges by; the rest of the row is this endpoint's own query.
         shown = as_json(ApiKey.objects.get(pk=self.key.pk))
         return Response(
-            shown | {"remaining": throttling.remaining(cast(Decision, trace_of(request).decision))}
+            shown
+            | {"remaining": throttling.remaining(cast(Decision, context_of(request).decision))}
         )

@@ -25,14 +25,14 @@ def find(model: type[M], object_id: Any) -> M | None:
         return None
 
 
-class ActingForm(forms.BaseForm):
+class ActionForm(forms.BaseForm):
     """A mixin for forms; ``act`` calls the lifecycle."""
 
     request: HttpRequest
     outcome: Any = None
     _was_tried = False
 
-    def act(self) -> Any:
+    def perform(self) -> Any:
         """Do what the form asks for, from ``cleaned_data``; raise ``Refused`` if it may not be."""
         raise NotImplementedError
 
@@ -43,14 +43,14 @@ class ActingForm(forms.BaseForm):
         if not self._was_tried:
             self._was_tried = True
             try:
-                self.outcome = self.act()
+                self.outcome = self.perform()
             except Refused as refused:
-                field = refused.setting if refused.setting in self.fields else None
+                field = refused.field if refused.field in self.fields else None
                 self.add_error(field, str(refused))
         return not self.errors
 
 
-class ActingDialog(ActingForm, BaseDialogForm, Generic[M]):
+class ActionDialog(ActionForm, BaseDialogForm, Generic[M]):
     """A dialog about one row of ``model``, which shows why it was refused."""
 
     form_before_template = "backoffice/dialog_errors.html"

@@ -21,13 +21,13 @@ class TimeFilter(RangeDateTimeFilter):
             queryset = self.since(queryset, began)
         return self.until(queryset, ended) if ended else queryset
 
-    def since(self, rows: Any, instant: datetime) -> Any:
+    def since(self, rows: Any, timestamp: datetime) -> Any:
         """Return the rows from ``instant`` on."""
-        return rows.filter(**{f"{self.parameter_name}__gte": instant})
+        return rows.filter(**{f"{self.parameter_name}__gte": timestamp})
 
-    def until(self, rows: Any, instant: datetime) -> Any:
+    def until(self, rows: Any, timestamp: datetime) -> Any:
         """Return the rows up to ``instant``."""
-        return rows.filter(**{f"{self.parameter_name}__lte": instant})
+        return rows.filter(**{f"{self.parameter_name}__lte": timestamp})
 
     def _instant(self, end: str, default: time) -> datetime | None:
         name = f"{self.parameter_name}_{end}"

@@ -8,7 +8,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest
 from unfold.views import ChangeList
 
-MOST_COUNTED = 1000
+MAX_COUNTED = 1000
 BEFORE, AFTER = "before-", "after-"
 
 
@@ -33,9 +33,9 @@ class KeysetChangeList(ChangeList):
         position = request.GET.get(PAGE_VAR, "")
         rows = self.queryset.order_by("-pk")
         found, has_newer, has_older = self._page(rows, position, size)
-        counted = len(self.queryset.order_by("-pk").values_list("pk")[: MOST_COUNTED + 1])
-        self.counted = min(counted, MOST_COUNTED)
-        self.is_more_than_counted = counted > MOST_COUNTED
+        counted = len(self.queryset.order_by("-pk").values_list("pk")[: MAX_COUNTED + 1])
+        self.counted = min(counted, MAX_COUNTED)
+        self.is_more_than_counted = counted > MAX_COUNTED
         self.result_list = found
         self.result_count = self.full_result_count = counted
         self.show_full_result_count = False

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.http import HttpRequest
 
-MOST_WORDS = 10
-LONGEST_SEARCH = 200
+MAX_WORDS = 10
+MAX_SEARCH_LENGTH = 200
 
 
 class BoundedSearch:
@@ -13,5 +13,5 @@ class BoundedSearch:
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
         """Return what fits, and whether rows may be there twice."""
-        words = search_term[:LONGEST_SEARCH].split()[:MOST_WORDS]
+        words = search_term[:MAX_SEARCH_LENGTH].split()[:MAX_WORDS]
         return super().get_search_results(request, queryset, " ".join(words))  # type: ignore[misc]

@@ -24,7 +24,7 @@ from rest_framework_api_key.models import APIKey
 from apikeys import lifecycle
 from apikeys.audit import Actor
 from apikeys.environments import Environment
-from apikeys.models import Door
+from apikeys.models import Source
 from apikeys.permissions import Permission
 from customers.models import Customer
 
@@ -80,7 +80,7 @@ def prepare() -> dict[str, Variant]:
     customer = Customer.objects.create(environment="production", name="Bench")
     issued = lifecycle.create(
         environment=Environment.PRODUCTION,
-        actor=Actor(Door.SYSTEM, "benchmark"),
+        actor=Actor(Source.SYSTEM, "benchmark"),
         name="Bench",
         permissions=[Permission.CUSTOMERS_READ],
         limit_minute=BILLION,

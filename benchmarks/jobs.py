@@ -17,7 +17,7 @@ from django.core.management import call_command
 from apikeys import lifecycle
 from apikeys.audit import Actor
 from apikeys.environments import Environment
-from apikeys.models import ApiKey, Door
+from apikeys.models import ApiKey, Source
 from apikeys.permissions import Permission
 from jobs import queue
 from jobs.models import Job
@@ -88,7 +88,7 @@ def main() -> None:
     call_command("migrate", verbosity=0)
     key = lifecycle.create(
         environment=Environment.PRODUCTION,
-        actor=Actor(Door.SYSTEM, "benchmark"),
+        actor=Actor(Source.SYSTEM, "benchmark"),
         name="Bench",
         permissions=list(Permission),
     ).key

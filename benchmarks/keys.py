@@ -20,8 +20,8 @@ from apikeys import lifecycle  # noqa: E402
 from apikeys.audit import Actor  # noqa: E402
 from apikeys.environments import Environment  # noqa: E402
 from apikeys.guard.authentication import ApiKeyAuthentication  # noqa: E402
-from apikeys.guard.context import Trace  # noqa: E402
-from apikeys.models import Door  # noqa: E402
+from apikeys.guard.context import RequestContext  # noqa: E402
+from apikeys.models import Source  # noqa: E402
 
 FEW, MANY = 100, int(os.environ.get("BENCH_KEYS", "1000000"))
 SPREAD = min(3_000, MANY // 10)
@@ -56,7 +56,7 @@ def fill(first: int, last: int) -> None:
 
 def issue(number: int) -> list[str]:
     """Make keys that can be called with; return their credentials."""
-    actor = Actor(Door.SYSTEM, "benchmark")
+    actor = Actor(Source.SYSTEM, "benchmark")
     return [
         lifecycle.create(environment=Environment.PRODUCTION, actor=actor, name="Bench").credential
         for _ in range(number)
@@ -85,7 +85,7 @@ class Authenticated:
     def __init__(self, credential: str) -> None:
         self._request = HttpRequest()
         self._request.META = {"HTTP_AUTHORIZATION": f"Bearer {credential}"}
-        self._request.trace = Trace("")
+        self._request.context = RequestContext("")
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from django.utils import timezone
 from apikeys import lifecycle
 from apikeys.audit import Actor
 from apikeys.environments import Environment
-from apikeys.models import ApiKey, Door
+from apikeys.models import ApiKey, Source
 from benchmarks.pages import print_medians
 from customers.models import Customer
 from database.uuid7 import new_id
@@ -211,7 +211,7 @@ def main() -> None:
     for number in range(KEYS):
         lifecycle.create(
             environment=Environment.PRODUCTION,
-            actor=Actor(Door.SYSTEM, "benchmark"),
+            actor=Actor(Source.SYSTEM, "benchmark"),
             name=f"Key {number}",
         )
     Customer.objects.bulk_create(

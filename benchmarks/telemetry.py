@@ -22,7 +22,7 @@ from apikeys import lifecycle
 from apikeys.audit import Actor
 from apikeys.environments import Environment
 from apikeys.lifecycle import IssuedKey
-from apikeys.models import ApiKey, Door
+from apikeys.models import ApiKey, Source
 from apikeys.permissions import Permission
 from benchmarks.pages import print_medians
 from customers.licenses import lifecycle as license_lifecycle
@@ -35,7 +35,7 @@ CUSTOMERS = 50
 TYPES = 12
 DAYS = int(os.environ.get("BENCH_DAYS", "30"))
 CHUNK = 5000
-ACTOR = Actor(Door.SYSTEM, "benchmark")
+ACTOR = Actor(Source.SYSTEM, "benchmark")
 
 
 def measure_batches(key: ApiKey) -> None:
@@ -51,14 +51,14 @@ def measure_batches(key: ApiKey) -> None:
                 "occurred_at": "2026-11-01T10:00:00Z",
                 "properties": {"version": "1.2.3", "seconds": number},
             }
-            for number in range(ingestion.MOST_EVENTS)
+            for number in range(ingestion.MAX_EVENTS)
         ]
         began = time.perf_counter()
         read = ingestion.read(events, is_batch=True)
         ingestion.check_owners(key, read, is_batch=True)
         ingestion.accept(read)
         took.append(time.perf_counter() - began)
-    print(f"batches      {ingestion.MOST_EVENTS / statistics.median(took):7.0f} events/s")
+    print(f"batches      {ingestion.MAX_EVENTS / statistics.median(took):7.0f} events/s")
 
 
 def fill(licenses: list[License]) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 from redis import ConnectionPool
 
-from config.env import refuse
+from config.env import configuration_error
 from database.postgresql_connection import GuardConnection
 from database.sqlite_connection import FileConnection
 
@@ -56,7 +56,7 @@ def database(url: str, folder: Path, *, threads: int, is_web: bool) -> Settings:
         return _sqlite(config, is_web=is_web)
     if config["ENGINE"] == POSTGRESQL_ENGINE and config.get("NAME"):
         return _postgresql(config, threads if is_web else None)
-    raise refuse(
+    raise configuration_error(
         "DATABASE_URL",
         "is not the address of a PostgreSQL database",
         "Write it as postgres://user:password@host:5432/name, or leave it out for SQLite",
@@ -66,7 +66,7 @@ def database(url: str, folder: Path, *, threads: int, is_web: bool) -> Settings:
 def redis_url(url: str) -> str:
     """Return ``url`` if it is the address of a Redis server, or blank for none."""
     if url and not _is_redis(url):
-        raise refuse(
+        raise configuration_error(
             "REDIS_URL",
             "is not the address of a Redis server",
             "Write it as redis://host:6379/0, or leave it out for a counter file",

@@ -8,7 +8,7 @@ from django.utils import timezone
 from apikeys import lifecycle
 from apikeys.audit import Actor
 from apikeys.environments import Environment
-from apikeys.models import ApiKey, Door, Event, SecretVersion
+from apikeys.models import ApiKey, Event, SecretVersion, Source
 from apikeys.permissions import Permission
 from customers.licenses import lifecycle as license_lifecycle
 from customers.models import Customer, CustomerStatus, TelemetryEvent
@@ -16,7 +16,7 @@ from customers.telemetry import rollups
 from jobs import queue
 from jobs.registry import job_types
 
-SETUP = Actor(door=Door.SYSTEM, name="demo data")
+SETUP = Actor(source=Source.SYSTEM, name="demo data")
 
 CUSTOMERS = {
     Environment.PRODUCTION: [
@@ -178,10 +178,10 @@ def _load_key(demo: DemoKey, now: datetime) -> None:
     ApiKey.objects.filter(pk=key.pk).update(**changes)
 
 
-def _backdate(key: ApiKey, instant: datetime) -> None:
+def _backdate(key: ApiKey, timestamp: datetime) -> None:
     """Move the act just done, and the secret made by it, to ``instant``."""
     newest = Event.objects.filter(key=key).latest("id")
-    Event.objects.filter(pk=newest.pk).update(created_at=instant)
+    Event.objects.filter(pk=newest.pk).update(created_at=timestamp)
     secrets = SecretVersion.objects.filter(key=key)
-    secrets.filter(retires_at=None).update(created_at=instant)
-    secrets.filter(retires_at__gt=instant).update(retires_at=instant)
+    secrets.filter(retires_at=None).update(created_at=timestamp)
+    secrets.filter(retires_at__gt=timestamp).update(retires_at=timestamp)

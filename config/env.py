@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off"}
-MOST_DIGITS = 20
+MAX_DIGITS = 20
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # RFC 1123 §2.1; an underscore too, which names in private networks have.
 HOST_NAME = re.compile(
@@ -30,10 +30,10 @@ HOST_NAME = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 # No organisation's own proxies are spread wider.
-SHORTEST_PREFIX = {4: 8, 6: 7}
+MIN_PREFIX = {4: 8, 6: 7}
 
 
-def refuse(name: str, problem: str, remedy: str) -> ImproperlyConfigured:
+def configuration_error(name: str, problem: str, remedy: str) -> ImproperlyConfigured:
     """Return the error that stops the start: one line, two sentences."""
     return ImproperlyConfigured(f"{name} {problem}. {remedy}.".replace("\n", " "))
 
@@ -43,7 +43,7 @@ def env_file(path: Path) -> dict[str, str]:
     try:
         text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
     except (OSError, ValueError):
-        raise refuse(
+        raise configuration_error(
             ".env", "cannot be read as UTF-8 text", "Correct the file or remove it"
         ) from None
     for binding in parse_stream(StringIO(text)):
@@ -54,7 +54,7 @@ def env_file(path: Path) -> dict[str, str]:
         # Never the line itself: it may hold a secret.
         blank = binding.original.string
         line = binding.original.line + blank[: len(blank) - len(blank.lstrip())].count("\n")
-        raise refuse(
+        raise configuration_error(
             ".env",
             f"holds no assignment in line {line}",
             "Write it as NAME=value, or begin the line with #",
@@ -76,7 +76,9 @@ class Variables:
         """Return a yes or no."""
         value = self.text(name).lower()
         if value and value not in TRUE | FALSE:
-            raise refuse(name, f"is {value!r}, neither on nor off", "Set it to on or off")
+            raise configuration_error(
+                name, f"is {value!r}, neither on nor off", "Set it to on or off"
+            )
         return value in TRUE if value else default
 
     def number(self, name: str, default: int, *, least: int, most: int = 2**31 - 1) -> int:
@@ -84,9 +86,9 @@ class Variables:
         value = self.text(name)
         if not value:
             return default
-        is_number = value.isascii() and value.isdigit() and len(value) <= MOST_DIGITS
+        is_number = value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS
         if not is_number or not least <= int(value) <= most:
-            raise refuse(
+            raise configuration_error(
                 name,
                 f"is {value!r}, not a whole number from {least} to {most}",
                 f"Set it to such a number or leave it out for {default}",
@@ -102,17 +104,19 @@ class Variables:
         """Return one of ``known``, the first if none is named."""
         chosen = self.text(name, known[0])
         if chosen not in known:
-            raise refuse(name, f"is {chosen!r}", f"Choose one of {', '.join(known)}")
+            raise configuration_error(name, f"is {chosen!r}", f"Choose one of {', '.join(known)}")
         return chosen
 
     def choices(self, name: str, known: list[str], default: list[str]) -> list[str]:
         """Return one or more of ``known``, comma-separated."""
         chosen = self.words(name, default)
         if self.text(name) and not self.words(name):
-            raise refuse(name, "names nothing", f"Choose among {', '.join(known)}")
+            raise configuration_error(name, "names nothing", f"Choose among {', '.join(known)}")
         for word in chosen:
             if word not in known:
-                raise refuse(name, f"names {word!r}", f"Choose among {', '.join(known)}")
+                raise configuration_error(
+                    name, f"names {word!r}", f"Choose among {', '.join(known)}"
+                )
         return chosen
 
     def networks(self, name: str) -> list[Network]:
@@ -122,13 +126,13 @@ class Variables:
             try:
                 network = parse_network(word)
             except ValueError:
-                raise refuse(
+                raise configuration_error(
                     name,
                     f"holds {word!r}, which is not a network",
                     "Write networks as 10.0.0.0/8 or fd00::/8, comma-separated",
                 ) from None
-            if network.prefixlen < SHORTEST_PREFIX[network.version]:
-                raise refuse(
+            if network.prefixlen < MIN_PREFIX[network.version]:
+                raise configuration_error(
                     name,
                     f"holds {word}, which trusts a large part of the Internet",
                     "Name the addresses of your own proxies",
@@ -140,7 +144,9 @@ class Variables:
         """Return a host name or an address, blank if none is named."""
         value = self.text(name)
         if value and parse_address(value) is None and not HOST_NAME.fullmatch(value):
-            raise refuse(name, f"is {value!r}, which is no host", "Write it as mail.example.com")
+            raise configuration_error(
+                name, f"is {value!r}, which is no host", "Write it as mail.example.com"
+            )
         return value
 
     def mailbox(self, name: str, default: str) -> str:
@@ -164,7 +170,7 @@ class Variables:
         try:
             return parse(value)
         except ValueError:
-            raise refuse(name, f"is {value!r}", f"Write it as {form}") from None
+            raise configuration_error(name, f"is {value!r}", f"Write it as {form}") from None
 
 
 def _check_mailbox(name: str, written: str, address: str) -> None:
@@ -173,7 +179,7 @@ def _check_mailbox(name: str, written: str, address: str) -> None:
             raise ValidationError(written)
         validate_email(address)
     except ValidationError:
-        raise refuse(
+        raise configuration_error(
             name,
             f"holds {written!r}, which is no e-mail address",
             "Write it as ops@example.com",

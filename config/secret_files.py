@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from config.env import refuse
+from config.env import configuration_error
 
 FOLDER_MODE = 0o700
 SECRET_MODE = 0o600
@@ -70,7 +70,7 @@ def _write_once(path: Path, text: str) -> None:
 
 def _unusable(path: Path, error: Exception) -> Exception:
     reason = getattr(error, "strerror", None) or str(error)
-    return refuse(
+    return configuration_error(
         "LATCHKEY_VAR",
         f"cannot be used, {path}: {reason}",
         "Name a folder that this user may write",

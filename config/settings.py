@@ -17,7 +17,7 @@ from apikeys.limits import Limits, Rate, parse_limits, parse_rate
 from apikeys.peppers import parse_peppers
 from config import databases, secret_files
 from config.admin_site.unfold import UNFOLD  # noqa: F401 - read by django-unfold
-from config.env import Variables, env_file, refuse
+from config.env import Variables, configuration_error, env_file
 from config.log_config import GRANIAN_LOGGING, LOGGING  # noqa: F401 - read by Django and Granian
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -29,7 +29,7 @@ SECRET_KEY = variables.text("SECRET_KEY") or secret_files.secret_file(
     LATCHKEY_VAR / "secret_key", secret_files.new_secret_key
 )
 if len(SECRET_KEY) < 32 or len(set(SECRET_KEY)) < 5 or SECRET_KEY.startswith("django-insecure"):
-    raise refuse(
+    raise configuration_error(
         "SECRET_KEY",
         "is too short or too plain to sign anything with",
         "Set it to at least 32 random characters, or leave it out to have one made",
@@ -40,7 +40,7 @@ try:
         or secret_files.secret_file(LATCHKEY_VAR / "peppers", secret_files.new_peppers)
     )
 except ValueError as error:
-    raise refuse(
+    raise configuration_error(
         "API_KEY_PEPPERS",
         f"cannot be used, {error}",
         "Write it as 1:hex,2:hex with at least 32 hexadecimal digits each",
@@ -51,7 +51,7 @@ LATCHKEY_ADMIN_PASSWORD = variables.text("LATCHKEY_ADMIN_PASSWORD")
 # --- Latchkey's own: the public API ----------------------------------------------------------
 API_KEY_PREFIX = variables.text("API_KEY_PREFIX", "lk")
 if not PREFIX.fullmatch(API_KEY_PREFIX):
-    raise refuse(
+    raise configuration_error(
         "API_KEY_PREFIX",
         f"is {API_KEY_PREFIX!r}",
         "Use 1 to 16 lower-case letters and digits, a letter first",
@@ -64,7 +64,9 @@ BODY_TIMEOUT_SECONDS = variables.number("BODY_TIMEOUT_SECONDS", 10, least=1, mos
 MAX_BODY_BYTES = variables.number("MAX_BODY_BYTES", 1_048_576, least=1)
 AUTH_FAILURE_LIMIT = variables.parsed("AUTH_FAILURE_LIMIT", parse_rate, Rate(60, 60), "60/min")
 if not AUTH_FAILURE_LIMIT.limit:
-    raise refuse("AUTH_FAILURE_LIMIT", "is 0, so that no refusal is told", "Write it as 60/min")
+    raise configuration_error(
+        "AUTH_FAILURE_LIMIT", "is 0, so that no refusal is told", "Write it as 60/min"
+    )
 _PRODUCTION = Limits(minute=600, hour=20_000, day=200_000)
 DEFAULT_LIMITS: dict[str, Limits] = {
     environment: variables.parsed(
@@ -75,8 +77,8 @@ DEFAULT_LIMITS: dict[str, Limits] = {
     )
     for environment, base in {
         Environment.PRODUCTION: _PRODUCTION,
-        Environment.STAGING: _PRODUCTION.tenth(),
-        Environment.DEVELOPMENT: _PRODUCTION.tenth(),
+        Environment.STAGING: _PRODUCTION.divided_by(10),
+        Environment.DEVELOPMENT: _PRODUCTION.divided_by(10),
     }.items()
 }
 
@@ -119,7 +121,7 @@ CSRF_TRUSTED_ORIGINS = variables.words("CSRF_TRUSTED_ORIGINS")
 ORIGIN = re.compile(r"https?://(\*\.)?[\w.\-]+(:\d+)?|https?://\[[0-9a-fA-F:]+\](:\d+)?")
 for _origin in CSRF_TRUSTED_ORIGINS:
     if not ORIGIN.fullmatch(_origin):
-        raise refuse(
+        raise configuration_error(
             "CSRF_TRUSTED_ORIGINS", f"holds {_origin!r}", "Write origins as https://keys.example"
         )
 HTTPS = variables.flag(
@@ -143,14 +145,16 @@ DEBUG = variables.flag("DEBUG", default=False)
 ALLOWED_HOSTS = variables.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 for _host in ALLOWED_HOSTS:
     if not re.fullmatch(r"\*|\.?[\w.\-]+|\[[0-9a-fA-F:]+\]", _host):
-        raise refuse("ALLOWED_HOSTS", f"holds {_host!r}", "Write host names as keys.example.com")
+        raise configuration_error(
+            "ALLOWED_HOSTS", f"holds {_host!r}", "Write host names as keys.example.com"
+        )
 # Latchkey's own: an error page with DEBUG shows the settings and the source, and any Host header
 # is believed with a wildcard. On the machine alone both are a developer's; elsewhere a leak.
 LATCHKEY_ALLOW_UNSAFE = variables.flag("LATCHKEY_ALLOW_UNSAFE", default=False)
 if not (is_loopback(HOST) or LATCHKEY_ALLOW_UNSAFE):
     for _name, _is_unsafe in {"DEBUG": DEBUG, "ALLOWED_HOSTS": "*" in ALLOWED_HOSTS}.items():
         if _is_unsafe:
-            raise refuse(
+            raise configuration_error(
                 _name,
                 f"is unsafe where others reach HOST {HOST!r}",
                 f"Change {_name}, set HOST to 127.0.0.1, or set LATCHKEY_ALLOW_UNSAFE=on",

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.urls import include, path, re_path, register_converter
 from django.views.generic import RedirectView
 
-from apikeys.guard.views import NothingHere
+from apikeys.guard.views import UnknownEndpointView
 from config import health
 from config.openapi_views import DocsView, SchemaView
 
@@ -36,14 +36,14 @@ endpoints: list[Any] = [
     path("", include("logs.urls")),
     path("", include("jobs.urls")),
     # Whatever it holds, line ends too: no path gets past the guard.
-    re_path(r"^(?P<rest>[\s\S]*)\Z", NothingHere.as_view(), name="nothing-here"),
+    re_path(r"^(?P<rest>[\s\S]*)\Z", UnknownEndpointView.as_view(), name="nothing-here"),
 ]
 
 urlpatterns = [
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", DocsView.as_view(url_name="schema"), name="docs"),
     path("api/<environment:environment>/v1/", include(endpoints)),
-    path("api/<environment:environment>/v1", NothingHere.as_view()),
+    path("api/<environment:environment>/v1", UnknownEndpointView.as_view()),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),

@@ -1,21 +1,21 @@
-"""After a dependency failed, the next callers are told at once instead of waiting one by one."""
+"""A circuit breaker: after a dependency failed, calls to it fail at once instead of waiting."""
 
 from time import monotonic
 
 
-class Pause:
-    """A moment in which nobody tries; then the next caller finds out whether it is back."""
+class CircuitBreaker:
+    """While open, calls fail at once; afterwards one call probes the dependency."""
 
     SECONDS = 0.5
 
     def __init__(self) -> None:
         self._ends_at = 0.0
 
-    def start(self) -> None:
-        """Begin the moment."""
+    def open(self) -> None:
+        """Fail calls for ``SECONDS`` from now."""
         self._ends_at = monotonic() + self.SECONDS
 
     @property
-    def is_on(self) -> bool:
-        """Whether it lasts."""
+    def is_open(self) -> bool:
+        """Whether calls fail now."""
         return monotonic() < self._ends_at

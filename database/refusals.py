@@ -7,9 +7,9 @@ class Refused(Exception):
     ``setting`` names the field at fault, or is None when it is the state of the row.
     """
 
-    def __init__(self, message: str, *, setting: str | None = None) -> None:
+    def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
-        self.setting = setting
+        self.field = field
 
 
 class Conflict(Refused):

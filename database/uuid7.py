@@ -6,7 +6,7 @@ from uuid import UUID
 import uuid_utils
 from uuid_utils.compat import uuid7
 
-MOST_MILLISECONDS = 2**48 - 1
+MAX_MILLISECONDS = 2**48 - 1
 
 
 def new_id() -> UUID:
@@ -19,9 +19,9 @@ def new_id_text() -> str:
     return str(uuid_utils.uuid7())
 
 
-def first_id_at(instant: datetime) -> UUID:
+def first_id_at(timestamp: datetime) -> UUID:
     """Return the least id of an instant, to compare ids with times; none is before 1970."""
-    milliseconds = min(max(0, int(instant.timestamp() * 1000)), MOST_MILLISECONDS)
+    milliseconds = min(max(0, int(timestamp.timestamp() * 1000)), MAX_MILLISECONDS)
     return UUID(int=(milliseconds << 80) | (7 << 76) | (2 << 62))
 
 

@@ -15,14 +15,14 @@ from django.utils import timezone
 from apikeys.models import ApiKey
 from apikeys.permissions import Permission
 from jobs.models import Job, JobAttempt, JobFilePart, JobStatus
-from jobs.registry import MOST_FILE_BYTES, JobFailed, Step, job_types
+from jobs.registry import MAX_FILE_BYTES, JobFailed, Step, job_types
 from logs.capture import redaction
 
 _chance = secrets.SystemRandom()
 
 FIRST_DELAY = 2.0
-LONGEST_DELAY = 3600.0
-LONGEST_ERROR = 1000
+MAX_DELAY = 3600.0
+MAX_ERROR_LENGTH = 1000
 LOST = "The worker was lost: it was killed, ran out of memory or took too long."
 STOPPED = "Cancelled while it was running."
 
@@ -68,9 +68,9 @@ def checkpoint(job: Job, step: Step) -> None:
     job.message, job.state = redaction.line(step.message)[:300], dict(step.state)
     if step.part:
         job.file_bytes += len(step.part.encode())
-        if job.file_bytes > MOST_FILE_BYTES:
+        if job.file_bytes > MAX_FILE_BYTES:
             raise JobFailed(
-                f"The result is larger than {MOST_FILE_BYTES:,} bytes. Ask for a part of it."
+                f"The result is larger than {MAX_FILE_BYTES:,} bytes. Ask for a part of it."
             )
         number = JobFilePart.objects.filter(job=job).count()
         JobFilePart.objects.create(job=job, number=number, content=step.part)
@@ -177,10 +177,10 @@ def _fail(job: Job, error: str, *, is_final: bool = False) -> None:
         _stop(job, STOPPED)
         return
     _end_attempt(job, now, error)
-    if is_final or job.attempt >= job.most_attempts:
+    if is_final or job.attempt >= job.max_attempts:
         end(job, JobStatus.DEAD, reason=redaction.line(error)[:500])
         return
-    delay = min(FIRST_DELAY * 2 ** (job.attempt - 1), LONGEST_DELAY)
+    delay = min(FIRST_DELAY * 2 ** (job.attempt - 1), MAX_DELAY)
     # Spread, so that what failed together is not tried together.
     delay *= _chance.uniform(0.5, 1.0)
     _give_back(job, JobStatus.FAILED, now + timedelta(seconds=delay))
@@ -199,5 +199,5 @@ def _give_back(job: Job, status: JobStatus, run_at: datetime) -> None:
 
 def _end_attempt(job: Job, now: datetime, error: str) -> None:
     JobAttempt.objects.filter(job=job, number=job.attempt, finished_at=None).update(
-        finished_at=now, error=redaction.line(error)[:LONGEST_ERROR]
+        finished_at=now, error=redaction.line(error)[:MAX_ERROR_LENGTH]
     )

@@ -21,7 +21,7 @@ from database.refusals import Conflict
 from jobs import leases
 from jobs.models import (
     Job,
-    JobAct,
+    JobAction,
     JobAttempt,
     JobCustomer,
     JobEvent,
@@ -57,7 +57,7 @@ def submit(
             type=kind.name,
             queue=kind.queue,
             params=params,
-            most_attempts=kind.attempts,
+            max_attempts=kind.attempts,
             file_name=kind.file_name,
             file_type=kind.file_type,
             request_id=request_id,
@@ -142,7 +142,7 @@ def cancel(job: Job, *, actor: Actor, reason: str) -> Job:
         elif found.cancel_requested_at is None:
             found.cancel_requested_at = timezone.now()
             found.save(update_fields=["cancel_requested_at"])
-        _record(found, JobAct.CANCELLED, actor)
+        _record(found, JobAction.CANCELLED, actor)
     return found
 
 
@@ -159,21 +159,21 @@ def retry(job: Job, *, actor: Actor, attempt: int | None = None) -> Job:
             raise Conflict("The job was tried again meanwhile. Reload the page and look at it.")
         kind = job_types().get(found.type)
         found.status, found.run_at, found.reason = JobStatus.QUEUED, timezone.now(), ""
-        found.most_attempts = found.attempt + (kind.attempts if kind else 1)
+        found.max_attempts = found.attempt + (kind.attempts if kind else 1)
         found.finished_at = None
         found.save()
-        _record(found, JobAct.RETRIED, actor)
+        _record(found, JobAction.RETRIED, actor)
     return found
 
 
 def prune(now: datetime) -> int:
     """Delete jobs that ended over ``JOB_RETENTION_DAYS`` ago, with their files; return how many."""
-    instant = now - timedelta(days=settings.JOB_RETENTION_DAYS)
+    timestamp = now - timedelta(days=settings.JOB_RETENTION_DAYS)
     total = 0
     while True:
         with transaction.atomic():
             # Locked, so that none is queued anew while it goes.
-            ended = Job.objects.ended_before(instant).select_for_update(skip_locked=True)
+            ended = Job.objects.ended_before(timestamp).select_for_update(skip_locked=True)
             ids = list(ended.values_list("pk", flat=True)[:PRUNED_AT_ONCE])
             Job.objects.filter(pk__in=ids).delete()
         total += len(ids)
@@ -181,7 +181,7 @@ def prune(now: datetime) -> int:
             return total
 
 
-def abandon(now: datetime) -> int:
+def cancel_unknown_types(now: datetime) -> int:
     """Cancel what has been due for a day and no worker of this version knows; return how many."""
     unknown = Job.objects.due(now - UNKNOWN_FOR).exclude(type__in=list(job_types()))
     return unknown.update(
@@ -198,7 +198,7 @@ def _locked(job: Job) -> Job:
     return found
 
 
-def _record(job: Job, act: JobAct, actor: Actor) -> None:
+def _record(job: Job, action: JobAction, actor: Actor) -> None:
     JobEvent.objects.create(
-        job=job, act=act, door=actor.door, actor_name=actor.name, address=actor.address
+        job=job, action=action, source=actor.source, actor_name=actor.name, address=actor.address
     )

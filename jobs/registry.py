@@ -28,7 +28,7 @@ from apikeys.guard.serializers import StrictSerializer
 from apikeys.models import ApiKey
 from apikeys.permissions import Permission
 
-MOST_FILE_BYTES = 50 * 1024 * 1024
+MAX_FILE_BYTES = 50 * 1024 * 1024
 
 
 class JobFailed(Exception):

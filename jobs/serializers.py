@@ -43,7 +43,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         "reason": "",
         "progress": {"done": 200, "total": 1000, "message": "200 of 1000 customers"},
         "attempt": 1,
-        "most_attempts": 3,
+        "max_attempts": 3,
         "has_file": False,
         "is_redacted": False,
         "request_id": "01936f5e-7b1c-7a54-9c1e-2f6a3d1b8c40",
@@ -67,7 +67,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         model = Job
         fields = [
             "id", "environment", "key", "type", "status", "reason", "progress", "attempt",
-            "most_attempts", "has_file", "is_redacted", "request_id", "queued_at", "run_at",
+            "max_attempts", "has_file", "is_redacted", "request_id", "queued_at", "run_at",
             "started_at", "finished_at", "cancel_requested_at",
         ]  # fmt: skip
 

@@ -8,7 +8,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apikeys.guard.context import trace_of
+from apikeys.guard.context import context_of
 from apikeys.guard.permissions import scope_denial
 from apikeys.guard.problems import Problem, not_found
 from apikeys.guard.views import GuardedView, endpoint
@@ -61,17 +61,17 @@ class JobsView(_JobView):
         The key needs the type's own permissions too, and still when the job starts.
         """
         kind = self.body["kind"]
-        trace, customers = trace_of(request), self.body["customers"]
+        context, customers = context_of(request), self.body["customers"]
         job = queue.submit(
             self.key,
             kind,
             self.body["params"],
             customers=customers,
-            request_id=trace.request_id,
+            request_id=context.request_id,
         )
-        trace.job = str(job.pk)
+        context.job = str(job.pk)
         if len(customers) == 1:
-            self.concerns(customers[0])
+            self.set_log_customer(customers[0])
         data = JobDetailSerializer(job).data
         return Response(data, status=202, headers={"Location": f"{request.path}/{job.pk}"})
 

@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from apikeys.guard import problems
-from apikeys.guard.context import Trace, trace_of
+from apikeys.guard.context import RequestContext, context_of
 from apikeys.guard.middleware import API
 from apikeys.guard.problems import Problem
 from database.uuid7 import new_id_text
@@ -43,20 +43,20 @@ class RequestLogMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request, with its id in ``X-Request-ID``."""
         began_at = time_ns()
-        trace = Trace(new_id_text())
-        request.trace = trace  # type: ignore[attr-defined]
+        context = RequestContext(new_id_text())
+        request.context = context  # type: ignore[attr-defined]
         if not request.path_info.startswith(API):
             response = self.get_response(request)
-            response["X-Request-ID"] = trace.request_id
+            response["X-Request-ID"] = context.request_id
             return response
         if not self.spool.has_room:
             return _unrecorded(request, problems.unavailable())
         response = self.get_response(request)
-        response["X-Request-ID"] = trace.request_id
+        response["X-Request-ID"] = context.request_id
         try:
-            self.spool.append(record.line(request, response, trace, began_at))
+            self.spool.append(record.line(request, response, context, began_at))
         except SpoolUnavailable as error:
-            logger.error("request %s cannot be recorded: %s", trace.request_id, error)
+            logger.error("request %s cannot be recorded: %s", context.request_id, error)
             response.close()
             return _unrecorded(request, not_recorded())
         return response
@@ -74,7 +74,7 @@ def not_recorded() -> Problem:
 
 def _unrecorded(request: HttpRequest, problem: Problem) -> HttpResponseBase:
     response = problems.respond(request, problem)
-    response["X-Request-ID"] = trace_of(request).request_id
+    response["X-Request-ID"] = context_of(request).request_id
     # Said once, when the spool filled up or failed; Django would say it for each request.
     response._has_been_logged = True  # type: ignore[attr-defined]
     return response

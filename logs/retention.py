@@ -23,15 +23,15 @@ def expired_before(now: datetime) -> datetime:
     return now - timedelta(days=settings.LOG_RETENTION_DAYS)
 
 
-def count(instant: datetime) -> int:
+def count(timestamp: datetime) -> int:
     """Return how many requests arrived before ``instant``."""
-    return RequestLog.objects.before(instant).count()
+    return RequestLog.objects.before(timestamp).count()
 
 
-def prune(instant: datetime) -> Iterator[int]:
+def prune(timestamp: datetime) -> Iterator[int]:
     """Delete the requests that arrived before ``instant``; yield how many after each batch."""
     while True:
-        oldest = RequestLog.objects.before(instant).order_by("pk").values_list("pk", flat=True)
+        oldest = RequestLog.objects.before(timestamp).order_by("pk").values_list("pk", flat=True)
         ids = list(oldest[:BATCH])
         if not ids:
             return

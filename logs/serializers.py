@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apikeys.guard.problems import CODES
-from apikeys.guard.serializers import InstantField, PageQuery, TextField
+from apikeys.guard.serializers import PageQuery, TextField, TimestampField
 from logs.models import RequestLog
 
 # What is left out of a request that is redacted, and what stands in its place.
@@ -124,8 +124,8 @@ class LogQuery(PageQuery):
     status = serializers.IntegerField(required=False, min_value=100, max_value=599)
     code = serializers.ChoiceField(sorted(CODES), required=False)
     customer = serializers.UUIDField(required=False)
-    after = InstantField(required=False, help_text="At or after this time.")
-    before = InstantField(required=False, help_text="Before this time.")
+    after = TimestampField(required=False, help_text="At or after this time.")
+    before = TimestampField(required=False, help_text="Before this time.")
 
     @classmethod
     def narrow(cls, rows: Any, query: dict[str, Any]) -> Any:

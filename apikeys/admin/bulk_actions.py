@@ -11,13 +11,13 @@ from django.template.response import TemplateResponse
 from apikeys import lifecycle
 from apikeys.admin.actors import actor_of
 from apikeys.models import ApiKey
-from apikeys.validation import LONGEST_REASON, clean_text
+from apikeys.validation import MAX_REASON_LENGTH, clean_text
 from database.refusals import Refused
 
 SHOWN = 100
 
 
-class BulkActs:
+class BulkActions:
     """Revoke and activate many."""
 
     admin_site: Any
@@ -29,9 +29,9 @@ class BulkActs:
         """Ask for the reason, then revoke each."""
         if "confirmed" not in request.POST:
             return self._confirm(request, queryset, "revoke_selected", asks_reason=True)
-        reason = request.POST.get("reason", "")[:LONGEST_REASON]
+        reason = request.POST.get("reason", "")[:MAX_REASON_LENGTH]
         try:
-            clean_text(reason, setting="reason", longest=LONGEST_REASON)
+            clean_text(reason, field="reason", longest=MAX_REASON_LENGTH)
         except Refused as refused:
             # Once, and not for each key.
             self.message_user(request, str(refused), messages.ERROR)
@@ -59,30 +59,30 @@ class BulkActs:
         )
 
     def _confirm(
-        self, request: HttpRequest, keys: QuerySet[ApiKey], act: str, *, asks_reason: bool
+        self, request: HttpRequest, keys: QuerySet[ApiKey], action: str, *, asks_reason: bool
     ) -> HttpResponse:
         context = self.admin_site.each_context(request) | {
-            "title": getattr(self, act).short_description,
+            "title": getattr(self, action).short_description,
             "opts": self.opts,
             "keys": keys[:SHOWN],
             "more": max(0, len(keys) - SHOWN),
             # In one field: Django takes a thousand, and an incident may be about more keys.
             "seen": " ".join(f"{key.pk}:{key.revision}" for key in keys),
-            "act": act,
+            "action": action,
             "asks_reason": asks_reason,
             "reason": request.POST.get("reason", ""),
         }
         return TemplateResponse(request, "apikeys/confirm_selected.html", context)
 
     def _act_on(
-        self, request: HttpRequest, keys: QuerySet[ApiKey], act: Any, done: str
+        self, request: HttpRequest, keys: QuerySet[ApiKey], action: Any, done: str
     ) -> HttpResponse:
         count, revisions = 0, _seen(request.POST.get("seen", ""))
         for key in keys:
             if key.pk not in revisions:
                 continue
             try:
-                count += act(key, revisions[key.pk]) is not None
+                count += action(key, revisions[key.pk]) is not None
             except Refused as refused:
                 self.message_user(request, f"{key}: {refused}", messages.ERROR)
         self.message_user(request, f"{count} {'key was' if count == 1 else 'keys were'} {done}.")

@@ -10,20 +10,20 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from apikeys.models import Act, Event
+from apikeys.models import Action, Event
 from backoffice.filters import TimeFilter
 from backoffice.search import BoundedSearch
 
-ACT_COLOURS = {
-    Act.CREATED.label: "success",
-    Act.UPDATED.label: "info",
-    Act.REGENERATED.label: "warning",
-    Act.REVOKED.label: "danger",
-    Act.ACTIVATED.label: "success",
+ACTION_COLOURS = {
+    Action.CREATED.label: "success",
+    Action.UPDATED.label: "info",
+    Action.REGENERATED.label: "warning",
+    Action.REVOKED.label: "danger",
+    Action.ACTIVATED.label: "success",
 }
 FILTERS = {
-    "act__exact",
-    "door__exact",
+    "action__exact",
+    "source__exact",
     *(f"created_at_{end}_{part}" for end in ("from", "to") for part in (0, 1)),
 }
 
@@ -32,11 +32,11 @@ FILTERS = {
 class EventAdmin(BoundedSearch, ModelAdmin):
     """Who did what to which key, when, from where."""
 
-    list_display = ("when", "what", "of_key", "actor_name", "door", "address", "reason")
+    list_display = ("when", "what", "of_key", "actor_name", "source", "address", "reason")
     list_display_links = ("when",)
     list_filter = (
-        ("act", ChoicesDropdownFilter),
-        ("door", ChoicesDropdownFilter),
+        ("action", ChoicesDropdownFilter),
+        ("source", ChoicesDropdownFilter),
         ("created_at", TimeFilter),
     )
     list_filter_submit = True
@@ -45,7 +45,7 @@ class EventAdmin(BoundedSearch, ModelAdmin):
     search_fields = ("key__id", "key__name", "actor_name")
     search_help_text = "Key, key id or user name"
     show_full_result_count = False
-    fields = ("when", "what", "of_key", "actor_name", "door", "address", "reason", "changed")
+    fields = ("when", "what", "of_key", "actor_name", "source", "address", "reason", "changed")
     readonly_fields = fields
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
@@ -69,10 +69,10 @@ class EventAdmin(BoundedSearch, ModelAdmin):
         """Return the time."""
         return f"{event.created_at:%Y-%m-%d %H:%M:%S}"
 
-    @display(description="Act", ordering="act", label=ACT_COLOURS)
+    @display(description="Action", ordering="action", label=ACTION_COLOURS)
     def what(self, event: Event) -> str:
         """Return the act."""
-        return event.get_act_display()
+        return event.get_action_display()
 
     @display(description="Key", ordering="key__name")
     def of_key(self, event: Event) -> str:

@@ -11,7 +11,7 @@ from apikeys.admin.key_dialogs import ActivateDialog, RegenerateDialog, RevokeDi
 from apikeys.models import ApiKey
 
 
-class KeyActs:
+class KeyActions:
     """Regenerate, revoke, activate."""
 
     message_user: Any

@@ -12,8 +12,8 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from apikeys import lifecycle
 from apikeys.admin.actors import actor_of
 from apikeys.models import ApiKey
-from apikeys.validation import LONGEST_REASON
-from backoffice.action_forms import ActingDialog
+from apikeys.validation import MAX_REASON_LENGTH
+from backoffice.action_forms import ActionDialog
 from backoffice.form_fields import WholeNumberField
 
 HOUR = 3600
@@ -25,7 +25,7 @@ OVERLAPS = {
 }
 
 
-class KeyDialog(ActingDialog[ApiKey]):
+class KeyDialog(ActionDialog[ApiKey]):
     """A dialog about one key."""
 
     model = ApiKey
@@ -48,7 +48,7 @@ class RegenerateDialog(KeyDialog):
         # The secret this dialog was opened on: sent again, it makes no other.
         self.initial["version"] = self.row.secrets.get(retires_at=None).number
 
-    def act(self) -> str:
+    def perform(self) -> str:
         """Regenerate the key; return the page that shows it, made before the old one stops."""
         with transaction.atomic():
             issued = lifecycle.regenerate(
@@ -66,12 +66,12 @@ class RevokeDialog(KeyDialog):
 
     reason = forms.CharField(
         required=False,
-        max_length=LONGEST_REASON,
+        max_length=MAX_REASON_LENGTH,
         widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "Laptop lost"}),
         help_text="Kept in the audit trail.",
     )
 
-    def act(self) -> Any:
+    def perform(self) -> Any:
         """Revoke the key."""
         return lifecycle.revoke(
             self.row, actor=actor_of(self.request), reason=self.cleaned_data["reason"]
@@ -87,7 +87,7 @@ class ActivateDialog(KeyDialog):
         super().__init__(*args, **kwargs)
         self.initial["revision"] = self.row.revision
 
-    def act(self) -> Any:
+    def perform(self) -> Any:
         """Activate the key."""
         return lifecycle.activate(
             self.row, actor=actor_of(self.request), revision=self.cleaned_data["revision"]

@@ -19,8 +19,8 @@ from apikeys.admin.actors import actor_of
 from apikeys.admin.key_widgets import CustomersWidget, PermissionsWidget
 from apikeys.environments import Environment
 from apikeys.models import ApiKey, CustomerScope
-from apikeys.validation import LIMIT_FIELDS, KeySettings
-from backoffice.action_forms import ActingForm
+from apikeys.validation import LIMIT_FIELDS, KeyFields
+from backoffice.action_forms import ActionForm
 from backoffice.form_fields import WholeNumberField
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _permission_groups() -> list[tuple[str, list[tuple[str, str]]]]:
     ]
 
 
-class LimitsForm(ActingForm, _KeyModelForm):
+class LimitsForm(ActionForm, _KeyModelForm):
     """What every form of a key can set: permissions and limits."""
 
     permissions = forms.MultipleChoiceField(
@@ -61,7 +61,7 @@ class LimitsForm(ActingForm, _KeyModelForm):
             # The highest limit is the lifecycle's rule; the field only asks for a number.
             self.fields[field].widget.attrs["placeholder"] = "default"
 
-    def settings(self) -> KeySettings:
+    def settings(self) -> KeyFields:
         """Return what the form sets."""
         return {
             "permissions": self.cleaned_data["permissions"],
@@ -142,7 +142,7 @@ class KeyForm(LimitsForm):
                     f" Choose customers of {Environment(environment).label}.",
                 )
 
-    def settings(self) -> KeySettings:
+    def settings(self) -> KeyFields:
         """Return what the form sets."""
         cleaned = self.cleaned_data
         is_scoped = cleaned["customer_scope"] == CustomerScope.SELECTED
@@ -191,7 +191,7 @@ class CreateKeyForm(KeyForm):
                 "This form is more than a day old or was changed. Open a new one."
             ) from None
 
-    def act(self) -> lifecycle.IssuedKey:
+    def perform(self) -> lifecycle.IssuedKey:
         """Make the key."""
         issued = lifecycle.create(
             environment=Environment(self.cleaned_data["environment"]),
@@ -220,7 +220,7 @@ class ChangeKeyForm(RevisionForm, KeyForm):
     class Meta(KeyForm.Meta):
         pass
 
-    def act(self) -> Any:
+    def perform(self) -> Any:
         """Change the key."""
         return lifecycle.update(
             self.instance,
@@ -242,7 +242,7 @@ class NarrowKeyForm(RevisionForm):
             if (kept := [choice for choice in group if choice[0] in granted])
         ]
 
-    def act(self) -> Any:
+    def perform(self) -> Any:
         """Narrow the key."""
         return lifecycle.narrow(
             self.instance,

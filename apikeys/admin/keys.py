@@ -10,8 +10,8 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 
-from apikeys.admin.bulk_actions import BulkActs
-from apikeys.admin.key_actions import KeyActs
+from apikeys.admin.bulk_actions import BulkActions
+from apikeys.admin.key_actions import KeyActions
 from apikeys.admin.key_columns import STATUS_COLOURS, KeyColumns
 from apikeys.admin.key_dialogs import issued_context
 from apikeys.admin.key_filters import ExpiryFilter, PermissionFilter, StatusFilter, UseFilter
@@ -36,7 +36,7 @@ FILTERS = {
 
 @admin.register(ApiKey)
 class KeyAdmin(
-    KeyColumns, KeyActs, BulkActs, RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin
+    KeyColumns, KeyActions, BulkActions, RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin
 ):
     """Keys: made, watched and withdrawn. Never deleted, for their history stays."""
 
@@ -95,8 +95,8 @@ class KeyAdmin(
         return self._may(request, "activate") and self._is_revoked(object_id) is not False
 
     @staticmethod
-    def _may(request: HttpRequest, act: str) -> bool:
-        return request.user.has_perm(f"apikeys.{act}_apikey")
+    def _may(request: HttpRequest, action: str) -> bool:
+        return request.user.has_perm(f"apikeys.{action}_apikey")
 
     @staticmethod
     def _is_revoked(object_id: Any) -> bool | None:

@@ -19,8 +19,8 @@ from rest_framework.request import Request
 from apikeys import credentials
 from apikeys.guard import throttling
 from apikeys.guard.client_address import budget_subject, client_address
-from apikeys.guard.context import Trace, trace_of
-from apikeys.guard.key_lookup import Proof, find, resign
+from apikeys.guard.context import RequestContext, context_of
+from apikeys.guard.key_lookup import StoredSecret, find, upgrade_digest
 from apikeys.guard.problems import Problem
 from apikeys.limiter import counters
 from apikeys.limiter.store import Window
@@ -40,16 +40,16 @@ class ApiKeyAuthentication(BaseAuthentication):
         """Return the key, or raise the ``Problem`` that refuses the request."""
         http = request._request
         environment: str = request.parser_context["kwargs"]["environment"]
-        trace = trace_of(http)
+        context = context_of(http)
         try:
-            key = _authenticate(http.META, environment, trace)
+            key = _authenticate(http.META, environment, context)
         except Problem as problem:
             if problem.status_code == 401:
                 _count_failure(http.META)
             raise
         if key.networks:
-            _check_address(http, key, trace)
-        trace.is_key_accepted = True
+            _check_address(http, key, context)
+        context.is_key_accepted = True
         return AnonymousUser(), key
 
     def authenticate_header(self, request: Request) -> str:
@@ -63,24 +63,24 @@ def challenge(environment: str, **attributes: str) -> str:
     return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in pairs.items())
 
 
-def _authenticate(meta: dict[str, Any], environment: str, trace: Trace) -> ApiKey:
+def _authenticate(meta: dict[str, Any], environment: str, context: RequestContext) -> ApiKey:
     credential = credentials.parse(_read_credential(meta, environment))
     if credential is None:
         raise _refusal("key_invalid", environment)
     peppers: Peppers = settings.API_KEY_PEPPERS
-    found, proofs, now = find(credential.key_id)
-    key, proof = _match(found, proofs, credential.secret, peppers, now)
-    if key is None or proof is None:
+    found, stored_secrets, now = find(credential.key_id)
+    key, stored = _match(found, stored_secrets, credential.secret, peppers, now)
+    if key is None or stored is None:
         raise _refusal("key_invalid", environment)
-    trace.key, trace.secret_version = key, proof.number
+    context.key, context.secret_version = key, stored.number
     if key.is_revoked:
         raise _refusal("key_revoked", environment)
     if key.is_expired(now):
         raise _refusal("key_expired", environment)
     if key.environment != environment:
         raise _refusal("environment_mismatch", environment, key_environment=key.environment)
-    if proof.pepper != peppers.newest:
-        resign(proof, key, credential.secret, peppers)
+    if stored.pepper != peppers.newest:
+        upgrade_digest(stored, key, credential.secret, peppers)
     return key
 
 
@@ -110,25 +110,29 @@ def _read_credential(meta: dict[str, Any], environment: str) -> str:
 
 
 def _match(
-    key: ApiKey | None, proofs: list[Proof], secret: str, peppers: Peppers, now: datetime
-) -> tuple[ApiKey | None, Proof | None]:
-    """Return the key and the proof that fits the secret sent, comparing in constant time."""
+    key: ApiKey | None,
+    stored_secrets: list[StoredSecret],
+    secret: str,
+    peppers: Peppers,
+    now: datetime,
+) -> tuple[ApiKey | None, StoredSecret | None]:
+    """Return the key and its secret that fits the one sent, compared in constant time."""
     if key is None:
         # As much work for an unknown key id as for a known one.
         peppers.sign(peppers.newest, environment="", key_id="", secret=secret)
-    for proof in proofs:
+    for stored in stored_secrets:
         if (
             key is not None
-            and (proof.retires_at is None or proof.retires_at > now)
+            and (stored.retires_at is None or stored.retires_at > now)
             and peppers.verify(
-                proof.digest,
-                proof.pepper,
+                stored.digest,
+                stored.pepper,
                 environment=key.environment,
                 key_id=key.pk,
                 secret=secret,
             )
         ):
-            return key, proof
+            return key, stored
     return key, None
 
 
@@ -154,10 +158,10 @@ def _refusal(code: str, environment: str, *, key_environment: str = "") -> Probl
     return Problem(code, detail, headers={"WWW-Authenticate": header}, **members)
 
 
-def _check_address(http: HttpRequest, key: ApiKey, trace: Trace) -> None:
+def _check_address(http: HttpRequest, key: ApiKey, context: RequestContext) -> None:
     address = client_address(http.META, settings.TRUSTED_PROXIES)
     if not key.allows_address(address):
-        trace.decision = throttling.peek(key)
+        context.decision = throttling.peek(key)
         raise Problem(
             "address_not_allowed",
             f"The key may not be used from {address}."

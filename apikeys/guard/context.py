@@ -6,7 +6,7 @@ from apikeys.limiter.store import Decision
 from apikeys.models import ApiKey
 
 
-class Trace:
+class RequestContext:
     """Made by the outermost middleware; each step adds what it finds."""
 
     __slots__ = (
@@ -42,8 +42,8 @@ class Trace:
         self.job: str | None = None
 
 
-def trace_of(request: Any) -> Trace:
+def context_of(request: Any) -> RequestContext:
     """Return the trace of Django's request or REST framework's."""
     http = getattr(request, "_request", request)
-    trace: Trace = http.trace
-    return trace
+    context: RequestContext = http.context
+    return context

@@ -21,12 +21,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apikeys.guard import problems
-from apikeys.guard.context import trace_of
+from apikeys.guard.context import context_of
 from apikeys.guard.problems import FieldErrors, Problem
 from apikeys.models import ApiKey, IdempotentRequest
 
 HEADER = "Idempotency-Key"
-LONGEST = 255
+MAX_KEY_LENGTH = 255
 KEPT_FOR = timedelta(hours=24)
 CLAIMED_FOR = timedelta(seconds=60)
 
@@ -36,10 +36,10 @@ def run_once(request: Request, work: Callable[[], Response]) -> HttpResponseBase
     name = request.headers.get(HEADER)
     if name is None:
         return work()
-    if not (0 < len(name) <= LONGEST and name.isascii() and name.isprintable()):
-        raise FieldErrors([(HEADER, f"Use 1 to {LONGEST} printable ASCII characters.")])
-    trace = trace_of(request)
-    claimed = _claim(cast(ApiKey, trace.key), name, _fingerprint(request), timezone.now())
+    if not (0 < len(name) <= MAX_KEY_LENGTH and name.isascii() and name.isprintable()):
+        raise FieldErrors([(HEADER, f"Use 1 to {MAX_KEY_LENGTH} printable ASCII characters.")])
+    context = context_of(request)
+    claimed = _claim(cast(ApiKey, context.key), name, _fingerprint(request), timezone.now())
     if claimed.status is not None:
         return _replay(claimed)
     try:
@@ -52,10 +52,10 @@ def run_once(request: Request, work: Callable[[], Response]) -> HttpResponseBase
             # What the key may do can change; what was answered must not outlast it.
             _forget(claimed)
             raise
-        trace.code = problem.code
+        context.code = problem.code
         # Refused by the endpoint itself, with nothing written: that is the answer to keep.
         response = Response(
-            problem.body(trace.request_id),
+            problem.body(context.request_id),
             status=problem.status_code,
             headers=problem.headers,
             content_type=problems.MEDIA_TYPE,

@@ -30,7 +30,7 @@ def narrowed_at(key: "ApiKey") -> datetime | None:
     Known from the audit trail, which is written in the transaction of each change, and from
     the suspended customers of the scope. The change was in force on every host by then.
     """
-    changes = key.events.filter(act="updated", changes__has_key="customers")
+    changes = key.events.filter(action="updated", changes__has_key="customers")
     suspended = key.scope.filter(customer__status="suspended")
     times = (
         changes.aggregate(at=Max("created_at"))["at"],

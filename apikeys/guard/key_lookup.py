@@ -22,7 +22,7 @@ from django.db.models.functions import Now
 
 from apikeys.models import ApiKey, SecretVersion
 from apikeys.peppers import Peppers
-from database.circuit_breaker import Pause
+from database.circuit_breaker import CircuitBreaker
 from database.postgresql_connection import GuardConnection, first_answer
 
 Reader = Callable[[Any], Any] | None
@@ -42,7 +42,7 @@ KEY_FIELDS = (
 )
 
 
-class Proof(NamedTuple):
+class StoredSecret(NamedTuple):
     """A secret of a key: what a credential is compared with, and until when."""
 
     id: int
@@ -56,7 +56,7 @@ class Found(NamedTuple):
     """A key, the secrets it may be called with, and the time that both are judged at."""
 
     key: ApiKey | None
-    proofs: list[Proof]
+    stored_secrets: list[StoredSecret]
     now: datetime
 
 
@@ -71,7 +71,7 @@ class _Compiled:
             .exclude(digest="")
             .order_by()
             .values_list(
-                *Proof._fields, *(f"key__{name}" for name in KEY_FIELDS), *_clock(database)
+                *StoredSecret._fields, *(f"key__{name}" for name in KEY_FIELDS), *_clock(database)
             )
         )
         compiler = queryset.query.get_compiler(connection=database)
@@ -127,14 +127,14 @@ def _compiled() -> _Compiled:
     return _Compiled()
 
 
-_pause = Pause()
+_breaker = CircuitBreaker()
 
 
 def find(key_id: str) -> Found:
     """Return the key and its secrets; None and none for an unknown key id."""
     database: Any = connections[DEFAULT_DB_ALIAS]
     query = _compiled()
-    if database.connection is None and _pause.is_on:
+    if database.connection is None and _breaker.is_open:
         raise OperationalError("the database did not answer a moment ago")
     parameters = (*query.before, key_id, *query.after)
     try:
@@ -146,7 +146,7 @@ def find(key_id: str) -> Found:
             database.ensure_connection()
             rows = database.connection.execute(query.sql, parameters).fetchall()
     except Exception:
-        _pause.start()
+        _breaker.open()
         with database.wrap_database_errors:
             raise
     if not rows:
@@ -158,11 +158,11 @@ def find(key_id: str) -> Found:
         ]
         for row in rows
     ]
-    split = len(Proof._fields)
+    split = len(StoredSecret._fields)
     end = split + len(KEY_FIELDS)
     first = found[0]
     now = first[end] if len(first) > end else datetime.now(UTC)
-    return Found(_key(first[split:end]), [Proof(*row[:split]) for row in found], now)
+    return Found(_key(first[split:end]), [StoredSecret(*row[:split]) for row in found], now)
 
 
 def _key(values: list[Any]) -> ApiKey:
@@ -175,7 +175,7 @@ def _key(values: list[Any]) -> ApiKey:
     return key
 
 
-def resign(accepted: Proof, key: ApiKey, secret: str, peppers: Peppers) -> None:
+def upgrade_digest(accepted: StoredSecret, key: ApiKey, secret: str, peppers: Peppers) -> None:
     """Store the digest of a secret that just matched under the newest pepper.
 
     Conditional on the digest it matched, so that it cannot bring back one replaced meanwhile.

@@ -11,7 +11,7 @@ from django.http.request import UnreadablePostError
 from django.http.response import HttpResponseBase
 
 from apikeys.guard import problems
-from apikeys.guard.context import trace_of
+from apikeys.guard.context import context_of
 from apikeys.guard.problems import FieldErrors, Problem
 from database import deadline
 
@@ -52,15 +52,15 @@ def body_length(meta: Mapping[str, Any]) -> int:
 
 def _keep_body(request: HttpRequest) -> None:
     """Keep for the request log what a known key sent to an endpoint that did not read it."""
-    trace = trace_of(request)
-    is_untouched = trace.body is None and not request._read_started  # type: ignore[attr-defined]
+    context = context_of(request)
+    is_untouched = context.body is None and not request._read_started  # type: ignore[attr-defined]
     if (
         is_untouched
-        and trace.key is not None
+        and context.key is not None
         and body_length(request.META) <= settings.LOG_BODY_LIMIT
     ):
         with suppress(UnreadablePostError, RequestDataTooBig):
-            trace.body = request.body
+            context.body = request.body
 
 
 def _problem(status: int) -> Problem:

@@ -15,7 +15,7 @@ from django.http.request import UnreadablePostError
 from django.utils.http import parse_header_parameters
 from rest_framework.parsers import BaseParser
 
-from apikeys.guard.context import trace_of
+from apikeys.guard.context import context_of
 from apikeys.guard.problems import RETRY_AFTER_SECONDS, Problem
 from database.strict_json import InvalidJSON, parse_json
 
@@ -70,7 +70,7 @@ class StrictJSONParser(BaseParser):
         except UnreadablePostError as error:
             raise _unread(error.args[0]) from error
         if parser_context is not None:
-            trace_of(parser_context["request"]).body = body
+            context_of(parser_context["request"]).body = body
         if len(body) > settings.MAX_BODY_BYTES:
             raise _unread(BodyError.TOO_LARGE)
         try:

@@ -6,7 +6,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from apikeys.guard.authentication import challenge
-from apikeys.guard.context import trace_of
+from apikeys.guard.context import context_of
 from apikeys.guard.problems import Problem
 from apikeys.models import CustomerScope
 from apikeys.permissions import Permission
@@ -21,12 +21,12 @@ class HasRequiredPermission(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
         """Return True or raise the 403; the answer is the same whether or not the object exists."""
         required = getattr(view, "required_permissions", {}).get(request.method)
-        trace = trace_of(request)
-        key = trace.key
+        context = context_of(request)
+        key = context.key
         if required == ANY_KEY:
             return True
         if required and key is not None and key.may(required):
-            trace.permission = required
+            context.permission = required
             return True
         raise denial(view.kwargs["environment"], required)
 

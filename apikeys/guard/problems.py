@@ -18,7 +18,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from apikeys.credentials import mask
-from apikeys.guard.context import trace_of
+from apikeys.guard.context import context_of
 from database.outages import is_outage
 
 logger = logging.getLogger(__name__)
@@ -193,7 +193,7 @@ def unavailable() -> Problem:
     )
 
 
-def overtaken() -> Problem:
+def write_conflict() -> Problem:
     """Return the 409 for a change that another one made impossible between look and write."""
     return Problem(
         "conflict",
@@ -212,31 +212,31 @@ def internal_error() -> Problem:
 
 def handle_exception(exc: Exception, context: dict[str, Any]) -> Response:
     """Answer any exception of a view; REST framework's ``EXCEPTION_HANDLER``."""
-    problem = overtaken() if isinstance(exc, IntegrityError) else as_problem(exc)
-    trace = trace_of(context["request"])
-    trace.code = problem.code
+    problem = write_conflict() if isinstance(exc, IntegrityError) else as_problem(exc)
+    request_context = context_of(context["request"])
+    request_context.code = problem.code
     if isinstance(exc, IntegrityError):
-        # Two at once, most likely; an operator can tell if it is more than that.
-        logger.warning("request %s: %s", trace.request_id, " ".join(str(exc).split()))
+        # Usually two requests racing; logged in case it is something else.
+        logger.warning("request %s: %s", request_context.request_id, " ".join(str(exc).split()))
     if problem.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log_failure(trace.request_id, exc)
+        log_failure(request_context.request_id, exc)
     response = Response(
-        problem.body(trace.request_id),
+        problem.body(request_context.request_id),
         status=problem.status_code,
         headers=problem.headers,
         content_type=MEDIA_TYPE,
     )
-    # Said above with its cause; Django would say it once more without.
+    # Already logged with its cause; stops Django logging it again.
     response._has_been_logged = True  # type: ignore[attr-defined]
     return response
 
 
 def respond(request: HttpRequest, problem: Problem) -> HttpResponse:
     """Answer ``problem`` outside a REST framework view."""
-    trace = trace_of(request)
-    trace.code = problem.code
+    context = context_of(request)
+    context.code = problem.code
     return HttpResponse(
-        JSONRenderer().render(problem.body(trace.request_id)),
+        JSONRenderer().render(problem.body(context.request_id)),
         status=problem.status_code,
         headers=problem.headers,
         content_type=MEDIA_TYPE,

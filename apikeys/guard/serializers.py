@@ -63,7 +63,7 @@ class WholeNumberField(serializers.IntegerField):
         return super().to_internal_value(data)
 
 
-class InstantField(serializers.DateTimeField):
+class TimestampField(serializers.DateTimeField):
     """A time as RFC 3339 writes it; without a zone it could be any of twenty-four."""
 
     def to_internal_value(self, data: Any) -> datetime:

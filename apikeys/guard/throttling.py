@@ -12,7 +12,7 @@ from typing import cast
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from apikeys.guard.context import trace_of
+from apikeys.guard.context import context_of
 from apikeys.guard.problems import Problem
 from apikeys.limiter import counters
 from apikeys.limiter.store import MICROSECONDS, Decision, Window
@@ -25,9 +25,9 @@ class KeyThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: object) -> bool:
         """Decide, and leave the decision on the request for the headers."""
-        trace = trace_of(request)
-        key = cast(ApiKey, trace.key)
-        self.decision = trace.decision = counters().hit(_subject(key), _windows(key.limits))
+        context = context_of(request)
+        key = cast(ApiKey, context.key)
+        self.decision = context.decision = counters().hit(_subject(key), _windows(key.limits))
         return self.decision.is_admitted
 
     def wait(self) -> float:

@@ -21,7 +21,7 @@ from rest_framework.views import APIView
 from apikeys.audit import Actor
 from apikeys.guard import idempotency, throttling
 from apikeys.guard.client_address import client_address
-from apikeys.guard.context import trace_of
+from apikeys.guard.context import context_of
 from apikeys.guard.middleware import body_length
 from apikeys.guard.pagination import page_of
 from apikeys.guard.parsers import is_json
@@ -29,7 +29,7 @@ from apikeys.guard.permissions import ANY_KEY, scope_denial
 from apikeys.guard.problems import MEDIA_TYPE, not_found
 from apikeys.guard.serializers import NoBody, NoQuery, StrictSerializer, read_query
 from apikeys.limiter.store import Decision
-from apikeys.models import ApiKey, Door
+from apikeys.models import ApiKey, Source
 from apikeys.permissions import Permission
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -54,7 +54,7 @@ class Operation:
     # Other statuses of a good answer.
     also: tuple[int, ...] = ()
     # Whether the answer has an ETag, and a change may name it in If-Match.
-    is_tagged: bool = False
+    has_etag: bool = False
     problems: tuple[str, ...] = ()
     # Whether it takes a key for all customers: one for selected ones is refused.
     needs_all_customers: bool = False
@@ -135,13 +135,13 @@ class GuardedView(APIView):
     @property
     def key(self) -> ApiKey:
         """The calling key."""
-        return cast(ApiKey, trace_of(self.request).key)
+        return cast(ApiKey, context_of(self.request).key)
 
     @property
     def actor(self) -> Actor:
         """The calling key, for the record of what it does."""
         address = client_address(self.request.META, settings.TRUSTED_PROXIES)
-        return Actor(door=Door.API, name=f"key {self.key.pk}", address=address)
+        return Actor(source=Source.API, name=f"key {self.key.pk}", address=address)
 
     def resolve_target(self) -> bool:
         """Resolve what a POST names, or refuse it: before a first request and before a replay.
@@ -151,9 +151,9 @@ class GuardedView(APIView):
         """
         return True
 
-    def concerns(self, customer_id: UUID) -> None:
+    def set_log_customer(self, customer_id: UUID) -> None:
         """Name the customer for the request log, where the path does not."""
-        trace_of(self.request).customer = str(customer_id)
+        context_of(self.request).customer = str(customer_id)
 
     def __init_subclass__(cls) -> None:
         """Gather what the methods declare."""
@@ -194,7 +194,7 @@ class GuardedView(APIView):
 
     def throttled(self, request: Request, wait: float | None) -> NoReturn:
         """Refuse with the windows that are full."""
-        raise throttling.refusal(cast(Decision, trace_of(request).decision))
+        raise throttling.refusal(cast(Decision, context_of(request).decision))
 
     @property
     def default_response_headers(self) -> dict[str, str]:
@@ -210,7 +210,7 @@ class GuardedView(APIView):
         response = super().finalize_response(request, response, *args, **kwargs)
         # A shared cache does not know that X-API-Key tells callers apart.
         response["Cache-Control"] = "no-store"
-        decision = trace_of(request).decision
+        decision = context_of(request).decision
         if decision is not None:
             for name, value in throttling.headers(decision).items():
                 response[name] = value
@@ -246,7 +246,7 @@ class GuardedView(APIView):
             self.body = serializer.validated_data
 
 
-class NothingHere(GuardedView):
+class UnknownEndpointView(GuardedView):
     """Every path under an environment that is no endpoint: a 404 for those with a key.
 
     Guarded like an endpoint, so that walking paths needs a key, counts, and is on record.

@@ -13,7 +13,7 @@ from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
 from apikeys.limiter.store import (
-    MOST_BACKWARD,
+    MAX_BACKWARD,
     NEVER,
     SLOTS,
     CountersUnavailable,
@@ -21,8 +21,8 @@ from apikeys.limiter.store import (
     Window,
     check_windows,
 )
-from apikeys.limits import MOST
-from database.circuit_breaker import Pause
+from apikeys.limits import MAX_LIMIT
+from database.circuit_breaker import CircuitBreaker
 
 TIMEOUT_SECONDS = 0.7
 PREFIX = "latchkey:"
@@ -43,7 +43,7 @@ class RedisCounters:
         self._script = files("apikeys.limiter").joinpath("hit.lua").read_text("utf-8")
         # How Redis names a script (the EVALSHA command's documentation); not for security.
         self._digest = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()
-        self._pause = Pause()
+        self._breaker = CircuitBreaker()
 
     def hit(self, subject: str, windows: Sequence[Window]) -> Decision:
         """Admit one request of ``subject`` in every window, or in none."""
@@ -55,7 +55,7 @@ class RedisCounters:
 
     def ping(self) -> None:
         """Raise ``CountersUnavailable`` unless Redis runs scripts that write."""
-        self._decide("ping", (Window("ping", MOST, 1),), 1)
+        self._decide("ping", (Window("ping", MAX_LIMIT, 1),), 1)
 
     def sweep(self) -> int:
         """Do nothing: Redis forgets a subject when its longest window has passed."""
@@ -63,7 +63,7 @@ class RedisCounters:
 
     def _decide(self, subject: str, windows: Sequence[Window], counts: int) -> Decision:
         check_windows(windows)
-        arguments: list[int] = [counts, SLOTS, MOST_BACKWARD, NEVER]
+        arguments: list[int] = [counts, SLOTS, MAX_BACKWARD, NEVER]
         for window in windows:
             arguments += (window.limit, window.seconds)
         answer = self._run(PREFIX + subject, arguments)
@@ -71,7 +71,7 @@ class RedisCounters:
         return Decision(windows, answer[:number], answer[number : 2 * number], answer[2 * number :])
 
     def _run(self, subject: str, arguments: list[int]) -> list[int]:
-        if self._pause.is_on:
+        if self._breaker.is_open:
             raise CountersUnavailable("Redis did not answer a moment ago")
         try:
             connection = self._connected()
@@ -81,7 +81,7 @@ class RedisCounters:
                 return self._ask(connection, "EVAL", self._script, 1, subject, *arguments)
         except (RedisError, OSError) as error:
             self._forget()
-            self._pause.start()
+            self._breaker.open()
             raise CountersUnavailable(f"Redis: {error}") from error
 
     def _connected(self) -> ConnectionInterface:

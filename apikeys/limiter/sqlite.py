@@ -14,12 +14,12 @@ from typing import Any
 
 from apikeys.limiter.store import CountersUnavailable, Decision, Window, check_windows
 from apikeys.limiter.windows import decide
-from apikeys.limits import MOST
-from database.circuit_breaker import Pause
+from apikeys.limits import MAX_LIMIT
+from database.circuit_breaker import CircuitBreaker
 
 BUSY_SECONDS = 0.7
 SWEEP_ROWS = 500
-MOST_LOG_PAGES = 4_000
+MAX_LOG_PAGES = 4_000
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS counters (
     subject TEXT PRIMARY KEY, state BLOB NOT NULL, expires_at INTEGER NOT NULL
@@ -43,7 +43,7 @@ class CounterFile:
         self._path = path
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._pause = Pause()
+        self._breaker = CircuitBreaker()
         self._windows: Sequence[Window] = ()
         self._decision: Decision | None = None
         # A connection taken through a fork corrupts the file.
@@ -73,7 +73,7 @@ class CounterFile:
 
     def ping(self) -> None:
         """Raise ``CountersUnavailable`` unless counting works."""
-        self.hit("ping", (Window("ping", MOST, 1),))
+        self.hit("ping", (Window("ping", MAX_LIMIT, 1),))
 
     def sweep(self) -> int:
         """Forget subjects whose windows have all passed, a few at a time; return how many."""
@@ -116,7 +116,7 @@ class CounterFile:
         # Safe against a crash of any process; a power cut may forget the last requests.
         connection.execute("PRAGMA synchronous=NORMAL")
         # The worker's sweep copies the log into the file; a request only if nobody else did.
-        connection.execute(f"PRAGMA wal_autocheckpoint={MOST_LOG_PAGES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint={MAX_LOG_PAGES}")
         connection.execute(SCHEMA)
         connection.create_function("decided", 1, self._decided)
         return connection
@@ -136,7 +136,7 @@ class _Turn:
 
     def __enter__(self) -> sqlite3.Connection:
         file = self._file
-        if file._pause.is_on:
+        if file._breaker.is_open:
             raise CountersUnavailable("the counter file could not be used a moment ago")
         if not file._lock.acquire(timeout=BUSY_SECONDS):
             raise CountersUnavailable("the counter file is busy")
@@ -156,7 +156,7 @@ class _Turn:
             if file._connection is not None:
                 file._connection.close()
                 file._connection = None
-            file._pause.start()
+            file._breaker.open()
         file._lock.release()
         if isinstance(error, sqlite3.Error):
             raise CountersUnavailable(f"the counter file: {error}") from error

@@ -24,7 +24,7 @@ NEVER = 86_400 * MICROSECONDS
 
 # A clock that was set back less than this is held at the newest admission; one that was wrong
 # by more has left times that mean nothing, and the window starts anew.
-MOST_BACKWARD = 60 * MICROSECONDS
+MAX_BACKWARD = 60 * MICROSECONDS
 
 
 class CountersUnavailable(Unavailable):

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Sequence
 from functools import cache
 
-from apikeys.limiter.store import MICROSECONDS, MOST_BACKWARD, NEVER, SLOTS, Decision, Window
+from apikeys.limiter.store import MAX_BACKWARD, MICROSECONDS, NEVER, SLOTS, Decision, Window
 
 FIELDS = 6
 NOTHING = (0.0,) * FIELDS
@@ -38,7 +38,7 @@ class _Counter:
         self.total, self.opened, self.newest, self.count, self.oldest, _ = header
         self.closed = closed
         if self.newest > now:
-            if self.newest > now + MOST_BACKWARD:
+            if self.newest > now + MAX_BACKWARD:
                 self.total, self.closed = 0.0, b""
             else:
                 now = self.newest

@@ -24,7 +24,7 @@ from rich.console import Console
 from apikeys.audit import Actor
 from apikeys.lifecycle import IssuedKey
 from apikeys.management.terminal import discard
-from apikeys.models import ApiKey, Door
+from apikeys.models import ApiKey, Source
 from apikeys.permissions import labels
 from apikeys.serializers import as_json
 from database.refusals import Refused
@@ -33,7 +33,7 @@ from database.text import escaped
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 DURATION = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 WIDE = 500
-MOST_DIGITS = 20
+MAX_DIGITS = 20
 
 
 class SafeOutput(OutputWrapper):
@@ -140,7 +140,7 @@ def actor() -> Actor:
         name = getpass.getuser()
     except (KeyError, OSError):
         name = "unknown user"
-    return Actor(door=Door.COMMAND, name=name)
+    return Actor(source=Source.COMMAND, name=name)
 
 
 def console(stream: Any) -> Console:
@@ -172,7 +172,7 @@ def ago(text: str) -> datetime:
         raise Refused(f"{text!r} is too long ago. Choose a later time.") from None
 
 
-def instant(text: str) -> datetime:
+def timestamp(text: str) -> datetime:
     """Read an instant, or a time before now such as ``2h``."""
     if DURATION.fullmatch(text):
         return ago(text)
@@ -193,12 +193,12 @@ def expiry(text: str) -> datetime | None:
         except OverflowError:
             raise Refused(f"{text!r} is too far away. Choose an earlier expiry.") from None
     try:
-        instant = datetime.fromisoformat(text)
+        timestamp = datetime.fromisoformat(text)
     except ValueError:
         raise Refused(
             f"{text!r} is not a time. Write it as 90d, 2027-01-31T00:00Z or never."
         ) from None
-    return instant
+    return timestamp
 
 
 def customer_ids(texts: list[str]) -> list[UUID]:
@@ -221,7 +221,7 @@ def limit(text: str) -> int | None:
 
 def whole_number(text: str) -> int:
     """Read an argument of digits; ``int`` also reads 1_000 and the digits of other scripts."""
-    if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
         raise ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
 

@@ -1,19 +1,19 @@
 """The app's tables."""
 
-from apikeys.models.events import Act, Door, Event
+from apikeys.models.events import Action, Event, Source
 from apikeys.models.idempotency import IdempotentRequest
 from apikeys.models.keys import ApiKey, CustomerScope, KeyCustomer, SecretVersion, Status
 from apikeys.models.peppers import Pepper
 
 __all__ = [
-    "Act",
+    "Action",
     "ApiKey",
     "CustomerScope",
-    "Door",
     "Event",
     "IdempotentRequest",
     "KeyCustomer",
     "Pepper",
     "SecretVersion",
+    "Source",
     "Status",
 ]

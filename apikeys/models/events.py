@@ -9,7 +9,7 @@ from apikeys.models.keys import ApiKey
 from database.uuid7 import new_id
 
 
-class Act(models.TextChoices):
+class Action(models.TextChoices):
     """What was done to a key."""
 
     CREATED = "created", "Created"
@@ -19,7 +19,7 @@ class Act(models.TextChoices):
     ACTIVATED = "activated", "Activated"
 
 
-class Door(models.TextChoices):
+class Source(models.TextChoices):
     """Which way an act came in."""
 
     ADMIN = "admin", "Admin"
@@ -37,8 +37,8 @@ class Event(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="events", db_index=False)
-    act = models.CharField(max_length=11, choices=Act)
-    door = models.CharField(max_length=7, choices=Door)
+    action = models.CharField(max_length=11, choices=Action)
+    source = models.CharField(max_length=7, choices=Source)
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
     )
@@ -56,4 +56,4 @@ class Event(models.Model):
         indexes = [models.Index(F("key"), F("created_at").desc(), name="event_by_key")]
 
     def __str__(self) -> str:
-        return f"{self.get_act_display()} {self.key_id} by {self.actor_name}"
+        return f"{self.get_action_display()} {self.key_id} by {self.actor_name}"

@@ -66,13 +66,13 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         """Keys nobody has called with."""
         return self.filter(last_used_at=None)
 
-    def idle_since(self, instant: datetime) -> Self:
+    def idle_since(self, timestamp: datetime) -> Self:
         """Keys made before ``instant`` and not used since."""
-        return self.filter(created_at__lt=instant).exclude(last_used_at__gte=instant)
+        return self.filter(created_at__lt=timestamp).exclude(last_used_at__gte=timestamp)
 
-    def expiring_before(self, instant: datetime) -> Self:
+    def expiring_before(self, timestamp: datetime) -> Self:
         """Active keys whose expiry comes before ``instant``."""
-        return self.active().filter(expires_at__lt=instant)
+        return self.active().filter(expires_at__lt=timestamp)
 
 
 class ApiKey(models.Model):

@@ -18,7 +18,7 @@ from django.template.loader import render_to_string
 
 from apikeys.credentials import MASK
 from apikeys.guard import problems
-from apikeys.guard.context import trace_of
+from apikeys.guard.context import context_of
 from config.command_errors import describe_outage, is_down
 from logs.capture import redaction
 from logs.capture.secret_names import is_secret
@@ -84,7 +84,7 @@ def failed(request: HttpRequest) -> HttpResponse:
             HTTPStatus.INTERNAL_SERVER_ERROR,
             "The page could not be made. Tell an operator the number below if it happens again.",
         )
-    logger.error("request %s: %s", trace_of(request).request_id, outage)
+    logger.error("request %s: %s", context_of(request).request_id, outage)
     kept = _kept_fields(request)
     response = _page(
         request,
@@ -129,7 +129,7 @@ def _page(
     context = {
         "status": status,
         "text": text,
-        "request_id": trace_of(request).request_id,
+        "request_id": context_of(request).request_id,
         "fields": fields,
     }
     page = render_to_string("config/error_page.html", context)

@@ -68,17 +68,17 @@ class StaffAdmin(RefusedForms, BoundedSearch, CheckedSelection, BaseUserAdmin, M
         """Delete the accounts that were selected, if each may still be."""
         with transaction.atomic():
             accounts = list(User.objects.select_for_update().filter(pk__in=queryset.values("pk")))
-            if not all(_reaches(request.user, account) for account in accounts):
+            if not all(_may_manage(request.user, account) for account in accounts):
                 raise PermissionDenied
             super().delete_queryset(request, queryset)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse accounts that may do more, their passwords too."""
-        return super().has_change_permission(request, obj) and _reaches(request.user, obj)
+        return super().has_change_permission(request, obj) and _may_manage(request.user, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """As above."""
-        return super().has_delete_permission(request, obj) and _reaches(request.user, obj)
+        return super().has_delete_permission(request, obj) and _may_manage(request.user, obj)
 
 
 @admin.register(Group)
@@ -114,7 +114,7 @@ def _number(object_id: str) -> int:
     return int(object_id) if is_number else 0
 
 
-def _reaches(manager: Any, account: User | None) -> bool:
+def _may_manage(manager: Any, account: User | None) -> bool:
     """Whether an account may do nothing that ``manager`` may not do."""
     if manager.is_superuser or account is None:
         return True

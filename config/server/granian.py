@@ -12,7 +12,7 @@ from granian.constants import HTTPModes, Interfaces, Loops
 from granian.log import LogLevels
 from granian.server import Server
 
-from jobs.worker.supervisor import end_with_parent
+from jobs.worker.supervisor import die_with_parent
 
 KILL_AFTER_SECONDS = 10
 # Of each process. An open connection takes a file descriptor and some kilobytes, and no thread.
@@ -26,7 +26,7 @@ def load_application(target: str) -> Any:
     """Load the application in a web process, which must not outlive the server."""
     server = multiprocessing.parent_process()
     if server is not None and server.pid is not None:
-        end_with_parent(server.pid)
+        die_with_parent(server.pid)
     module, _, name = target.partition(":")
     return getattr(importlib.import_module(module), name)
 

@@ -17,7 +17,7 @@ def delete(
     customer: Customer,
     *,
     actor: Actor,
-    provided: Callable[[Customer], None] | None = None,
+    precondition: Callable[[Customer], None] | None = None,
 ) -> bool:
     """Delete ``customer`` and take it out of the keys' reach; whether it was still there.
 
@@ -31,8 +31,8 @@ def delete(
             found = Customer.objects.select_for_update().filter(pk=customer.pk).first()
             if found is None:
                 return False
-            if provided is not None:
-                provided(found)
+            if precondition is not None:
+                precondition(found)
             found.delete()
     except ProtectedError:
         raise Conflict(STILL_HAS) from None

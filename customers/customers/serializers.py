@@ -5,12 +5,12 @@ from typing import ClassVar
 from rest_framework import serializers
 
 from apikeys.guard.serializers import (
-    InstantField,
     LineField,
     ObjectField,
     PageQuery,
     StrictSerializer,
     TextField,
+    TimestampField,
 )
 from customers.models import Customer, CustomerStatus
 
@@ -73,7 +73,7 @@ class CustomerQuery(PageQuery):
     email = TextField(required=False)
     external_reference = TextField(required=False)
     status = serializers.ChoiceField(CustomerStatus.choices, required=False)
-    created_after = InstantField(required=False)
-    created_before = InstantField(required=False)
+    created_after = TimestampField(required=False)
+    created_before = TimestampField(required=False)
 
     LOOKUPS = {"created_after": "created_at__gt", "created_before": "created_at__lt"}

@@ -47,7 +47,7 @@ class CustomersView(GuardedView):
         customer = Customer(environment=environment)
         _save(customer, self.body)
         location = f"{request.path}/{customer.pk}"
-        self.concerns(customer.pk)
+        self.set_log_customer(customer.pk)
         return _answer(customer, 201, Location=location)
 
 
@@ -55,7 +55,7 @@ class CustomerView(GuardedView):
     """One customer."""
 
     @endpoint(
-        Permission.CUSTOMERS_READ, "Show a customer", answer=CustomerSerializer, is_tagged=True
+        Permission.CUSTOMERS_READ, "Show a customer", answer=CustomerSerializer, has_etag=True
     )
     def get(self, request: Request, environment: str, customer_id: UUID) -> Response:
         """Answer the customer."""
@@ -66,7 +66,7 @@ class CustomerView(GuardedView):
         "Change a customer",
         body=CustomerInput,
         answer=CustomerSerializer,
-        is_tagged=True,
+        has_etag=True,
         problems=("conflict",),
     )
     def patch(self, request: Request, environment: str, customer_id: UUID) -> Response:
@@ -85,7 +85,7 @@ class CustomerView(GuardedView):
         Permission.CUSTOMERS_WRITE,
         "Delete a customer",
         status=204,
-        is_tagged=True,
+        has_etag=True,
         problems=("conflict",),
     )
     def delete(self, request: Request, environment: str, customer_id: UUID) -> Response:
@@ -94,7 +94,7 @@ class CustomerView(GuardedView):
             was_there = lifecycle.delete(
                 self._customer(customer_id),
                 actor=self.actor,
-                provided=lambda row: require_match(request, row),
+                precondition=lambda row: require_match(request, row),
             )
         except Conflict as conflict:
             raise Problem("conflict", str(conflict)) from None

@@ -8,7 +8,7 @@ from unfold.widgets import UnfoldAdminSplitDateTimeWidget
 
 from apikeys.admin.actors import actor_of
 from apikeys.guard.etags import etag
-from backoffice.action_forms import ActingDialog, ActingForm
+from backoffice.action_forms import ActionDialog, ActionForm
 from backoffice.form_fields import LineField, WholeNumberField
 from backoffice.selection import is_id
 from customers.licenses import lifecycle
@@ -19,7 +19,7 @@ from database.uuid7 import new_id
 SETTINGS = ("product", "seats", "expires_at", "metadata")
 
 
-class LicenseForm(ActingForm, forms.ModelForm):
+class LicenseForm(ActionForm, forms.ModelForm):
     """A license's settings; saving goes through the licensing rules."""
 
     request: HttpRequest
@@ -48,11 +48,11 @@ class LicenseForm(ActingForm, forms.ModelForm):
     def clean_seats(self) -> int:
         """Refuse what the database would refuse in words of its own."""
         seats: int = self.cleaned_data["seats"]
-        if not 1 <= seats <= lifecycle.MOST_SEATS:
+        if not 1 <= seats <= lifecycle.MAX_SEATS:
             raise forms.ValidationError(lifecycle.SEATS_OUT_OF_RANGE)
         return seats
 
-    def act(self) -> License:
+    def perform(self) -> License:
         """Issue or change the license."""
         settings = {name: self.cleaned_data[name] for name in SETTINGS}
         if not self.instance._state.adding and "expires_at" not in self.changed_data:
@@ -64,7 +64,7 @@ class LicenseForm(ActingForm, forms.ModelForm):
             customer = self.cleaned_data["customer"]
             return lifecycle.issue(customer, actor=actor, license_id=ticket, **settings)
         return lifecycle.update(
-            self.instance, actor=actor, settings=settings, provided=self._require_seen
+            self.instance, actor=actor, settings=settings, precondition=self._require_seen
         )
 
     def _require_seen(self, row: License) -> None:
@@ -81,13 +81,13 @@ class LicenseForm(ActingForm, forms.ModelForm):
         """Do nothing: there is none."""
 
 
-class MoveDialog(ActingDialog[License]):
+class MoveDialog(ActionDialog[License]):
     """One of the moves a license can make."""
 
     model = License
     move: str
 
-    def act(self) -> License:
+    def perform(self) -> License:
         """Make the move."""
         return lifecycle.move(
             self.row,

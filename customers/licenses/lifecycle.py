@@ -20,7 +20,7 @@ from customers.models import (
     Customer,
     CustomerStatus,
     License,
-    LicenseAct,
+    LicenseAction,
     LicenseEvent,
     StoredLicenseStatus,
 )
@@ -31,8 +31,8 @@ Status = StoredLicenseStatus
 Condition = Callable[[License], None]
 
 
-MOST_SEATS = 1_000_000
-SEATS_OUT_OF_RANGE = f"The seats are out of range. Use 1 to {MOST_SEATS:,}."
+MAX_SEATS = 1_000_000
+SEATS_OUT_OF_RANGE = f"The seats are out of range. Use 1 to {MAX_SEATS:,}."
 
 
 class Move(NamedTuple):
@@ -40,15 +40,15 @@ class Move(NamedTuple):
 
     sources: frozenset[StoredLicenseStatus]
     target: StoredLicenseStatus | None
-    act: LicenseAct
+    action: LicenseAction
 
 
 MOVES = {
-    "suspend": Move(frozenset({Status.ACTIVE}), Status.SUSPENDED, LicenseAct.SUSPENDED),
-    "reinstate": Move(frozenset({Status.SUSPENDED}), Status.ACTIVE, LicenseAct.REINSTATED),
-    "renew": Move(frozenset({Status.ACTIVE, Status.SUSPENDED}), None, LicenseAct.RENEWED),
+    "suspend": Move(frozenset({Status.ACTIVE}), Status.SUSPENDED, LicenseAction.SUSPENDED),
+    "reinstate": Move(frozenset({Status.SUSPENDED}), Status.ACTIVE, LicenseAction.REINSTATED),
+    "renew": Move(frozenset({Status.ACTIVE, Status.SUSPENDED}), None, LicenseAction.RENEWED),
     "revoke": Move(
-        frozenset({Status.ACTIVE, Status.SUSPENDED}), Status.REVOKED, LicenseAct.REVOKED
+        frozenset({Status.ACTIVE, Status.SUSPENDED}), Status.REVOKED, LicenseAction.REVOKED
     ),
 }
 
@@ -78,7 +78,7 @@ def issue(
     try:
         with transaction.atomic():
             made.save(force_insert=True)
-            _record(made, LicenseAct.ISSUED, actor, {})
+            _record(made, LicenseAction.ISSUED, actor, {})
     except IntegrityError:
         if License.objects.filter(pk=made.pk).exists():
             raise Conflict(
@@ -93,14 +93,14 @@ def update(
     *,
     actor: Actor,
     settings: Mapping[str, Any],
-    provided: Condition | None = None,
+    precondition: Condition | None = None,
 ) -> License:
     """Change product, seats, expiry or metadata; never to fewer seats than are taken.
 
     ``provided`` is called with the locked row and raises if it is not what the caller expects.
     """
     with transaction.atomic():
-        found = _locked(license_, provided)
+        found = _locked(license_, precondition)
         if found.status == Status.REVOKED:
             raise Conflict("The license is revoked and stays as it was. Issue another.")
         _refuse_impossible({n: v for n, v in settings.items() if v != getattr(found, n)})
@@ -117,7 +117,7 @@ def update(
                 setattr(found, name, value)
         if changes:
             found.save()
-            _record(found, LicenseAct.UPDATED, actor, changes)
+            _record(found, LicenseAction.UPDATED, actor, changes)
     return found
 
 
@@ -127,12 +127,12 @@ def move(
     *,
     actor: Actor,
     expires_at: datetime | None = None,
-    provided: Condition | None = None,
+    precondition: Condition | None = None,
 ) -> License:
     """Make one of the ``MOVES``; ``renew`` takes the new expiry, later than the one it has."""
     chosen = MOVES[name]
     with transaction.atomic():
-        found = _locked(license_, provided)
+        found = _locked(license_, precondition)
         if found.status not in chosen.sources:
             raise Conflict(
                 f"A license that is {found.status} cannot {name}."
@@ -150,7 +150,7 @@ def move(
             changes["expires_at"] = [_plain(found.expires_at), _plain(expires_at)]
             found.expires_at = expires_at
         found.save()
-        _record(found, chosen.act, actor, changes)
+        _record(found, chosen.action, actor, changes)
     return found
 
 
@@ -171,7 +171,7 @@ def activate(license_: License, *, actor: Actor, fingerprint: str) -> tuple[Acti
         mine = Activation.objects.create(
             license=found, environment=found.environment, fingerprint=fingerprint
         )
-        _record(found, LicenseAct.ACTIVATED, actor, {"machine": [None, fingerprint]})
+        _record(found, LicenseAction.ACTIVATED, actor, {"machine": [None, fingerprint]})
     return mine, True
 
 
@@ -181,7 +181,7 @@ def deactivate(activation: Activation, *, actor: Actor) -> None:
         found = _locked(activation.license)
         if Activation.objects.filter(pk=activation.pk).delete()[0]:
             changes = {"machine": [activation.fingerprint, None]}
-            _record(found, LicenseAct.DEACTIVATED, actor, changes)
+            _record(found, LicenseAction.DEACTIVATED, actor, changes)
 
 
 def validate(
@@ -213,11 +213,11 @@ def _refusal(license_: License) -> str:
 
 def _refuse_impossible(settings: Mapping[str, Any]) -> None:
     """Raise ``Conflict`` for a setting that no license may be given."""
-    if not 1 <= settings.get("seats", 1) <= MOST_SEATS:
-        raise Conflict(SEATS_OUT_OF_RANGE, setting="seats")
+    if not 1 <= settings.get("seats", 1) <= MAX_SEATS:
+        raise Conflict(SEATS_OUT_OF_RANGE, field="seats")
     expires_at = settings.get("expires_at")
     if expires_at is not None and expires_at <= timezone.now():
-        raise Conflict("The expiry has passed. Choose a time to come.", setting="expires_at")
+        raise Conflict("The expiry has passed. Choose a time to come.", field="expires_at")
 
 
 def _refuse_earlier(license_: License, expires_at: datetime | None) -> None:
@@ -229,19 +229,21 @@ def _refuse_earlier(license_: License, expires_at: datetime | None) -> None:
         raise Conflict("The new expiry is not later than the one it has. Choose a later one.")
 
 
-def _locked(license_: License, provided: Condition | None = None) -> License:
+def _locked(license_: License, precondition: Condition | None = None) -> License:
     rows = License.objects.select_for_update(of=("self",)).select_related("customer")
     found = rows.get(pk=license_.pk)
-    if provided is not None:
-        provided(found)
+    if precondition is not None:
+        precondition(found)
     return found
 
 
-def _record(license_: License, act: LicenseAct, actor: Actor, changes: dict[str, Any]) -> None:
+def _record(
+    license_: License, action: LicenseAction, actor: Actor, changes: dict[str, Any]
+) -> None:
     LicenseEvent.objects.create(
         license=license_,
-        act=act,
-        door=actor.door,
+        action=action,
+        source=actor.source,
         actor_name=actor.name,
         address=actor.address,
         changes=changes,

@@ -8,16 +8,16 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apikeys.guard.serializers import (
-    InstantField,
     LineField,
     ObjectField,
     PageQuery,
     StrictSerializer,
     TextField,
+    TimestampField,
     WholeNumberField,
 )
 from customers.licenses import license_keys
-from customers.licenses.lifecycle import MOST_SEATS
+from customers.licenses.lifecycle import MAX_SEATS
 from customers.models import Activation, License, LicenseStatus
 
 CODES = (
@@ -74,9 +74,9 @@ class LicenseSerializer(serializers.ModelSerializer[License]):
         return license_.effective_status.value
 
 
-def future(instant: datetime) -> None:
+def future(timestamp: datetime) -> None:
     """Refuse an expiry that has passed."""
-    if instant <= timezone.now():
+    if timestamp <= timezone.now():
         raise serializers.ValidationError("This has passed. Choose a time to come.")
 
 
@@ -86,8 +86,8 @@ class LicenseChanges(StrictSerializer):
     example: ClassVar[dict[str, Any]] = {"seats": 10}
 
     product = LineField(max_length=100, required=False)
-    seats = WholeNumberField(min_value=1, max_value=MOST_SEATS, required=False)
-    expires_at = InstantField(
+    seats = WholeNumberField(min_value=1, max_value=MAX_SEATS, required=False)
+    expires_at = TimestampField(
         required=False, allow_null=True, validators=[future], help_text="Null: never."
     )
     metadata = ObjectField(required=False)
@@ -111,7 +111,7 @@ class RenewInput(StrictSerializer):
 
     example: ClassVar = {"expires_at": "2999-01-31T00:00:00Z"}
 
-    expires_at = InstantField(
+    expires_at = TimestampField(
         allow_null=True, help_text="Later than the expiry it has. Null: it never expires."
     )
 
@@ -123,7 +123,7 @@ class LicenseQuery(PageQuery):
     product = TextField(required=False)
     status = serializers.ChoiceField(LicenseStatus.choices, required=False)
     license_key = TextField(required=False, help_text="The whole key.")
-    expires_before = InstantField(required=False)
+    expires_before = TimestampField(required=False)
 
     @classmethod
     def narrow(cls, rows: Any, query: dict[str, Any]) -> Any:

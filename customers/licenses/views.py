@@ -46,7 +46,7 @@ class _LicenseView(GuardedView):
         found = License.objects.visible_to(self.key).filter(pk=license_id).first()
         if found is None:
             raise not_found()
-        self.concerns(found.customer_id)
+        self.set_log_customer(found.customer_id)
         return found
 
     def answer(self, license_: License, status: int = 200, **headers: str) -> Response:
@@ -68,7 +68,7 @@ class LicensesView(_LicenseView):
         if customer is None:
             raise FieldErrors([("customer", "There is no such customer. Check its id.")])
         self.customer = customer
-        self.concerns(customer.pk)
+        self.set_log_customer(customer.pk)
         return True
 
     @endpoint(
@@ -102,7 +102,7 @@ class LicensesView(_LicenseView):
 class LicenseView(_LicenseView):
     """One license."""
 
-    @endpoint(Permission.LICENSES_READ, "Show a license", answer=LicenseSerializer, is_tagged=True)
+    @endpoint(Permission.LICENSES_READ, "Show a license", answer=LicenseSerializer, has_etag=True)
     def get(self, request: Request, environment: str, license_id: UUID) -> Response:
         """Answer the license."""
         return self.answer(self.get_license(license_id))
@@ -112,7 +112,7 @@ class LicenseView(_LicenseView):
         "Change a license",
         body=LicenseChanges,
         answer=LicenseSerializer,
-        is_tagged=True,
+        has_etag=True,
         problems=("conflict",),
     )
     def patch(self, request: Request, environment: str, license_id: UUID) -> Response:
@@ -122,7 +122,7 @@ class LicenseView(_LicenseView):
                 self.get_license(license_id),
                 actor=self.actor,
                 settings=self.body,
-                provided=lambda row: require_match(request, row),
+                precondition=lambda row: require_match(request, row),
             )
         return self.answer(found)
 
@@ -145,7 +145,7 @@ class _MoveView(_LicenseView):
                 self.license,
                 self.move,
                 actor=self.actor,
-                provided=lambda row: require_match(request, row),
+                precondition=lambda row: require_match(request, row),
                 **arguments,
             )
         return self.answer(found)
@@ -161,7 +161,7 @@ def _moving(name: str, summary: str, described: str) -> type[_MoveView]:
             Permission.LICENSES_MANAGE,
             summary,
             answer=LicenseSerializer,
-            is_tagged=True,
+            has_etag=True,
             problems=("conflict",),
         )
         def post(self, request: Request, environment: str, license_id: UUID) -> Response:
@@ -191,7 +191,7 @@ class RenewView(_MoveView):
         "Renew a license",
         body=RenewInput,
         answer=LicenseSerializer,
-        is_tagged=True,
+        has_etag=True,
         problems=("conflict",),
     )
     def post(self, request: Request, environment: str, license_id: UUID) -> Response:
@@ -221,7 +221,7 @@ class ValidateView(GuardedView):
             licenses, self.body["license_key"], self.body.get("fingerprint")
         )
         if found is not None:
-            self.concerns(found.customer_id)
+            self.set_log_customer(found.customer_id)
         shown = LicenseSerializer(found).data if found is not None else None
         return Response({"valid": code == "VALID", "code": code, "license": shown})
 

@@ -4,7 +4,7 @@ from customers.models.customers import Customer, CustomerStatus
 from customers.models.licenses import (
     Activation,
     License,
-    LicenseAct,
+    LicenseAction,
     LicenseEvent,
     LicenseStatus,
     StoredLicenseStatus,
@@ -16,7 +16,7 @@ __all__ = [
     "Customer",
     "CustomerStatus",
     "License",
-    "LicenseAct",
+    "LicenseAction",
     "LicenseEvent",
     "LicenseStatus",
     "StoredLicenseStatus",

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from apikeys.environments import Environment
 from apikeys.guard.isolation import IsolatedQuerySet
-from apikeys.models import Door
+from apikeys.models import Source
 from customers.models.customers import Customer
 from database.constraints import SameEnvironment
 from database.fields import JSONObjectField
@@ -139,7 +139,7 @@ class Activation(models.Model):
         return self.fingerprint
 
 
-class LicenseAct(models.TextChoices):
+class LicenseAction(models.TextChoices):
     """What was done to a license."""
 
     ISSUED = "issued", "Issued"
@@ -159,8 +159,8 @@ class LicenseEvent(models.Model):
     license = models.ForeignKey(
         License, on_delete=models.CASCADE, related_name="events", db_index=False
     )
-    act = models.CharField(max_length=11, choices=LicenseAct)
-    door = models.CharField(max_length=7, choices=Door)
+    action = models.CharField(max_length=11, choices=LicenseAction)
+    source = models.CharField(max_length=7, choices=Source)
     actor_name = models.CharField("by", max_length=150)
     address = models.GenericIPAddressField("from", null=True)
     changes = models.JSONField(default=dict)
@@ -172,4 +172,4 @@ class LicenseEvent(models.Model):
         indexes = [models.Index(F("license"), F("id").desc(), name="licenseevent_by_license")]
 
     def __str__(self) -> str:
-        return f"{self.get_act_display()} by {self.actor_name}"
+        return f"{self.get_action_display()} by {self.actor_name}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from apikeys.models import ApiKey
 
 # The subject of the totals of a whole environment.
-EVERYTHING = UUID(int=0)
+ALL_CUSTOMERS = UUID(int=0)
 
 
 class TelemetryQuerySet(IsolatedQuerySet["TelemetryEvent"]):
@@ -86,7 +86,7 @@ class TelemetryTotalQuerySet(models.QuerySet["TelemetryTotal"]):
                 licenses = licenses.filter(customer=customer)
             return rows.filter(subject__in=licenses.order_by().values("pk"))
         if customer is None and not key.is_scoped:
-            return rows.filter(subject=EVERYTHING)
+            return rows.filter(subject=ALL_CUSTOMERS)
         customers = Customer.objects.visible_to(key)
         if customer is not None:
             customers = customers.filter(pk=customer)

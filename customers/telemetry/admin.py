@@ -20,10 +20,10 @@ from apikeys.environments import Environment
 from backoffice import charts
 from backoffice.pagination import KeysetChangeList
 from customers.models import TelemetryEvent, TelemetryTotal
-from customers.models.telemetry import EVERYTHING
+from customers.models.telemetry import ALL_CUSTOMERS
 
 HOURS = 24
-MOST_TYPES = 5
+MAX_TYPES = 5
 FILTERS = {"environment__exact", "customer__id__exact"}
 
 
@@ -125,7 +125,7 @@ def _chart(now: datetime) -> str:
     began = end - timedelta(hours=HOURS)
     rows = (
         TelemetryTotal.objects.filter(
-            environment__in=Environment.values, subject=EVERYTHING, hour__gte=began, hour__lt=end
+            environment__in=Environment.values, subject=ALL_CUSTOMERS, hour__gte=began, hour__lt=end
         )
         .values_list("hour", "type")
         .annotate(count=Sum("number"))
@@ -134,8 +134,8 @@ def _chart(now: datetime) -> str:
     for hour, kind, count in rows:
         counts.setdefault(kind, Counter())[(hour - began) // timedelta(hours=1)] = count
     by_total = sorted(counts, key=lambda kind: -counts[kind].total())
-    series = {kind: counts[kind] for kind in by_total[:MOST_TYPES]}
-    if others := by_total[MOST_TYPES:]:
+    series = {kind: counts[kind] for kind in by_total[:MAX_TYPES]}
+    if others := by_total[MAX_TYPES:]:
         series["other types"] = sum((counts[kind] for kind in others), Counter())
     labels = [f"{began + timedelta(hours=number):%H:00}" for number in range(HOURS)]
     return charts.stacked(

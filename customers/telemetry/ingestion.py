@@ -20,9 +20,9 @@ from customers.models import Customer, License, TelemetryEvent
 from customers.telemetry import rollups
 from database.fields import MAX_OBJECT_BYTES, object_bytes
 
-MOST_EVENTS = 1000
-MOST_TRIES = 10
-LONGEST_EVENT_ID = 100
+MAX_EVENTS = 1000
+MAX_TRIES = 10
+MAX_EVENT_ID_LENGTH = 100
 TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}")
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=1)
@@ -54,7 +54,7 @@ def accept(events: Sequence[TelemetryEvent]) -> list[Accepted]:
 
     ``check_owners`` has given them their environment.
     """
-    for _ in range(MOST_TRIES - 1):
+    for _ in range(MAX_TRIES - 1):
         try:
             return _store(events)
         except IntegrityError:
@@ -136,8 +136,8 @@ def _type(value: Any, now: datetime) -> str:
 def _event_id(value: Any, now: datetime) -> str | None:
     if value is None:
         return None
-    if not isinstance(value, str) or not 0 < len(value.strip()) <= LONGEST_EVENT_ID:
-        raise ValueError(f"Use a text of 1 to {LONGEST_EVENT_ID} characters.")
+    if not isinstance(value, str) or not 0 < len(value.strip()) <= MAX_EVENT_ID_LENGTH:
+        raise ValueError(f"Use a text of 1 to {MAX_EVENT_ID_LENGTH} characters.")
     return value.strip()
 
 
@@ -167,10 +167,10 @@ def _license(value: Any, now: datetime) -> UUID | None:
 def _occurred_at(value: Any, now: datetime) -> datetime:
     if value is None:
         return now
-    instant = timestamps.parse(value)
-    if not EARLIEST <= instant <= now + AHEAD:
+    timestamp = timestamps.parse(value)
+    if not EARLIEST <= timestamp <= now + AHEAD:
         raise ValueError("Give a time after the year 2000 and not in the future.")
-    return instant
+    return timestamp
 
 
 # Each field: what reads it or raises ``ValueError``, and its column.

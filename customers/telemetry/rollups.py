@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import connection
 
 from customers.models import TelemetryEvent, TelemetryTotal
-from customers.models.telemetry import EVERYTHING
+from customers.models.telemetry import ALL_CUSTOMERS
 from database import bulk_sql
 
 COLUMNS = {
@@ -45,7 +45,7 @@ def _change(events: Iterable[TelemetryEvent], by: int) -> list[tuple[str, str, s
     numbers: Counter[tuple[str, str, str, str]] = Counter()
     for event in events:
         hour = _hour(event.occurred_at)
-        for subject in (EVERYTHING, event.customer_id, event.license_id):
+        for subject in (ALL_CUSTOMERS, event.customer_id, event.license_id):
             if subject is not None:
                 numbers[event.environment, subject.hex, hour, event.type] += by
     rows = [(*key, number) for key, number in sorted(numbers.items())]
@@ -61,7 +61,7 @@ def _change(events: Iterable[TelemetryEvent], by: int) -> list[tuple[str, str, s
     return rows
 
 
-def _hour(instant: datetime) -> str:
+def _hour(timestamp: datetime) -> str:
     """Return the hour as both databases take it."""
     zone = "+00" if connection.vendor == "postgresql" else ""
-    return f"{instant:%Y-%m-%d %H}:00:00{zone}"
+    return f"{timestamp:%Y-%m-%d %H}:00:00{zone}"

@@ -8,11 +8,11 @@ from rest_framework import serializers
 from apikeys.guard.problems import ErrorList, FieldErrors
 from apikeys.guard.serializers import (
     BoundedListField,
-    InstantField,
     ObjectField,
     PageQuery,
     StrictSerializer,
     TextField,
+    TimestampField,
 )
 from customers.models import TelemetryEvent
 from customers.telemetry import ingestion
@@ -74,17 +74,17 @@ class EventInput(StrictSerializer):
     event_id = TextField(
         required=False,
         allow_null=True,
-        max_length=ingestion.LONGEST_EVENT_ID,
+        max_length=ingestion.MAX_EVENT_ID_LENGTH,
         help_text="Your own name for the event: sent again, it is not stored again.",
     )
-    occurred_at = InstantField(required=False, help_text="Now, if left out.")
+    occurred_at = TimestampField(required=False, help_text="Now, if left out.")
     properties = ObjectField(required=False)
 
 
 class BatchInput(StrictSerializer):
     """Many events, all stored or none."""
 
-    events = BoundedListField(child=EventInput(), min_length=1, max_length=ingestion.MOST_EVENTS)
+    events = BoundedListField(child=EventInput(), min_length=1, max_length=ingestion.MAX_EVENTS)
 
 
 class TelemetryInput(StrictSerializer):
@@ -102,7 +102,7 @@ class TelemetryInput(StrictSerializer):
     }
 
     @staticmethod
-    def drawn_as() -> PolymorphicProxySerializer:
+    def schema_serializer() -> PolymorphicProxySerializer:
         """Return what the schema shows: either of the two."""
         return PolymorphicProxySerializer("TelemetryInput", [EventInput, BatchInput], None)
 
@@ -116,8 +116,8 @@ class TelemetryInput(StrictSerializer):
         errors = ErrorList()
         errors.add_unknown(data, {"events"})
         errors.raise_any()
-        if not isinstance(events, list) or not 0 < len(events) <= ingestion.MOST_EVENTS:
-            raise FieldErrors([("events", f"Send a list of 1 to {ingestion.MOST_EVENTS} events.")])
+        if not isinstance(events, list) or not 0 < len(events) <= ingestion.MAX_EVENTS:
+            raise FieldErrors([("events", f"Send a list of 1 to {ingestion.MAX_EVENTS} events.")])
         return {"is_batch": True, "events": ingestion.read(events, is_batch=True)}
 
 
@@ -128,8 +128,8 @@ class TelemetryQuery(PageQuery):
     license = serializers.UUIDField(required=False)
     type = TextField(required=False)
     event_id = TextField(required=False)
-    occurred_after = InstantField(required=False, help_text="At or after this time.")
-    occurred_before = InstantField(required=False, help_text="Before this time.")
+    occurred_after = TimestampField(required=False, help_text="At or after this time.")
+    occurred_before = TimestampField(required=False, help_text="Before this time.")
 
     LOOKUPS = {"occurred_after": "occurred_at__gte", "occurred_before": "occurred_at__lt"}
 
@@ -150,8 +150,8 @@ class SummaryQuery(StrictSerializer):
     customer = serializers.UUIDField(required=False)
     license = serializers.UUIDField(required=False)
     type = TextField(required=False)
-    occurred_after = InstantField(required=False, help_text="At or after this time.")
-    occurred_before = InstantField(
+    occurred_after = TimestampField(required=False, help_text="At or after this time.")
+    occurred_before = TimestampField(
         required=False, help_text="Before this time; at most 31 days after the other."
     )
 
@@ -174,5 +174,5 @@ class SummarySerializer(serializers.Serializer[Any]):
     }
 
     data = TotalSerializer(many=True)  # type: ignore[assignment]
-    occurred_after = InstantField()
-    occurred_before = InstantField()
+    occurred_after = TimestampField()
+    occurred_before = TimestampField()

@@ -24,7 +24,7 @@ from customers.telemetry.serializers import (
 )
 
 USUAL_SPAN = timedelta(hours=24)
-LONGEST_SPAN = timedelta(days=31)
+MAX_SPAN = timedelta(days=31)
 ALMOST_AN_HOUR = timedelta(hours=1, microseconds=-1)
 
 
@@ -66,7 +66,7 @@ class TelemetryView(GuardedView):
         accepted = ingestion.accept(self.body["events"])
         customers = {one.event.customer_id for one in accepted}
         if len(customers) == 1:
-            self.concerns(accepted[0].event.customer_id)
+            self.set_log_customer(accepted[0].event.customer_id)
         status = 201 if any(one.is_new for one in accepted) else 200
         if not is_batch:
             event = accepted[0].event
@@ -89,7 +89,7 @@ class TelemetryEventView(GuardedView):
         found = TelemetryEvent.objects.visible_to(self.key).filter(pk=telemetry_id).first()
         if found is None:
             raise not_found()
-        self.concerns(found.customer_id)
+        self.set_log_customer(found.customer_id)
         return Response(TelemetrySerializer(found).data)
 
 
@@ -119,7 +119,7 @@ class SummaryView(GuardedView):
         try:
             until = self.query.get("occurred_before") or timezone.now()
             since = self.query.get("occurred_after") or until - USUAL_SPAN
-            if timedelta(0) <= until - since <= LONGEST_SPAN:
+            if timedelta(0) <= until - since <= MAX_SPAN:
                 return _hour(since), _hour(until + ALMOST_AN_HOUR)
         except OverflowError:
             # An end of the calendar.
@@ -127,5 +127,5 @@ class SummaryView(GuardedView):
         raise FieldErrors([("occurred_before", "Ask for at most 31 days, the earlier first.")])
 
 
-def _hour(instant: datetime) -> datetime:
-    return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+def _hour(timestamp: datetime) -> datetime:
+    return timestamp.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

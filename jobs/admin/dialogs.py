@@ -5,13 +5,13 @@ from typing import Any
 from django import forms
 
 from apikeys.admin.actors import actor_of
-from backoffice.action_forms import ActingDialog
+from backoffice.action_forms import ActionDialog
 from backoffice.form_fields import WholeNumberField
 from jobs import queue
 from jobs.models import Job
 
 
-class JobDialog(ActingDialog[Job]):
+class JobDialog(ActionDialog[Job]):
     """A dialog about one job."""
 
     model = Job
@@ -20,7 +20,7 @@ class JobDialog(ActingDialog[Job]):
 class CancelDialog(JobDialog):
     """Cancels."""
 
-    def act(self) -> Job:
+    def perform(self) -> Job:
         """Cancel the job."""
         actor = actor_of(self.request)
         reason = f"Cancelled by {actor.name} in the admin."
@@ -36,7 +36,7 @@ class RetryDialog(JobDialog):
         super().__init__(*args, **kwargs)
         self.initial["attempt"] = self.row.attempt
 
-    def act(self) -> Job:
+    def perform(self) -> Job:
         """Queue the job again."""
         actor, attempt = actor_of(self.request), self.cleaned_data["attempt"]
         return queue.retry(self.row, actor=actor, attempt=attempt)

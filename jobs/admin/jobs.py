@@ -39,7 +39,7 @@ FILTERS = {
     "type",
 }
 RETRIED = (JobStatus.DEAD, JobStatus.CANCELLED, JobStatus.FAILED)
-MOST_WATCHED = 100
+MAX_WATCHED = 100
 SHOWN_CUSTOMERS = 5
 
 
@@ -135,7 +135,7 @@ class JobAdmin(ModelAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         ids = []
-        for text in request.GET.getlist("id")[:MOST_WATCHED]:
+        for text in request.GET.getlist("id")[:MAX_WATCHED]:
             try:
                 ids.append(UUID(text))
             except ValueError:
@@ -239,7 +239,7 @@ class JobAdmin(ModelAdmin):
     @display(description="Attempts")
     def attempts_made(self, job: Job) -> str:
         """Return how many, of how many."""
-        return f"{job.attempt} of {job.most_attempts}"
+        return f"{job.attempt} of {job.max_attempts}"
 
     @display(description="Queued (UTC)")
     def queued(self, job: Job) -> str:

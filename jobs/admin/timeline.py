@@ -27,8 +27,8 @@ def timeline_of(job: Job) -> list[Moment]:
     ]  # fmt: skip
     for event in job.events.all():
         whence = f" from {event.address}" if event.address else ""
-        by = f"by {event.actor_name}, {event.get_door_display().lower()}{whence}"
-        moments.append(Moment(event.created_at, event.get_act_display(), by=by))
+        by = f"by {event.actor_name}, {event.get_source_display().lower()}{whence}"
+        moments.append(Moment(event.created_at, event.get_action_display(), by=by))
     if job.finished_at is not None:
         moments.append(Moment(job.finished_at, f"Ended: {job.get_status_display().lower()}"))
     return sorted(moments, key=lambda moment: moment.at)

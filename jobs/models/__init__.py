@@ -3,7 +3,7 @@
 from jobs.models.expiry_notices import ExpiryNotice
 from jobs.models.jobs import (
     Job,
-    JobAct,
+    JobAction,
     JobAttempt,
     JobCustomer,
     JobEvent,
@@ -15,7 +15,7 @@ from jobs.models.workers import Worker
 __all__ = [
     "ExpiryNotice",
     "Job",
-    "JobAct",
+    "JobAction",
     "JobAttempt",
     "JobCustomer",
     "JobEvent",

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from apikeys.environments import Environment
 from apikeys.guard.isolation import reached
-from apikeys.models import Door
+from apikeys.models import Source
 from database.constraints import SameEnvironment
 from database.fields import JSONObjectField
 from database.uuid7 import new_id
@@ -62,9 +62,9 @@ class JobQuerySet(models.QuerySet["Job"]):
         """Jobs whose runner has not renewed its lease."""
         return self.filter(status=JobStatus.RUNNING, lease_until__lt=now)
 
-    def ended_before(self, instant: datetime) -> Self:
+    def ended_before(self, timestamp: datetime) -> Self:
         """Jobs that came to their end before ``instant``."""
-        return self.filter(status__in=ENDED, finished_at__lt=instant)
+        return self.filter(status__in=ENDED, finished_at__lt=timestamp)
 
 
 class Job(models.Model):
@@ -91,7 +91,7 @@ class Job(models.Model):
     reason = models.CharField(max_length=500, blank=True)
     run_at = models.DateTimeField(default=timezone.now)
     attempt = models.PositiveIntegerField(default=0)
-    most_attempts = models.PositiveIntegerField(default=1)
+    max_attempts = models.PositiveIntegerField(default=1)
     # Who is working on it, known by a token, and until when that holds without a sign of life.
     lease = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
@@ -181,7 +181,7 @@ def mark_redacted_jobs(jobs: Sequence[Job], key: "ApiKey") -> None:
         )
 
 
-class JobAct(models.TextChoices):
+class JobAction(models.TextChoices):
     """What somebody did to a job, besides asking for it."""
 
     CANCELLED = "cancelled", "Cancelled"
@@ -193,8 +193,8 @@ class JobEvent(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events", db_index=False)
-    act = models.CharField(max_length=9, choices=JobAct)
-    door = models.CharField(max_length=7, choices=Door)
+    action = models.CharField(max_length=9, choices=JobAction)
+    source = models.CharField(max_length=7, choices=Source)
     actor_name = models.CharField("by", max_length=150)
     address = models.GenericIPAddressField("from", null=True)
     created_at = models.DateTimeField("when", default=timezone.now)
@@ -205,7 +205,7 @@ class JobEvent(models.Model):
         indexes = [models.Index(fields=["job", "id"], name="jobevent_by_job")]
 
     def __str__(self) -> str:
-        return f"{self.get_act_display()} by {self.actor_name}"
+        return f"{self.get_action_display()} by {self.actor_name}"
 
 
 class JobAttempt(models.Model):

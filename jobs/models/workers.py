@@ -12,9 +12,9 @@ from database.uuid7 import new_id
 class WorkerQuerySet(models.QuerySet["Worker"]):
     """Workers by whether they live."""
 
-    def seen_since(self, instant: datetime) -> Self:
+    def seen_since(self, timestamp: datetime) -> Self:
         """Workers that said so at ``instant`` or later."""
-        return self.filter(seen_at__gte=instant)
+        return self.filter(seen_at__gte=timestamp)
 
 
 class Worker(models.Model):

@@ -13,7 +13,7 @@ from customers.customers.serializers import CustomerInput, CustomerSerializer
 from customers.models import Customer, CustomerStatus
 from jobs.registry import JobFailed, Step, Steps, Work, job_type
 
-MOST_ROWS = 5_000
+MAX_ROWS = 5_000
 CHUNK = 100
 # Before every id.
 NONE = str(UUID(int=0))
@@ -28,7 +28,7 @@ class ImportRow(CustomerInput):
 class ImportParams(StrictSerializer):
     """The customers to make or change."""
 
-    rows = BoundedListField(child=ImportRow(), min_length=1, max_length=MOST_ROWS)
+    rows = BoundedListField(child=ImportRow(), min_length=1, max_length=MAX_ROWS)
 
 
 @job_type(

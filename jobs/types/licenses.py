@@ -9,21 +9,21 @@ from rest_framework import serializers
 
 from apikeys.guard.serializers import (
     BoundedListField,
-    InstantField,
     ObjectField,
     StrictSerializer,
     TextField,
+    TimestampField,
     WholeNumberField,
 )
 from apikeys.permissions import Permission
 from customers.licenses import lifecycle
-from customers.licenses.lifecycle import MOST_SEATS
+from customers.licenses.lifecycle import MAX_SEATS
 from customers.licenses.serializers import future
 from customers.models import Customer, License, LicenseStatus
 from database.refusals import Conflict
 from jobs.registry import JobFailed, Step, Steps, Work, job_type
 
-MOST_CUSTOMERS = 5_000
+MAX_CUSTOMERS = 5_000
 CHUNK = 50
 
 
@@ -31,11 +31,11 @@ class IssueParams(StrictSerializer):
     """Which licenses to issue to whom."""
 
     customers = BoundedListField(
-        child=serializers.UUIDField(), min_length=1, max_length=MOST_CUSTOMERS
+        child=serializers.UUIDField(), min_length=1, max_length=MAX_CUSTOMERS
     )
     product = TextField(max_length=100)
-    seats = WholeNumberField(min_value=1, max_value=MOST_SEATS, default=1)
-    expires_at = InstantField(required=False, allow_null=True, validators=[future])
+    seats = WholeNumberField(min_value=1, max_value=MAX_SEATS, default=1)
+    expires_at = TimestampField(required=False, allow_null=True, validators=[future])
     metadata = ObjectField(required=False)
 
 
@@ -65,8 +65,8 @@ def issue_licenses(work: Work) -> Steps:
 class RenewParams(StrictSerializer):
     """Which licenses to renew until when."""
 
-    expires_at = InstantField(help_text="The new expiry.")
-    expiring_before = InstantField(help_text="Renew what ends before this time.")
+    expires_at = TimestampField(help_text="The new expiry.")
+    expiring_before = TimestampField(help_text="Renew what ends before this time.")
     product = TextField(required=False)
     customer = serializers.UUIDField(required=False)
 

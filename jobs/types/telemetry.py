@@ -7,7 +7,7 @@ from uuid import UUID
 from django.utils import timezone
 from rest_framework import serializers
 
-from apikeys.guard.serializers import InstantField, StrictSerializer, TextField
+from apikeys.guard.serializers import StrictSerializer, TextField, TimestampField
 from apikeys.permissions import Permission
 from customers.models import TelemetryEvent
 from customers.telemetry import rollups
@@ -30,8 +30,8 @@ class ExportParams(StrictSerializer):
 
     customer = serializers.UUIDField(required=False)
     type = TextField(required=False)
-    occurred_after = InstantField(required=False)
-    occurred_before = InstantField(required=False)
+    occurred_after = TimestampField(required=False)
+    occurred_before = TimestampField(required=False)
 
 
 @job_type(
@@ -62,7 +62,7 @@ def export_telemetry(work: Work) -> Steps:
 class PurgeParams(StrictSerializer):
     """Which events to delete."""
 
-    occurred_before = InstantField()
+    occurred_before = TimestampField()
     customer = serializers.UUIDField(required=False)
     type = TextField(required=False)
 

@@ -34,14 +34,14 @@ from logs.shipping.shipper import Shipper
 logger = logging.getLogger(__name__)
 
 FORGET_WORKERS_AFTER = timedelta(days=1)
-LONGEST_SLEEP = 1.0
+MAX_SLEEP = 1.0
 SHIP_SECONDS = 0.2
 # More than a runner takes to give its job back.
 STOP_SECONDS = 12.0
 
 
 @dataclass(frozen=True)
-class Duty:
+class PeriodicTask:
     """Something to do every so many seconds."""
 
     name: str
@@ -57,19 +57,19 @@ class WorkerLoop:
         command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "run_jobs", *queues]
         self._runners = [Child(f"runner {n + 1}", command) for n in range(concurrency)]
         self._duties = [
-            Duty("heartbeat", 5, self._beat),
-            Duty("recovery of lost jobs", 2, leases.recover),
+            PeriodicTask("heartbeat", 5, self._beat),
+            PeriodicTask("recovery of lost jobs", 2, leases.recover),
         ]
         # Whatever may take long, or waits for others: apart from those above.
-        self._upkeep = [
-            Duty("sweep of the rate-limit counters", 30, lambda now: counters().sweep()),
-            Duty("pruning of idempotency keys", 600, idempotency.prune),
-            Duty("pruning of request logs", 300, self._prune_logs),
-            Duty("pruning of jobs", 600, queue.prune),
-            Duty("giving up on jobs of unknown types", 600, queue.abandon),
-            Duty("pruning of workers", 3600, _prune_workers),
+        self._maintenance = [
+            PeriodicTask("sweep of the rate-limit counters", 30, lambda now: counters().sweep()),
+            PeriodicTask("pruning of idempotency keys", 600, idempotency.prune),
+            PeriodicTask("pruning of request logs", 300, self._prune_logs),
+            PeriodicTask("pruning of jobs", 600, queue.prune),
+            PeriodicTask("giving up on jobs of unknown types", 600, queue.cancel_unknown_types),
+            PeriodicTask("pruning of workers", 3600, _prune_workers),
         ]
-        self._announcing = [Duty("announcing of expiries", 600, expiry_notices.announce)]
+        self._announcing = [PeriodicTask("announcing of expiries", 600, expiry_notices.announce)]
         self._stopping = threading.Event()
 
     def run(
@@ -80,15 +80,15 @@ class WorkerLoop:
         # Apart from the duties: however long one takes, what was called stands in the log.
         shipping = threading.Thread(target=self._ship, args=(stopping,), name="shipping")
         shipping.start()
-        for name, duties in (("upkeep", self._upkeep), ("announcing", self._announcing)):
+        for name, duties in (("upkeep", self._maintenance), ("announcing", self._announcing)):
             # Nothing is lost when one of these ends with the process.
             threading.Thread(target=_keep, args=(duties, stopping), name=name, daemon=True).start()
 
         def between() -> None:
             for child in self._runners:
-                child.keep_running()
+                child.ensure_running()
             if tell is not None:
-                _do(Duty("status line", 0, lambda now: tell(_status())))
+                _do(PeriodicTask("status line", 0, lambda now: tell(_status())))
 
         _keep(self._duties, stopping, between)
         for child in self._runners:
@@ -97,7 +97,9 @@ class WorkerLoop:
         for child in self._runners:
             child.wait(ends_at)
         shipping.join()
-        _do(Duty("farewell", 0, lambda now: Worker.objects.filter(pk=self._row.pk).delete()))
+        _do(
+            PeriodicTask("farewell", 0, lambda now: Worker.objects.filter(pk=self._row.pk).delete())
+        )
 
     def _ship(self, stopping: threading.Event) -> None:
         with closing(Shipper(settings.LOG_SPOOL)) as shipper:
@@ -114,7 +116,7 @@ class WorkerLoop:
 
 
 def _keep(
-    duties: Sequence[Duty],
+    duties: Sequence[PeriodicTask],
     stopping: threading.Event,
     between: Callable[[], None] = lambda: None,
 ) -> None:
@@ -127,11 +129,11 @@ def _keep(
                 _do(duty)
                 due_at[duty] = time.monotonic() + duty.every
         wait = min(due_at.values()) - time.monotonic()
-        stopping.wait(max(0.0, min(wait, LONGEST_SLEEP)))
+        stopping.wait(max(0.0, min(wait, MAX_SLEEP)))
     connection.close()
 
 
-def _do(duty: Duty) -> None:
+def _do(duty: PeriodicTask) -> None:
     """Run a duty; an outage is a line, a defect a traceback, and the worker goes on."""
     close_old_connections()
     try:

@@ -22,7 +22,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from apikeys.audit import Actor
-from apikeys.models import Door
+from apikeys.models import Source
 from jobs import leases, queue
 from jobs.leases import CancelRequested, LeaseLost, Withdrawn
 from jobs.models import Job
@@ -32,10 +32,10 @@ logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 0.2
 BEAT_SECONDS = 1.0
-HEED_SECONDS = 2.5
+CANCEL_GRACE_SECONDS = 2.5
 STOP_SECONDS = 8.0
-OVER_TIME = 70
-LONGEST_PAUSE = 0.25
+EXIT_TIMEOUT = 70
+MAX_PAUSE = 0.25
 
 
 class Runner:
@@ -68,28 +68,28 @@ class Runner:
             except LeaseLost:
                 logger.warning("job %s belongs to another runner now", job.pk)
             except CancelRequested:
-                _surely(lambda: leases.stop(job))
+                _retry_until_recorded(lambda: leases.stop(job))
             except Withdrawn as withdrawn:
                 reason = str(withdrawn)
-                _surely(lambda: leases.stop(job, reason))
+                _retry_until_recorded(lambda: leases.stop(job, reason))
             except JobFailed as error:
                 message = str(error)
-                _surely(lambda: leases.fail(job, message, is_final=True))
+                _retry_until_recorded(lambda: leases.fail(job, message, is_final=True))
             except (Exception, MemoryError) as error:
                 logger.exception("job %s (%s) failed", job.pk, job.type)
                 # What the database says of itself is for the operator's log.
                 told = "the database refused a step" if _is_the_databases(error) else error
                 message = f"{type(error).__name__}: {told}"
-                _surely(lambda: leases.fail(job, message))
+                _retry_until_recorded(lambda: leases.fail(job, message))
 
     def _steps(self, job: Job, kind: JobType) -> None:
-        actor = Actor(door=Door.API, name=f"key {job.key_id}, job {job.pk}")
+        actor = Actor(source=Source.API, name=f"key {job.key_id}, job {job.pk}")
         steps = kind.run(Work(job.key, actor, job.params, job.state, job.done))
         # It was claimed a moment ago, with its key looked at.
         is_first = True
         while True:
             if self._stopping.is_set():
-                _surely(lambda: leases.release(job))
+                _retry_until_recorded(lambda: leases.release(job))
                 return
             began = time.monotonic()
             with transaction.atomic():
@@ -104,7 +104,7 @@ class Runner:
                 leases.checkpoint(job, step)
             if connection.vendor == "sqlite":
                 # A step holds the one write lock; others get as long between two of them.
-                time.sleep(min(time.monotonic() - began, LONGEST_PAUSE))
+                time.sleep(min(time.monotonic() - began, MAX_PAUSE))
 
 
 class Heartbeat:
@@ -144,7 +144,7 @@ class Heartbeat:
             self._renew()
         except BaseException:  # noqa: BLE001 - nobody else hears of it
             # Out of memory, most likely: without a heartbeat the job belongs to nobody.
-            os._exit(OVER_TIME)
+            os._exit(EXIT_TIMEOUT)
 
     def _renew(self) -> None:
         unheeded_since = stopping_since = None
@@ -162,7 +162,7 @@ class Heartbeat:
                 continue
             if asked_at is not None:
                 unheeded_since = unheeded_since or now
-                if now - unheeded_since > HEED_SECONDS:
+                if now - unheeded_since > CANCEL_GRACE_SECONDS:
                     self._end(lambda: leases.stop(self._job))
             if self._stopping.is_set():
                 stopping_since = stopping_since or now
@@ -185,14 +185,14 @@ class Heartbeat:
         finally:
             # On SQLite the step holds the write lock: it goes with the process, and the
             # worker's recovery records the attempt.
-            os._exit(OVER_TIME)
+            os._exit(EXIT_TIMEOUT)
 
 
 def _is_the_databases(error: BaseException) -> bool:
     return isinstance(error, DatabaseError | InterfaceError)
 
 
-def _surely(say: Callable[[], object]) -> None:
+def _retry_until_recorded(say: Callable[[], object]) -> None:
     """Record an outcome, through a short outage too; a longer one ends in recovery."""
     for _ in range(10):
         try:

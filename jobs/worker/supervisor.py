@@ -23,11 +23,11 @@ ORPHANED = 71
 _libc = ctypes.CDLL(None)
 STOP_SECONDS = 15.0
 FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 3.0
+MAX_PAUSE = 3.0
 STEADY_SECONDS = 30.0
 
 
-def end_with_parent(parent: int) -> None:
+def die_with_parent(parent: int) -> None:
     """Have the kernel end this process when ``parent`` dies, kill -9 included (Linux).
 
     Ends it at once if the parent is dead already: the kernel tells of no death before.
@@ -49,20 +49,20 @@ class Child:
         self._pause = FIRST_PAUSE
         self._due_at = 0.0
 
-    def keep_running(self) -> None:
+    def ensure_running(self) -> None:
         """Start the program if it is not running, after a pause that grows while it keeps dying."""
         now = time.monotonic()
         if self._process is not None and self._process.poll() is not None:
             logger.warning("%s ended with code %s", self.name, self._process.returncode)
             was_steady = now - self._started_at > STEADY_SECONDS
-            self._pause = FIRST_PAUSE if was_steady else min(self._pause * 2, LONGEST_PAUSE)
+            self._pause = FIRST_PAUSE if was_steady else min(self._pause * 2, MAX_PAUSE)
             self._process, self._due_at = None, now + self._pause
         if self._process is None and now >= self._due_at:
             # In a session of its own, so that Ctrl-C reaches the supervisor alone. Between fork
             # and exec there is one system call, and nothing that takes a lock.
             self._process = subprocess.Popen(  # noqa: S603 - the commands are our own
                 self._command,
-                preexec_fn=partial(end_with_parent, os.getpid()),  # noqa: PLW1509
+                preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509
                 start_new_session=True,
             )
             self._started_at = now
@@ -96,7 +96,7 @@ def supervise(commands: Mapping[str, Sequence[str]]) -> None:
     try:
         while not stopping.wait(0.1):
             for child in children:
-                child.keep_running()
+                child.ensure_running()
     finally:
         for child in children:
             child.stop()

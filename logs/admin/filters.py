@@ -76,10 +76,10 @@ class SlowFilter(DropdownFilter):
 class TimeFilter(filters.TimeFilter):
     """Requests within a time range, found by their ids."""
 
-    def since(self, rows: Any, instant: datetime) -> Any:
+    def since(self, rows: Any, timestamp: datetime) -> Any:
         """Return the requests from ``instant`` on."""
-        return rows.since(instant)
+        return rows.since(timestamp)
 
-    def until(self, rows: Any, instant: datetime) -> Any:
+    def until(self, rows: Any, timestamp: datetime) -> Any:
         """Return the requests up to ``instant``."""
-        return rows.before(instant)
+        return rows.before(timestamp)

@@ -14,16 +14,16 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from apikeys.guard.client_address import client_address
-from apikeys.guard.context import Trace
+from apikeys.guard.context import RequestContext
 from apikeys.guard.middleware import body_length
 from logs.capture import redaction
 
-LONGEST_PATH = 2000
-LONGEST_QUERY = 4000
-LONGEST_AGENT = 400
-LONGEST_HEADER = 4096
-MOST_HEADERS = 32_768
-MOST_HEADER_LINES = 200
+MAX_PATH_LENGTH = 2000
+MAX_QUERY_LENGTH = 4000
+MAX_AGENT_LENGTH = 400
+MAX_HEADER_LENGTH = 4096
+MAX_HEADERS = 32_768
+MAX_HEADER_LINES = 200
 # Of a request whose key is not known: anyone can send such, and in any number.
 STRANGER_BYTES = 1024
 # Redacting takes longer than recording: as much is scanned, so that masks leave enough to keep.
@@ -70,12 +70,12 @@ class Record(NamedTuple):
 REQUEST_CUT, RESPONSE_CUT = 1, 2
 
 
-def line(request: HttpRequest, response: Any, trace: Trace, began_at: int) -> bytes:
+def line(request: HttpRequest, response: Any, context: RequestContext, began_at: int) -> bytes:
     """Return the record of an answered request; ``began_at`` in nanoseconds since 1970."""
     meta = request.META
     match = request.resolver_match
     named: Any = match.kwargs if match is not None else {}
-    key = trace.key
+    key = context.key
     is_stranger = key is None
     content = b"" if response.streaming else response.content
     status: int = response.status_code
@@ -84,29 +84,29 @@ def line(request: HttpRequest, response: Any, trace: Trace, began_at: int) -> by
     if settings.LOG_BODIES == "all" or (settings.LOG_BODIES == "errors" and status >= 400):
         # A body with a content coding could hold a secret that nobody sees.
         is_kept = size and not is_stranger and "HTTP_CONTENT_ENCODING" not in meta
-        received = trace.body or b"" if is_kept else b""
+        received = context.body or b"" if is_kept else b""
         # What is public, such as the schema, says nothing of the stranger who read it.
-        sent = content if trace.code or not is_stranger else b""
+        sent = content if context.code or not is_stranger else b""
     request_body, is_request_cut = _body(received, meta.get("CONTENT_TYPE", ""))
     response_body, is_response_cut = _body(sent, "")
     path, query, agent = _target(request, is_stranger=is_stranger)
     headers = _few if is_stranger else _bounded
     return orjson.dumps(
         (
-            trace.request_id,
+            context.request_id,
             began_at // 1000,
             named.get("environment"),
             None if key is None else key.pk,
-            trace.secret_version,
-            trace.customer or named.get("customer_id"),
-            trace.job or named.get("job_id"),
-            trace.permission,
+            context.secret_version,
+            context.customer or named.get("customer_id"),
+            context.job or named.get("job_id"),
+            context.permission,
             request.method[:32] if request.method else "",
             path,
             "" if match is None else _route(match.route),
             query,
             status,
-            trace.code or "",
+            context.code or "",
             (time_ns() - began_at) // 1000,
             size,
             len(content),
@@ -117,7 +117,7 @@ def line(request: HttpRequest, response: Any, trace: Trace, began_at: int) -> by
             request_body,
             response_body,
             REQUEST_CUT * is_request_cut | RESPONSE_CUT * is_response_cut,
-            trace.is_key_accepted,
+            context.is_key_accepted,
         )
     )
 
@@ -126,11 +126,11 @@ def _target(request: HttpRequest, *, is_stranger: bool) -> tuple[str, str, str]:
     """Return path, query and user agent as they may be kept."""
     most = STRANGER_CHARACTERS if is_stranger else None
     path = _path(request.path[:most])
-    query = redaction.query(request.META.get("QUERY_STRING", "")[:most])[:LONGEST_QUERY]
+    query = redaction.query(request.META.get("QUERY_STRING", "")[:most])[:MAX_QUERY_LENGTH]
     agent = redaction.header("User-Agent", request.META.get("HTTP_USER_AGENT", "")[:most])
     if is_stranger:
         path, query = _cut(path, STRANGER_BYTES), _cut(query, STRANGER_BYTES)
-    return path, query, agent[:LONGEST_AGENT]
+    return path, query, agent[:MAX_AGENT_LENGTH]
 
 
 @lru_cache(maxsize=512)
@@ -139,11 +139,11 @@ def _route(route: str) -> str:
 
 
 def _path(path: str) -> str:
-    return _path_once(path) if len(path) <= redaction.LONGEST_KNOWN else _shortened(path)
+    return _path_once(path) if len(path) <= redaction.MAX_KNOWN else _shortened(path)
 
 
 def _shortened(path: str) -> str:
-    return redaction.line(path)[:LONGEST_PATH]
+    return redaction.line(path)[:MAX_PATH_LENGTH]
 
 
 _path_once = lru_cache(maxsize=1024)(_shortened)
@@ -160,16 +160,16 @@ def _request_headers(meta: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _bounded(given: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return headers as they may be kept, what is cut marked with its true size."""
     headers = {name: _header(name, value) for name, value in given}
-    if sum(map(len, headers)) + sum(map(len, headers.values())) <= LONGEST_HEADER:
+    if sum(map(len, headers)) + sum(map(len, headers.values())) <= MAX_HEADER_LENGTH:
         return headers
-    left, kept = MOST_HEADERS, {}
+    left, kept = MAX_HEADERS, {}
     for name, value in headers.items():
         left = max(0, left - len(name))
-        room = min(LONGEST_HEADER, left)
+        room = min(MAX_HEADER_LENGTH, left)
         text = value if len(value) <= room else value[:room] + _length(value)
         left = max(0, left - len(text))
         kept[name] = text
-        if len(kept) == MOST_HEADER_LINES:
+        if len(kept) == MAX_HEADER_LINES:
             break
     return kept
 

@@ -31,9 +31,9 @@ _LICENSE_KEY = re.compile(rf"\b({_GROUP})(?:-{_GROUP}){{3}}-({_GROUP})\b")
 # The key id may stay, to say which key it was.
 _CREDENTIAL_ALONE = re.compile(rf"(?i:bearer +)?\w+{re.escape(MASK)}")
 _ASCII_ESCAPE = re.compile(r"\\u00([2-7][0-9a-fA-F])")
-LONGEST_KNOWN = 256
+MAX_KNOWN = 256
 # Names within a value take a sign and a value of their own.
-SHORTEST_NESTED = 4
+MIN_NESTED = 4
 _SEPARATOR = re.compile("([&;])")
 _BOMS = {
     b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16",
@@ -61,7 +61,7 @@ def line(text: str) -> str:
 def header(name: str, value: str) -> str:
     """Return a header's value as it may be kept."""
     # What a stranger can make long must not fill the memory.
-    return _header_once(name, value) if len(value) <= LONGEST_KNOWN else _header(name, value)
+    return _header_once(name, value) if len(value) <= MAX_KNOWN else _header(name, value)
 
 
 @lru_cache(maxsize=4096)
@@ -90,7 +90,7 @@ def query(text: str) -> str:
         name, equals, value = pair.partition("=")
         if value and is_secret(unquote_plus(unescaped(name))):
             value = MASK
-        elif value and len(value) > SHORTEST_NESTED:
+        elif value and len(value) > MIN_NESTED:
             plain = unquote_plus(unescaped(value))
             nested = _string(plain)
             if nested != plain:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import orjson
 
-from database.circuit_breaker import Pause
+from database.circuit_breaker import CircuitBreaker
 from database.uuid7 import new_id
 from logs.capture.spool_file import SpoolFile
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 SUFFIX = ".ndjson"
 # A file is left for the next at this size, so that shipped ones can go.
 ROTATE_BYTES = 4 * 1024 * 1024
-LEAST_ROTATE_BYTES = 4096
+MIN_ROTATE_BYTES = 4096
 MEASURE_SECONDS = 1.0
 WATCH_SECONDS = 0.25
 ATTEMPTS = 5
@@ -46,7 +46,7 @@ class Spool:
         self._most_bytes = most_bytes
         # What is shipped goes with its file: all files together must leave room for more.
         share = most_bytes // (4 * processes)
-        self._rotate_bytes = max(LEAST_ROTATE_BYTES, min(ROTATE_BYTES, share))
+        self._rotate_bytes = max(MIN_ROTATE_BYTES, min(ROTATE_BYTES, share))
         self._lock = threading.Lock()
         self._file: SpoolFile | None = None
         # Full, and perhaps not shipped yet.
@@ -54,7 +54,7 @@ class Spool:
         self._measure_at = 0.0
         self._is_full = False
         self._is_broken = False
-        self._pause = Pause()
+        self._breaker = CircuitBreaker()
         os.register_at_fork(after_in_child=self._forget)
 
     @property
@@ -66,7 +66,7 @@ class Spool:
             was_full, self._is_full = self._is_full, size(self._folder) >= self._most_bytes
             if self._is_full and not was_full:
                 logger.error("the request log's spool is full: requests are refused")
-        return not (self._is_full or self._pause.is_on)
+        return not (self._is_full or self._breaker.is_open)
 
     def append(self, record: bytes) -> None:
         """Write one record, a line without its end; raise ``SpoolUnavailable`` if it cannot be."""
@@ -79,7 +79,7 @@ class Spool:
             except OSError as error:
                 # What was half written ends where the next file begins.
                 self._leave()
-                self._pause.start()
+                self._breaker.open()
                 raise SpoolUnavailable(str(error)) from error
             # Asked once the record is written: a file that was removed before is written anew
             # before the answer leaves, and one that is removed later a moment later.
@@ -140,7 +140,7 @@ class Spool:
             if not self._is_broken:
                 logger.error("the request log's spool is gone, and requests are refused: %s", error)
             self._is_broken = True
-            self._pause.start()
+            self._breaker.open()
             raise SpoolUnavailable(str(error)) from error
         return size
 

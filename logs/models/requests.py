@@ -30,13 +30,13 @@ class RequestLogQuerySet(models.QuerySet["RequestLog"]):
         """Requests that ``key`` may see: those made with itself."""
         return self.filter(key=key, environment=key.environment)
 
-    def since(self, instant: datetime) -> Self:
+    def since(self, timestamp: datetime) -> Self:
         """Requests that arrived at ``instant`` or later."""
-        return self.filter(pk__gte=first_id_at(instant))
+        return self.filter(pk__gte=first_id_at(timestamp))
 
-    def before(self, instant: datetime) -> Self:
+    def before(self, timestamp: datetime) -> Self:
         """Requests that arrived before ``instant``."""
-        return self.filter(pk__lt=first_id_at(instant))
+        return self.filter(pk__lt=first_id_at(timestamp))
 
     def slow(self) -> Self:
         """Requests that took half a second or longer."""

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 BATCH_BYTES = {"sqlite": 512 * 1024, "postgresql": 4 * 1024 * 1024}
 PARAMETERS = 500
 REJECTED = "rejected.txt"
-MOST_REJECTED_BYTES = 16 * 1024 * 1024
+MAX_REJECTED_BYTES = 16 * 1024 * 1024
 LOCK = "worker.lock"
 
 # As ``database.uuid7`` writes ids; ``UUID`` would take ten times as long to see that.
@@ -150,7 +150,7 @@ class Shipper:
     def _set_aside(self, text: bytes, reason: str) -> None:
         logger.error("a request record was set aside in %s: %s", REJECTED, " ".join(reason.split()))
         path = self._folder / REJECTED
-        if path.exists() and path.stat().st_size > MOST_REJECTED_BYTES:
+        if path.exists() and path.stat().st_size > MAX_REJECTED_BYTES:
             path.replace(path.with_suffix(".old.txt"))
         path.touch(mode=0o600)
         with path.open("ab") as file:
@@ -199,7 +199,7 @@ def _parsed(lines: Iterable[bytes]) -> tuple[list[Record], list[bytes]]:
 def _log_row(record: Record) -> tuple[Any, ...]:
     return (
         record.id.replace("-", ""),
-        usage.instant(record.at),
+        usage.timestamp(record.at),
         record.environment,
         record.key,
         record.secret_version,

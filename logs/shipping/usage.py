@@ -35,7 +35,7 @@ def bucket(duration: int) -> str:
     return BUCKETS[bisect_left(BOUNDS, duration)]
 
 
-def instant(microseconds: int) -> str:
+def timestamp(microseconds: int) -> str:
     """Return a time since 1970 as both databases store it."""
     second, rest = divmod(microseconds, 1_000_000)
     return f"{_second(second)}.{rest:06d}{_zone()}"
@@ -98,7 +98,7 @@ def _add_hours(hours: dict[Hour, Counter[str]]) -> None:
         {"key_id": "text", "hour": "timestamptz", "environment": "text"}
         | dict.fromkeys(COUNTS, "bigint"),
         [
-            (key, instant(hour), environment, *(counts[name] for name in COUNTS))
+            (key, timestamp(hour), environment, *(counts[name] for name in COUNTS))
             for (key, hour, environment), counts in sorted(hours.items())
         ],
     )
@@ -115,7 +115,7 @@ def _note_last_use(last: dict[str, Record]) -> None:
         f" AND ({table}.last_used_at IS NULL OR {table}.last_used_at < given.at)",
         {"id": "text", "at": "timestamptz", "address": "inet", "agent": "text"},
         [
-            (key, instant(use.at), use.address or None, use.user_agent)
+            (key, timestamp(use.at), use.address or None, use.user_agent)
             for key, use in sorted(last.items())
         ],
     )
@@ -129,5 +129,5 @@ def _note_permissions(permissions: dict[tuple[str, str], int]) -> None:
         " ON CONFLICT (key_id, permission) DO UPDATE SET last_used_at = excluded.last_used_at"
         f" WHERE {table}.last_used_at < excluded.last_used_at",
         {"key_id": "text", "permission": "text", "last_used_at": "timestamptz"},
-        [(key, permission, instant(at)) for (key, permission), at in sorted(permissions.items())],
+        [(key, permission, timestamp(at)) for (key, permission), at in sorted(permissions.items())],
     )

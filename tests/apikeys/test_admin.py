@@ -53,8 +53,8 @@ def change(client: Client, key: ApiKey, **changes: Any) -> Any:
     return client.post(path, fields_of(client.get(path)) | changes)
 
 
-def dialog(client: Client, act: str, key: ApiKey, **changes: Any) -> Any:
-    path = reverse(f"admin:apikeys_apikey_{act}", args=(key.pk,))
+def dialog(client: Client, action: str, key: ApiKey, **changes: Any) -> Any:
+    path = reverse(f"admin:apikeys_apikey_{action}", args=(key.pk,))
     page = client.get(path)
     if page.status_code != 200:
         return page
@@ -82,7 +82,7 @@ def test_creating_shows_the_key_once_and_it_works(staff: Client) -> None:
     assert [row.customer_id for row in key.scope.all()] == [customer.pk]
     assert key.networks == ("10.0.0.0/8", "2001:db8::/32")
     assert key.expires_at is not None
-    assert key.events.get().door == "admin"
+    assert key.events.get().source == "admin"
     assert key.created_by == User.objects.get()
 
 
@@ -291,14 +291,14 @@ def test_every_button_opens_a_dialog_because_a_bare_one_would_act_on_get() -> No
         assert getattr(button, "dialog", None), button
 
 
-@pytest.mark.parametrize("act", ["regenerate", "revoke", "activate"])
-def test_no_act_happens_on_get_or_without_the_csrf_token(act: str) -> None:
+@pytest.mark.parametrize("action", ["regenerate", "revoke", "activate"])
+def test_no_act_happens_on_get_or_without_the_csrf_token(action: str) -> None:
     key = issue().key
-    if act == "activate":
+    if action == "activate":
         lifecycle.revoke(key, actor=ACTOR)
     client = Client(enforce_csrf_checks=True)
     client.force_login(make_staff("Key administrator"))
-    path = reverse(f"admin:apikeys_apikey_{act}", args=(key.pk,))
+    path = reverse(f"admin:apikeys_apikey_{action}", args=(key.pk,))
     events = Event.objects.count()
 
     opened = client.get(path)
@@ -308,8 +308,8 @@ def test_no_act_happens_on_get_or_without_the_csrf_token(act: str) -> None:
     assert Event.objects.count() == events
 
 
-def bulk(client: Client, act: str, keys: list[ApiKey], **extra: Any) -> Any:
-    body = {"action": act, "_selected_action": [key.pk for key in keys], **extra}
+def bulk(client: Client, action: str, keys: list[ApiKey], **extra: Any) -> Any:
+    body = {"action": action, "_selected_action": [key.pk for key in keys], **extra}
     return client.post(reverse(LIST), body, follow=True)
 
 
@@ -331,7 +331,7 @@ def test_many_keys_are_revoked_after_one_more_question(staff: Client) -> None:
     assert before == 0
     assert set(ApiKey.objects.inactive()) == set(keys[:2])
     assert "2 keys were revoked" in done.content.decode()
-    assert Event.objects.filter(act="revoked", reason="Audit").count() == 2
+    assert Event.objects.filter(action="revoked", reason="Audit").count() == 2
 
 
 def test_many_keys_are_activated_but_not_one_revoked_again_meanwhile(staff: Client) -> None:
@@ -445,10 +445,14 @@ def what_may(client: Client) -> set[str]:
         may.add("change")
     elif active.key.permissions == ("jobs:run",):
         may.add("narrow")
-    for act, key in (("regenerate", active.key), ("revoke", active.key), ("activate", revoked.key)):
+    for action, key in (
+        ("regenerate", active.key),
+        ("revoke", active.key),
+        ("activate", revoked.key),
+    ):
         before = Event.objects.filter(key=key).count()
-        dialog(client, act, key)
-        may |= {act} if Event.objects.filter(key=key).count() > before else set()
+        dialog(client, action, key)
+        may |= {action} if Event.objects.filter(key=key).count() > before else set()
     before = ApiKey.objects.count()
     if client.get(reverse("admin:apikeys_apikey_add")).status_code == 200:
         create(client)
@@ -503,7 +507,7 @@ def test_a_credential_typed_into_a_text_is_refused_and_stored_nowhere(staff: Cli
 
     for response in (named, reasoned):
         assert "holds an API key" in response.text
-    assert not Event.objects.exclude(act="created").exists()
+    assert not Event.objects.exclude(action="created").exists()
 
 
 def test_nobody_deletes_a_key_or_touches_the_audit_trail() -> None:

@@ -286,7 +286,7 @@ def test_revoking_and_activating_are_safe_to_repeat(run: Run) -> None:
 
     assert codes == [0, 0, 0, 0]
     assert reason == "Lost"
-    assert [event.act for event in key.events.all()] == ["activated", "revoked", "created"]
+    assert [event.action for event in key.events.all()] == ["activated", "revoked", "created"]
 
 
 def update(run: Run, key: ApiKey, *arguments: str) -> Any:
@@ -353,7 +353,7 @@ def test_an_event_names_the_operator_and_the_door(run: Run) -> None:
     run("create_api_key", "Mine", "--environment", "production")
 
     event = Event.objects.get()
-    assert event.door == "command"
+    assert event.source == "command"
     assert event.actor_name
 
 
@@ -364,10 +364,10 @@ def test_audit_events_are_exported_by_act_key_and_time(run: Run) -> None:
     def exported(*arguments: str) -> list[tuple[str, str]]:
         code, out, err = run("export_events", *arguments)
         assert (code, err) == (0, "")
-        return [(event["key"], event["act"]) for event in map(json.loads, out.splitlines())]
+        return [(event["key"], event["action"]) for event in map(json.loads, out.splitlines())]
 
     assert exported() == [(key.pk, "created"), (other.pk, "created"), (key.pk, "revoked")]
-    assert exported("--act", "revoked") == [(key.pk, "revoked")]
+    assert exported("--action", "revoked") == [(key.pk, "revoked")]
     assert exported("--key", other.pk, "--after", "1h") == [(other.pk, "created")]
     assert exported("--before", "1h") == []
     assert run("export_events", "--after", "yesterday")[0] == 2

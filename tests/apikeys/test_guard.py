@@ -12,7 +12,7 @@ from rest_framework.test import APIRequestFactory
 from apikeys import lifecycle
 from apikeys.environments import Environment
 from apikeys.guard import problems
-from apikeys.guard.context import Trace
+from apikeys.guard.context import RequestContext
 from apikeys.guard.views import GuardedView
 from apikeys.limiter import counters
 from apikeys.models import ApiKey
@@ -323,7 +323,7 @@ def test_a_defect_is_a_problem_without_its_cause() -> None:
             return Response()
 
     request = APIRequestFactory().get("/api/production/v1/broken")
-    request.trace = Trace("01a20788-3a4a-7000-9d64-4c64e6723ee9")
+    request.context = RequestContext("01a20788-3a4a-7000-9d64-4c64e6723ee9")
     response = Broken.as_view()(request, environment="production")
     response.render()
 
@@ -341,7 +341,7 @@ def test_a_view_that_names_no_permission_is_refused() -> None:
 
     headers = {"HTTP_AUTHORIZATION": f"Bearer {issued.credential}"}
     request = APIRequestFactory().get("/api/production/v1/unnamed", **headers)
-    request.trace = Trace("01a20788-3a4a-7000-9d64-4c64e6723ee9")
+    request.context = RequestContext("01a20788-3a4a-7000-9d64-4c64e6723ee9")
     response = Unnamed.as_view()(request, environment="production")
 
     assert response.status_code == 403

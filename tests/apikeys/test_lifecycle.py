@@ -13,32 +13,32 @@ from django.utils import timezone
 
 from apikeys import lifecycle
 from apikeys.environments import Environment
-from apikeys.models import Act, ApiKey, Event, SecretVersion, Status
+from apikeys.models import Action, ApiKey, Event, SecretVersion, Status
 from database.refusals import Conflict, Refused
 from tests.support.factories import ACTOR, expire, issue, make_customer
 
 pytestmark = pytest.mark.django_db
 
-ACTS: dict[Act, Callable[[ApiKey], Any]] = {
-    Act.UPDATED: lambda key: lifecycle.update(key, actor=ACTOR, name="Renamed"),
-    Act.REGENERATED: lambda key: lifecycle.regenerate(key, actor=ACTOR),
-    Act.REVOKED: lambda key: lifecycle.revoke(key, actor=ACTOR, reason="Lost"),
-    Act.ACTIVATED: lambda key: lifecycle.activate(key, actor=ACTOR),
+ACTIONS: dict[Action, Callable[[ApiKey], Any]] = {
+    Action.UPDATED: lambda key: lifecycle.update(key, actor=ACTOR, name="Renamed"),
+    Action.REGENERATED: lambda key: lifecycle.regenerate(key, actor=ACTOR),
+    Action.REVOKED: lambda key: lifecycle.revoke(key, actor=ACTOR, reason="Lost"),
+    Action.ACTIVATED: lambda key: lifecycle.activate(key, actor=ACTOR),
 }
 # Status before and act: the status after, and whether anything was done.
 TABLE = {
-    (Status.ACTIVE, Act.UPDATED): (Status.ACTIVE, True),
-    (Status.ACTIVE, Act.REGENERATED): (Status.ACTIVE, True),
-    (Status.ACTIVE, Act.REVOKED): (Status.INACTIVE, True),
-    (Status.ACTIVE, Act.ACTIVATED): (Status.ACTIVE, False),
-    (Status.INACTIVE, Act.UPDATED): (Status.INACTIVE, True),
-    (Status.INACTIVE, Act.REGENERATED): (Status.INACTIVE, True),
-    (Status.INACTIVE, Act.REVOKED): (Status.INACTIVE, False),
-    (Status.INACTIVE, Act.ACTIVATED): (Status.ACTIVE, True),
-    (Status.EXPIRED, Act.UPDATED): (Status.EXPIRED, True),
-    (Status.EXPIRED, Act.REGENERATED): (Status.EXPIRED, True),
-    (Status.EXPIRED, Act.REVOKED): (Status.INACTIVE, True),
-    (Status.EXPIRED, Act.ACTIVATED): (Status.EXPIRED, False),
+    (Status.ACTIVE, Action.UPDATED): (Status.ACTIVE, True),
+    (Status.ACTIVE, Action.REGENERATED): (Status.ACTIVE, True),
+    (Status.ACTIVE, Action.REVOKED): (Status.INACTIVE, True),
+    (Status.ACTIVE, Action.ACTIVATED): (Status.ACTIVE, False),
+    (Status.INACTIVE, Action.UPDATED): (Status.INACTIVE, True),
+    (Status.INACTIVE, Action.REGENERATED): (Status.INACTIVE, True),
+    (Status.INACTIVE, Action.REVOKED): (Status.INACTIVE, False),
+    (Status.INACTIVE, Action.ACTIVATED): (Status.ACTIVE, True),
+    (Status.EXPIRED, Action.UPDATED): (Status.EXPIRED, True),
+    (Status.EXPIRED, Action.REGENERATED): (Status.EXPIRED, True),
+    (Status.EXPIRED, Action.REVOKED): (Status.INACTIVE, True),
+    (Status.EXPIRED, Action.ACTIVATED): (Status.EXPIRED, False),
 }
 
 
@@ -54,23 +54,25 @@ def key_with(status: Status) -> ApiKey:
 
 
 def test_the_table_covers_every_status_and_act() -> None:
-    assert set(TABLE) == {(status, act) for status in Status for act in ACTS}
+    assert set(TABLE) == {(status, action) for status in Status for action in ACTIONS}
 
 
-@pytest.mark.parametrize(("status", "act"), TABLE)
-def test_an_act_leads_where_the_table_says_and_leaves_one_event(status: Status, act: Act) -> None:
-    after, is_done = TABLE[status, act]
+@pytest.mark.parametrize(("status", "action"), TABLE)
+def test_an_act_leads_where_the_table_says_and_leaves_one_event(
+    status: Status, action: Action
+) -> None:
+    after, is_done = TABLE[status, action]
     key = key_with(status)
     events = Event.objects.filter(key=key).count()
 
-    ACTS[act](key)
+    ACTIONS[action](key)
 
     key.refresh_from_db()
     assert key.status is after
     assert Event.objects.filter(key=key).count() == events + is_done
     if is_done:
         event = Event.objects.filter(key=key).latest("id")
-        assert (event.act, event.door, event.actor_name) == (act, ACTOR.door, ACTOR.name)
+        assert (event.action, event.source, event.actor_name) == (action, ACTOR.source, ACTOR.name)
 
 
 def test_a_new_key_has_no_permissions_and_the_limits_of_its_environment() -> None:
@@ -121,7 +123,7 @@ def test_an_update_that_changes_nothing_is_no_act() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "setting"),
+    ("settings", "field"),
     [
         ({"name": ""}, "name"),
         ({"name": " \t "}, "name"),
@@ -139,9 +141,7 @@ def test_an_update_that_changes_nothing_is_no_act() -> None:
         ({"customers": [uuid4()]}, "customers"),
     ],
 )
-def test_a_setting_that_may_not_be_is_refused_by_name(
-    settings: dict[str, Any], setting: str
-) -> None:
+def test_a_setting_that_may_not_be_is_refused_by_name(settings: dict[str, Any], field: str) -> None:
     key = issue().key
 
     with pytest.raises(Refused) as created:
@@ -149,7 +149,7 @@ def test_a_setting_that_may_not_be_is_refused_by_name(
     with pytest.raises(Refused) as updated:
         lifecycle.update(key, actor=ACTOR, **settings)
 
-    assert created.value.setting == updated.value.setting == setting
+    assert created.value.field == updated.value.field == field
     assert key.events.count() == 1
 
 
@@ -218,7 +218,7 @@ def test_a_revoked_keys_old_secret_never_lives_on() -> None:
 
 def test_only_so_many_secrets_are_accepted_at_once() -> None:
     key = issue().key
-    for _ in range(lifecycle.MOST_ACCEPTED_SECRETS - 1):
+    for _ in range(lifecycle.MAX_ACCEPTED_SECRETS - 1):
         lifecycle.regenerate(key, actor=ACTOR, overlap=timedelta(days=1))
 
     with pytest.raises(Refused, match="still accepted"):
@@ -344,4 +344,4 @@ def test_of_revokes_at_once_one_is_recorded() -> None:
 
     at_once(6, lambda: lifecycle.revoke(key, actor=ACTOR))
 
-    assert key.events.filter(act=Act.REVOKED).count() == 1
+    assert key.events.filter(action=Action.REVOKED).count() == 1

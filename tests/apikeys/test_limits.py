@@ -37,4 +37,4 @@ def test_a_rate_is_a_number_and_a_unit(text: str, rate: Rate) -> None:
 
 
 def test_a_tenth_is_never_nothing() -> None:
-    assert Limits(600, 5, 20).tenth() == Limits(60, 1, 2)
+    assert Limits(600, 5, 20).divided_by(10) == Limits(60, 1, 2)

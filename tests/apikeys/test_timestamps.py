@@ -12,7 +12,7 @@ FULL = ["customers:read", "licenses:manage", "telemetry:write", "telemetry:read"
 
 
 @pytest.mark.parametrize(
-    ("text", "instant"),
+    ("text", "timestamp"),
     [
         ("2027-01-31T08:00:00Z", datetime(2027, 1, 31, 8, tzinfo=UTC)),
         ("2027-01-31t08:00:00z", datetime(2027, 1, 31, 8, tzinfo=UTC)),
@@ -20,8 +20,8 @@ FULL = ["customers:read", "licenses:manage", "telemetry:write", "telemetry:read"
         ("2027-01-31T08:00:00.123456789Z", datetime(2027, 1, 31, 8, 0, 0, 123_456, tzinfo=UTC)),
     ],
 )
-def test_a_time_with_its_zone_is_read(text: str, instant: datetime) -> None:
-    assert timestamps.parse(text) == instant
+def test_a_time_with_its_zone_is_read(text: str, timestamp: datetime) -> None:
+    assert timestamps.parse(text) == timestamp
 
 
 WRONG = [

@@ -129,9 +129,9 @@ def test_a_form_that_the_database_cannot_take_is_kept_and_can_be_sent_again(
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("act", ["revoke", "bulk"])
+@pytest.mark.parametrize("action", ["revoke", "bulk"])
 def test_a_dialog_or_an_act_on_many_that_the_database_cannot_take_is_kept(
-    administrator: Client, act: str
+    administrator: Client, action: str
 ) -> None:
     key = issue().key
     path = reverse("admin:apikeys_apikey_changelist")
@@ -139,7 +139,7 @@ def test_a_dialog_or_an_act_on_many_that_the_database_cannot_take_is_kept(
         "action": "revoke_selected", "confirmed": "1", "select_across": "1",
         "_selected_action": key.pk, "seen": f"{key.pk}:{key.revision}", "reason": "Laptop lost",
     }  # fmt: skip
-    if act == "revoke":
+    if action == "revoke":
         path = reverse("admin:apikeys_apikey_revoke", args=(key.pk,))
         bound = administrator.get(path).context["form"]
         typed = {field.html_name: str(field.value() or "Laptop lost") for field in bound}

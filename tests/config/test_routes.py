@@ -19,7 +19,7 @@ from apikeys.environments import Environment
 from apikeys.guard.authentication import ApiKeyAuthentication
 from apikeys.guard.permissions import ANY_KEY, HasRequiredPermission
 from apikeys.guard.throttling import KeyThrottle
-from apikeys.guard.views import GuardedView, NothingHere
+from apikeys.guard.views import GuardedView, UnknownEndpointView
 from apikeys.models import ApiKey
 from apikeys.permissions import Permission
 from customers.models import Customer
@@ -104,7 +104,9 @@ def routes(resolver: Any = None, prefix: str = "") -> Iterator[Route]:
 API = [route for route in routes() if route.path.startswith("api/<")]
 PREFIX = "api/<environment:environment>/v1/"
 ENDPOINTS = {
-    route.path.removeprefix(PREFIX): route.view for route in API if route.view is not NothingHere
+    route.path.removeprefix(PREFIX): route.view
+    for route in API
+    if route.view is not UnknownEndpointView
 }
 OPERATIONS = [
     (method, path)

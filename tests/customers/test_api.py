@@ -163,19 +163,19 @@ def test_what_is_absent_and_what_must_not_be_seen_are_told_apart_by_nothing() ->
     assert next(iter(answers))[0] == 404
 
 
-@pytest.mark.parametrize("door", ["API", "admin"])
-def test_deleting_a_customer_takes_it_out_of_keys_on_record(door: str) -> None:
+@pytest.mark.parametrize("source", ["API", "admin"])
+def test_deleting_a_customer_takes_it_out_of_keys_on_record(source: str) -> None:
     gone, kept = make_customer(), make_customer()
     key = issue(customers=[gone.pk, kept.pk]).key
 
-    if door == "API":
+    if source == "API":
         Caller(issue(permissions=["customers:write"])).delete(f"customers/{gone.pk}")
     else:
         client = Client()
         client.force_login(make_staff("Key administrator"))
         client.post(reverse("admin:customers_customer_delete", args=(gone.pk,)), {"post": "yes"})
 
-    event = key.events.get(act="updated")
+    event = key.events.get(action="updated")
     assert not Customer.objects.filter(pk=gone.pk).exists()
     assert [scope.customer_id for scope in key.scope.all()] == [kept.pk]
     assert str(gone.pk) in event.changes["customers"][0]

@@ -34,8 +34,8 @@ def page_of(license_: License) -> str:
     return reverse("admin:customers_license_change", args=(license_.pk,))
 
 
-def dialog(client: Client, act: str, license_: License, **fields: Any) -> Any:
-    address = reverse(f"admin:customers_license_{act}", args=(license_.pk,))
+def dialog(client: Client, action: str, license_: License, **fields: Any) -> Any:
+    address = reverse(f"admin:customers_license_{action}", args=(license_.pk,))
     return client.post(address, {"_form_submitted": "1", **fields})
 
 
@@ -50,7 +50,7 @@ def test_a_license_is_issued_by_the_form_and_recorded(staff: Client) -> None:
 
     made = License.objects.get()
     assert (made.customer, made.environment, made.seats) == (customer, customer.environment, 2)
-    assert [event.act for event in made.events.all()] == ["issued"]
+    assert [event.action for event in made.events.all()] == ["issued"]
     page = staff.get(page_of(made)).content.decode()
     assert made.license_key in page
     listed = staff.get(reverse("admin:customers_license_changelist")).content.decode()
@@ -76,12 +76,12 @@ def test_every_move_is_a_dialog_and_is_recorded(staff: Client) -> None:
     license_ = make_license(expires_at=timezone.now() + timedelta(days=1))
     moves = ["suspend", "reinstate", "renew", "revoke"]
 
-    for act in moves:
-        assert dialog(staff, act, license_).headers["HX-Redirect"], act
+    for action in moves:
+        assert dialog(staff, action, license_).headers["HX-Redirect"], action
 
     license_.refresh_from_db()
     assert (license_.status, license_.expires_at) == ("revoked", None)
-    acts = [event.act for event in license_.events.order_by("id")]
+    acts = [event.action for event in license_.events.order_by("id")]
     assert acts == ["suspended", "reinstated", "renewed", "revoked"]
     assert dialog(staff, "suspend", license_).status_code == 403
 

@@ -42,7 +42,7 @@ def test_a_license_is_issued_with_a_key_of_its_own(manager: Caller) -> None:
     assert made["Location"].endswith(body["id"])
     assert made["ETag"] == manager.get(f"licenses/{body['id']}")["ETag"]
     event = LicenseEvent.objects.get(license_id=body["id"])
-    assert (event.act, event.door) == ("issued", "api")
+    assert (event.action, event.source) == ("issued", "api")
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_a_change_of_metadata_is_one_by_json_and_not_by_python(
     changed = manager.patch(f"licenses/{license_.pk}", {"metadata": {"a": after}}).json()
 
     assert repr(changed["metadata"]["a"]) == repr(after)
-    assert LicenseEvent.objects.filter(license=license_, act="updated").count() == 1
+    assert LicenseEvent.objects.filter(license=license_, action="updated").count() == 1
 
 
 def test_renewing_for_ever_what_never_expires_does_nothing(manager: Caller) -> None:

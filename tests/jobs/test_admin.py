@@ -24,8 +24,8 @@ def page_of(job: Job) -> str:
     return reverse("admin:jobs_job_change", args=(job.pk,))
 
 
-def dialog(client: Client, act: str, job: Job) -> Any:
-    address = reverse(f"admin:jobs_job_{act}", args=(job.pk,))
+def dialog(client: Client, action: str, job: Job) -> Any:
+    address = reverse(f"admin:jobs_job_{action}", args=(job.pk,))
     return client.post(address, {"_form_submitted": "1", "attempt": job.attempt})
 
 
@@ -77,9 +77,9 @@ def test_a_job_is_cancelled_and_tried_again_by_dialogs_only() -> None:
     job.refresh_from_db()
     assert job.status == "queued"
     page = staff.get(page_of(job)).content.decode()
-    for act in ("Cancelled", "Tried again"):
-        assert f"<strong>{act}</strong> by staff" in page
-    assert [(event.act, event.door, event.address) for event in job.events.all()] == [
+    for action in ("Cancelled", "Tried again"):
+        assert f"<strong>{action}</strong> by staff" in page
+    assert [(event.action, event.source, event.address) for event in job.events.all()] == [
         ("cancelled", "admin", "127.0.0.1"),
         ("retried", "admin", "127.0.0.1"),
     ]

@@ -119,8 +119,8 @@ def test_a_job_of_an_unknown_type_waits_a_day_for_a_worker_that_knows_it() -> No
     known = make_job(key)
 
     taken = [queue.claim("a worker of the older version") for _ in range(2)]
-    soon = queue.abandon(timezone.now() + timedelta(hours=23))
-    late = queue.abandon(timezone.now() + timedelta(hours=25))
+    soon = queue.cancel_unknown_types(timezone.now() + timedelta(hours=23))
+    late = queue.cancel_unknown_types(timezone.now() + timedelta(hours=25))
 
     assert taken == [known, None]
     assert (soon, late) == (0, 1)
@@ -179,7 +179,7 @@ def test_success_is_committed_with_its_progress() -> None:
 
 
 def test_a_failure_is_tried_again_later_and_later_until_it_is_given_up() -> None:
-    job = claimed(most_attempts=3)
+    job = claimed(max_attempts=3)
     delays = []
     for _ in range(2):
         leases.fail(job, "It broke.")
@@ -201,7 +201,7 @@ def test_a_failure_is_tried_again_later_and_later_until_it_is_given_up() -> None
 
 
 def test_an_error_is_kept_without_secrets_on_one_line() -> None:
-    job = claimed(most_attempts=1)
+    job = claimed(max_attempts=1)
 
     leases.fail(job, "lk_prod_AbCdEfGhIjK1_" + "Zx81kQ" * 6 + "\nsecond line\x00")
 
@@ -211,7 +211,7 @@ def test_an_error_is_kept_without_secrets_on_one_line() -> None:
 
 
 def test_a_lost_job_is_tried_again_and_its_old_runner_can_write_nothing() -> None:
-    job = claimed(most_attempts=2)
+    job = claimed(max_attempts=2)
 
     lose(job)
 
@@ -283,7 +283,7 @@ def test_a_running_job_that_is_cancelled_writes_nothing_more() -> None:
 def test_what_was_cancelled_while_it_ran_is_not_tried_again(
     happens: Callable[[Job], object],
 ) -> None:
-    job = claimed(most_attempts=5)
+    job = claimed(max_attempts=5)
     queue.cancel(job, actor=ACTOR, reason="Not needed.")
 
     happens(job)
@@ -309,7 +309,7 @@ def test_what_has_ended_badly_can_be_tried_again(status: str, is_tried: bool) ->
     if is_tried:
         queue.retry(job, actor=ACTOR)
         assert stored(job).status == "queued"
-        assert stored(job).most_attempts > 3
+        assert stored(job).max_attempts > 3
     else:
         with pytest.raises(Conflict):
             queue.retry(job, actor=ACTOR)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.worker.supervisor import end_with_parent
+from jobs.worker.supervisor import die_with_parent
 from tests.support.servers import wait_until
 
 
@@ -21,7 +21,7 @@ def test_a_child_ends_with_its_parent(tmp_path: Path, dies_first: bool) -> None:
             if dies_first:
                 wait_until(lambda: os.getppid() != mine, 10)
             told.write_text(str(os.getpid()))
-            end_with_parent(mine)
+            die_with_parent(mine)
             time.sleep(60)
             os._exit(0)
         born.touch()

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from apikeys import lifecycle
 from apikeys.audit import Actor
-from apikeys.models import ApiKey, Door
+from apikeys.models import ApiKey, Source
 from apikeys.permissions import Permission
 from customers.models import Customer, License, TelemetryEvent
 from jobs.registry import JobFailed, Step, Work, job_types
@@ -21,7 +21,7 @@ from tests.support.factories import issue, make_customer, make_event, make_job, 
 
 pytestmark = pytest.mark.django_db
 
-ACTOR = Actor(Door.API, "a job")
+ACTOR = Actor(Source.API, "a job")
 
 
 def run(name: str, key: ApiKey, params: dict[str, Any] | None = None) -> tuple[Any, list[Step]]:

@@ -8,7 +8,7 @@ from django.db import connections
 
 from jobs.models import Worker
 from jobs.worker import loop as worker_loop
-from jobs.worker.loop import Duty, WorkerLoop
+from jobs.worker.loop import PeriodicTask, WorkerLoop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -46,7 +46,7 @@ def test_it_says_that_it_lives_and_leaves_no_trace_when_told_to_stop() -> None:
         living.append(Worker.objects.count())
         seen.set()
 
-    loop._duties.append(Duty("a look around", 60, look))
+    loop._duties.append(PeriodicTask("a look around", 60, look))
     run_until(loop, seen)
 
     assert living == [1]
@@ -66,7 +66,10 @@ def test_a_duty_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -> No
             done.set()
 
     # Alone, because the others wait for the database.
-    loop._duties[:] = [Duty("a failing duty", 0.05, fail), Duty("another", 0.05, go_on)]
+    loop._duties[:] = [
+        PeriodicTask("a failing duty", 0.05, fail),
+        PeriodicTask("another", 0.05, go_on),
+    ]
     run_until(loop, done)
 
     assert "a failing duty failed" in caplog.text
@@ -77,12 +80,12 @@ def test_a_mail_server_that_hangs_and_a_long_prune_hold_up_no_recovery() -> None
     held: set[str] = set()
     looks: list[int] = []
 
-    def hold(name: str) -> Duty:
+    def hold(name: str) -> PeriodicTask:
         def wait(now: object) -> None:
             held.add(name)
             release.wait(20)
 
-        return Duty(name, 60, wait)
+        return PeriodicTask(name, 60, wait)
 
     def look(now: object) -> None:
         looks.append(len(held))
@@ -90,8 +93,8 @@ def test_a_mail_server_that_hangs_and_a_long_prune_hold_up_no_recovery() -> None
             seen.set()
 
     loop._announcing[:] = [hold("mail")]
-    loop._upkeep[:] = [hold("prune")]
-    loop._duties.append(Duty("recovery", 0.05, look))
+    loop._maintenance[:] = [hold("prune")]
+    loop._duties.append(PeriodicTask("recovery", 0.05, look))
     try:
         run_until(loop, seen)
     finally:
@@ -104,7 +107,7 @@ def test_an_outage_is_one_line_and_no_traceback(caplog: pytest.LogCaptureFixture
     def fail(now: object) -> None:
         raise worker_loop.DatabaseError("server\nis gone")
 
-    worker_loop._do(Duty("shipping", 1, fail))
+    worker_loop._do(PeriodicTask("shipping", 1, fail))
 
     assert "shipping failed: server is gone" in caplog.text
     assert "Traceback" not in caplog.text

@@ -19,7 +19,7 @@ from apikeys.environments import Environment
 from apikeys.limiter import counters
 from apikeys.limits import Rate
 from apikeys.models import ApiKey
-from database.circuit_breaker import Pause
+from database.circuit_breaker import CircuitBreaker
 from database.uuid7 import new_id
 from logs.capture.record import Record
 from logs.capture.spool import backlog, files
@@ -142,12 +142,13 @@ def test_bodies_are_kept_redacted_and_cut(shipper: Shipper, settings: Any) -> No
 
 
 @pytest.mark.parametrize(
-    ("setting", "kept"), [("all", (True, True)), ("errors", (False, True)), ("none", (False,) * 2)]
+    ("kept_bodies", "kept"),
+    [("all", (True, True)), ("errors", (False, True)), ("none", (False,) * 2)],
 )
 def test_bodies_are_kept_as_the_setting_says(
-    shipper: Shipper, settings: Any, setting: str, kept: tuple[bool, ...]
+    shipper: Shipper, settings: Any, kept_bodies: str, kept: tuple[bool, ...]
 ) -> None:
-    settings.LOG_BODIES = setting
+    settings.LOG_BODIES = kept_bodies
     caller = Caller(issue(permissions=["customers:write"]))
 
     good, bad = caller.post("customers", {"name": "N"}), caller.post("customers", {"nme": "N"})
@@ -184,7 +185,7 @@ def test_a_key_that_is_refused_is_not_used_whatever_the_status(
     callers = [Caller(each, REMOTE_ADDR="198.51.100.9") for each in (revoked, expired)]
     answers = [caller.get("key") for caller in callers * 2]
     answers.append(Caller(confined).get("key"))
-    monkeypatch.setattr(counters()._pause, "_ends_at", monotonic() + 60)
+    monkeypatch.setattr(counters()._breaker, "_ends_at", monotonic() + 60)
     answers.append(Caller(revoked).get("key"))
 
     shipper.ship()
@@ -434,7 +435,7 @@ def test_a_request_whose_record_cannot_be_written_is_answered_with_a_503(
     with monkeypatch.context() as context:
         context.setattr(spool(), "_folder", blocked / "spool")
         context.setattr(spool(), "_rotate_bytes", 0)
-        context.setattr(spool(), "_pause", Pause())
+        context.setattr(spool(), "_breaker", CircuitBreaker())
 
         response = Caller(issued).get("key")
 

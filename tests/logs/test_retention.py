@@ -19,8 +19,8 @@ pytestmark = pytest.mark.django_db
 
 
 def aged(days: float, **fields: Any) -> RequestLog:
-    instant = timezone.now() - timedelta(days=days)
-    return make_request(id=first_id_at(instant), **fields)
+    timestamp = timezone.now() - timedelta(days=days)
+    return make_request(id=first_id_at(timestamp), **fields)
 
 
 def output(name: str, *arguments: str) -> str:

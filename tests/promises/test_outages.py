@@ -15,7 +15,7 @@ import httpx
 import psycopg
 import pytest
 
-from database.circuit_breaker import Pause
+from database.circuit_breaker import CircuitBreaker
 from tests.support.product import Latchkey
 from tests.support.servers import Postgres, Redis, Server, running
 from tests.support.services import available
@@ -120,7 +120,7 @@ def test_an_admin_page_says_what_is_down_and_is_back_with_it(
             took = time.monotonic() - began
         finally:
             bring_back()
-        time.sleep(Pause.SECONDS)
+        time.sleep(CircuitBreaker.SECONDS)
         # More than there are connections left over in the pools of both processes.
         pages = [admin.get("/admin/").status_code for _ in range(12)]
         ready = [httpx.get(product.url + "/readyz").json()["checks"] for _ in range(12)]

@@ -12,7 +12,7 @@ from apikeys import lifecycle
 from apikeys.audit import Actor
 from apikeys.environments import Environment
 from apikeys.lifecycle import IssuedKey
-from apikeys.models import ApiKey, Door
+from apikeys.models import ApiKey, Source
 from customers.licenses import license_keys
 from customers.models import Activation, Customer, License, TelemetryEvent
 from customers.telemetry import rollups
@@ -21,7 +21,7 @@ from jobs.models import Job
 from logs.models import RequestContent, RequestLog
 from logs.models.requests import SLOW_MICROSECONDS
 
-ACTOR = Actor(door=Door.COMMAND, name="a test")
+ACTOR = Actor(source=Source.COMMAND, name="a test")
 PASSWORD = "correct horse battery staple"
 _numbers = itertools.count(1)
 

@@ -101,8 +101,8 @@ class EndpointSchema(AutoSchema):
         if self.declared is None:
             return super().get_request_serializer()
         # A body of several forms says itself how it is drawn.
-        drawn_as = getattr(self.declared.body, "drawn_as", None)
-        return drawn_as() if drawn_as else self.declared.body
+        schema_serializer = getattr(self.declared.body, "schema_serializer", None)
+        return schema_serializer() if schema_serializer else self.declared.body
 
     def get_response_serializers(self) -> Any:
         """Return the declared answer and every problem, by status."""
@@ -135,7 +135,7 @@ class EndpointSchema(AutoSchema):
             parameters.append(_answer_header("Location", "Where it is.", [self.declared.status]))
         if self.declared.query is not NoQuery:
             parameters.append(self.declared.query)
-        if self.declared.is_tagged:
+        if self.declared.has_etag:
             parameters += _tag_headers(is_change=self.method != "GET")
         if self.method == "POST":
             parameters.append(
@@ -194,7 +194,7 @@ class EndpointSchema(AutoSchema):
             codes.append("permission_denied")
         if operation.body is not None or self.method in CHANGING:
             codes += WITH_BODY
-        if operation.is_tagged and self.method != "GET":
+        if operation.has_etag and self.method != "GET":
             codes.append("precondition_failed")
         if self.method == "POST":
             codes += WITH_IDEMPOTENCY

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from apikeys.management.base_command import KeyCommand, instant
-from apikeys.models import Act, Event
+from apikeys.management.base_command import KeyCommand, timestamp
+from apikeys.models import Action, Event
 
 CHUNK = 500
 
@@ -19,7 +19,7 @@ class Command(KeyCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the arguments."""
         parser.add_argument("--key", metavar="KEY_ID")
-        parser.add_argument("--act", choices=Act.values)
+        parser.add_argument("--action", choices=Action.values)
         parser.add_argument("--after", metavar="2h or 2027-01-31T00:00Z")
         parser.add_argument("--before", metavar="1h or 2027-01-31T00:00Z")
 
@@ -28,12 +28,12 @@ class Command(KeyCommand):
         events = Event.objects.order_by("created_at", "id")
         if options["key"] is not None:
             events = events.filter(key=self.find(options["key"]))
-        if options["act"] is not None:
-            events = events.filter(act=options["act"])
+        if options["action"] is not None:
+            events = events.filter(action=options["action"])
         if options["after"] is not None:
-            events = events.filter(created_at__gte=instant(options["after"]))
+            events = events.filter(created_at__gte=timestamp(options["after"]))
         if options["before"] is not None:
-            events = events.filter(created_at__lt=instant(options["before"]))
+            events = events.filter(created_at__lt=timestamp(options["before"]))
         for event in events.iterator(CHUNK):
             self.stdout.write(json.dumps(_as_json(event)))
         self.stdout.flush()
@@ -46,9 +46,9 @@ def _as_json(event: Event) -> dict[str, Any]:
         "at": at,
         "id": str(event.pk),
         "key": event.key_id,
-        "act": event.act,
+        "action": event.action,
         "by": event.actor_name,
-        "source": event.door,
+        "source": event.source,
         "address": event.address,
         "reason": event.reason,
         "changes": event.changes,

@@ -67,5 +67,5 @@ class Command(KeyCommand):
         console(self.stdout._out).print(table)
 
 
-def _day(instant: Any) -> str:
-    return f"{instant:%Y-%m-%d %H:%M}" if instant else "never"
+def _day(timestamp: Any) -> str:
+    return f"{timestamp:%Y-%m-%d %H:%M}" if timestamp else "never"

@@ -7,7 +7,7 @@ from django.core.management.base import CommandParser
 from apikeys import lifecycle, validation
 from apikeys.management.base_command import KeyCommand, actor, customer_ids, expiry, limit
 from apikeys.models import ApiKey
-from apikeys.validation import KeySettings
+from apikeys.validation import KeyFields
 
 
 class Command(KeyCommand):
@@ -40,9 +40,9 @@ class Command(KeyCommand):
         self.write_key(self.find(key.pk), as_object=options["json"])
 
 
-def _settings(key: ApiKey, options: dict[str, Any]) -> KeySettings:
+def _settings(key: ApiKey, options: dict[str, Any]) -> KeyFields:
     """Return the settings that the arguments name."""
-    settings: KeySettings = {}
+    settings: KeyFields = {}
     if options["name"] is not None:
         settings["name"] = options["name"]
     added = validation.clean_permissions(options["add_permission"])

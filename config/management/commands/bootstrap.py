@@ -13,7 +13,7 @@ from apikeys import lifecycle
 from apikeys.audit import Actor
 from apikeys.environments import Environment
 from apikeys.management.base_command import LineCommand
-from apikeys.models import Door
+from apikeys.models import Source
 from apikeys.permissions import Permission
 from config import demo
 
@@ -61,7 +61,7 @@ def _quickstart_key() -> tuple[lifecycle.IssuedKey, Environment]:
     environment = Environment.DEVELOPMENT if Environment.DEVELOPMENT in served else served[0]
     issued = lifecycle.create(
         environment=Environment(environment),
-        actor=Actor(door=Door.COMMAND, name="make run"),
+        actor=Actor(source=Source.COMMAND, name="make run"),
         name="Quickstart",
         permissions=list(Permission),
         expires_at=timezone.now() + timedelta(days=QUICKSTART_DAYS),

@@ -13,7 +13,7 @@ from database.refusals import Refused
 from jobs.registry import check_job_types, job_types
 from jobs.worker.loop import WorkerLoop
 
-MOST_RUNNERS = 64
+MAX_RUNNERS = 64
 
 
 class Command(LineCommand):
@@ -39,8 +39,8 @@ class Command(LineCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Work until told to stop."""
         concurrency: int = options["concurrency"]
-        if not 0 <= concurrency <= MOST_RUNNERS:
-            raise Refused(f"--concurrency is {concurrency}. Use a number from 0 to {MOST_RUNNERS}.")
+        if not 0 <= concurrency <= MAX_RUNNERS:
+            raise Refused(f"--concurrency is {concurrency}. Use a number from 0 to {MAX_RUNNERS}.")
         check_stores()
         check_job_types()
         queues = {kind.queue for kind in job_types().values()}

@@ -8,12 +8,18 @@ from rich.progress import Progress
 
 from apikeys.environments import Environment
 from apikeys.guard.problems import CODES
-from apikeys.management.base_command import KeyCommand, console, customer_ids, instant, whole_number
+from apikeys.management.base_command import (
+    KeyCommand,
+    console,
+    customer_ids,
+    timestamp,
+    whole_number,
+)
 from logs import export
 from logs.admin.filters import METHODS
 from logs.models import RequestLog
 
-MOST_COUNTED = 1_000_000
+MAX_COUNTED = 1_000_000
 
 
 class Command(KeyCommand):
@@ -46,9 +52,9 @@ class Command(KeyCommand):
             (customer,) = customer_ids([options["customer"]])
             rows = rows.filter(customer_id=UUID(str(customer)))
         if options["after"] is not None:
-            rows = rows.since(instant(options["after"]))
+            rows = rows.since(timestamp(options["after"]))
         if options["before"] is not None:
-            rows = rows.before(instant(options["before"]))
+            rows = rows.before(timestamp(options["before"]))
         if options["dry_run"]:
             self.stdout.write(f"{rows.order_by().count()} requests would be exported.")
             return
@@ -57,7 +63,7 @@ class Command(KeyCommand):
     def _write(self, rows: Any, form: str) -> None:
         terminal = console(self.stderr._out)
         is_shown = terminal.is_terminal
-        total = rows.order_by("-pk")[:MOST_COUNTED].count() if is_shown else None
+        total = rows.order_by("-pk")[:MAX_COUNTED].count() if is_shown else None
         with Progress(console=terminal, disable=not is_shown) as progress:
             task = progress.add_task("Exporting", total=total)
             # A file holds what was recorded; a terminal must not obey what a caller sent.

@@ -23,16 +23,16 @@ class Command(LineCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Delete in small batches, so that requests go on meanwhile."""
         text = options["older_than"]
-        instant = retention.expired_before(timezone.now()) if text is None else ago(text)
-        total = retention.count(instant)
+        timestamp = retention.expired_before(timezone.now()) if text is None else ago(text)
+        total = retention.count(timestamp)
         if options["dry_run"]:
-            self.stdout.write(f"{total} requests are older than {instant:%Y-%m-%d %H:%M} UTC.")
+            self.stdout.write(f"{total} requests are older than {timestamp:%Y-%m-%d %H:%M} UTC.")
             return
         terminal = console(self.stderr._out)
         deleted = 0
         with Progress(console=terminal, disable=not terminal.is_terminal) as progress:
             task = progress.add_task("Deleting", total=total)
-            for number in retention.prune(instant):
+            for number in retention.prune(timestamp):
                 deleted += number
                 progress.update(task, completed=deleted)
         self.stdout.write(f"{deleted} requests deleted.")
