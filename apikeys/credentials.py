@@ -53,7 +53,6 @@ def new_secret() -> str:
 
 
 def compose(prefix: str, environment: Environment, key_id: str, secret: str) -> str:
-    """Return the whole credential, checksum included."""
     body = f"{prefix}_{environment.tag}_{key_id}_{secret}"
     return body + checksum(body)
 

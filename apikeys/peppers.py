@@ -26,7 +26,6 @@ class Peppers:
         return number in self._signers
 
     def __iter__(self) -> Iterator[int]:
-        """Go through the numbers."""
         return iter(self._signers)
 
     def fingerprint(self, number: int) -> str:

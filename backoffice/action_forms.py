@@ -37,7 +37,6 @@ class ActionForm(forms.BaseForm):
         raise NotImplementedError
 
     def is_valid(self) -> bool:
-        """Validate, then act, once."""
         if not super().is_valid():
             return False
         if not self._was_tried:

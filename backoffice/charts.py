@@ -13,7 +13,6 @@ Series = Mapping[str, tuple[Sequence[float | None], str]]
 
 
 def stacked(labels: Sequence[str], series: Series) -> str:
-    """Return bars, one series upon the other."""
     return _data(labels, series, stack="all")
 
 

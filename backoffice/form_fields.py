@@ -31,7 +31,6 @@ class WholeNumberField(forms.IntegerField):
     """A number of ASCII digits; ``int`` also reads 1_000 and the digits of other scripts."""
 
     def to_python(self, value: Any) -> Any:
-        """Refuse other notations of a number."""
         if isinstance(value, str) and value.strip() and not NUMBER.fullmatch(value.strip()):
             raise ValidationError(self.error_messages["invalid"], code="invalid")
         return super().to_python(value)

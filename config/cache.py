@@ -92,7 +92,6 @@ class FileCache(BaseCache):
             return cursor.rowcount == 1
 
     def clear(self) -> None:
-        """Remove every entry."""
         with self._connected() as connection:
             connection.execute("DELETE FROM entries")
 

@@ -45,7 +45,6 @@ SQLITE_PRAGMAS = (
 
 
 def database(url: str, folder: Path, *, threads: int, is_web: bool) -> Settings:
-    """Return Django's settings of the default database."""
     if not url:
         url = f"sqlite:///{folder / 'latchkey.sqlite3'}"
     try:

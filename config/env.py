@@ -73,7 +73,6 @@ class Variables:
         return self._values.get(name, "").strip() or default
 
     def flag(self, name: str, *, default: bool) -> bool:
-        """Return a yes or no."""
         value = self.text(name).lower()
         if value and value not in TRUE | FALSE:
             raise configuration_error(
@@ -96,7 +95,6 @@ class Variables:
         return int(value)
 
     def words(self, name: str, default: Iterable[str] = ()) -> list[str]:
-        """Return the parts of a comma-separated value."""
         value = self.text(name)
         return [word.strip() for word in value.split(",") if word.strip()] or list(default)
 
@@ -156,7 +154,6 @@ class Variables:
         return value
 
     def mailboxes(self, name: str) -> list[str]:
-        """Return e-mail addresses, comma-separated."""
         values = self.words(name)
         for value in values:
             _check_mailbox(name, value, value)

@@ -41,7 +41,6 @@ class SchemaView(_PublicView, SpectacularJSONAPIView):
     _drawn: ClassVar[dict[str, bytes]] = {}
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Return the schema."""
         media_type = request.accepted_renderer.media_type
         # One at a time: what draws it loads its parts at first use, and not for several threads.
         with self._drawing:

@@ -18,13 +18,11 @@ class EnvironmentConverter:
     regex = "[a-z]+"
 
     def to_python(self, value: str) -> str:
-        """Return the name, or refuse to match."""
         if value not in settings.API_ENVIRONMENTS:
             raise ValueError(value)
         return value
 
     def to_url(self, value: str) -> str:
-        """Return the name."""
         return value
 
 

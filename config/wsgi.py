@@ -39,7 +39,6 @@ gc.set_threshold(10_000, 20, 20)
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Answer one request."""
     if not is_trusted(environ.get("REMOTE_ADDR", ""), settings.TRUSTED_PROXIES):
         environ.pop("HTTP_X_FORWARDED_PROTO", None)
     if ";" in environ.get("CONTENT_TYPE", "") and not is_utf_8(environ["CONTENT_TYPE"]):

@@ -35,7 +35,6 @@ class SameEnvironment(models.BaseConstraint):
         return f"ALTER TABLE {table} ADD {self.constraint_sql(model, schema_editor)}"
 
     def remove_sql(self, model: Any, schema_editor: Any) -> str:
-        """Return the statement that removes it."""
         quote = schema_editor.quote_name
         return f"ALTER TABLE {quote(model._meta.db_table)} DROP CONSTRAINT {quote(self.name)}"
 
@@ -45,7 +44,6 @@ class SameEnvironment(models.BaseConstraint):
         """Leave it to the database: no form offers a parent of another environment."""
 
     def deconstruct(self) -> Any:
-        """Return what a migration writes."""
         path, args, kwargs = super().deconstruct()
         return path, args, {**kwargs, "field": self.field}
 

@@ -32,11 +32,9 @@ class WordsField(_WordsText):
         super().__init__(*args, **kwargs)
 
     def from_db_value(self, value: str | None, *_: object) -> tuple[str, ...]:
-        """Split the stored text."""
         return tuple(value.split()) if value else ()
 
     def to_python(self, value: Any) -> tuple[str, ...]:
-        """Take words or text."""
         return tuple(value.split()) if isinstance(value, str) else tuple(value or ())
 
     def get_prep_value(self, value: Any) -> str:
@@ -44,7 +42,6 @@ class WordsField(_WordsText):
         return value if isinstance(value, str) else " ".join(value or ())
 
     def value_to_string(self, obj: models.Model) -> str:
-        """Serialize as it is stored."""
         return self.get_prep_value(self.value_from_object(obj))
 
 
@@ -60,11 +57,9 @@ class JSONObjectField(_ObjectText):
     default_error_messages = {"no_object": "Write a JSON object, such as {}."}
 
     def formfield(self, **kwargs: Any) -> Any:
-        """Edit it as JSON."""
         return models.Field.formfield(self, **{"form_class": forms.JSONField, **kwargs})
 
     def validate(self, value: Any, model_instance: Any) -> None:
-        """Refuse JSON that is no object."""
         super().validate(value, model_instance)
         if not isinstance(value, dict):
             raise ValidationError(self.error_messages["no_object"], code="no_object")
@@ -75,11 +70,9 @@ class JSONObjectField(_ObjectText):
         super().__init__(*args, **kwargs)
 
     def from_db_value(self, value: str | None, *_: object) -> Any:
-        """Parse the stored text."""
         return json.loads(value) if value else {}
 
     def to_python(self, value: Any) -> Any:
-        """Take an object or its text."""
         if not isinstance(value, str):
             return value
         try:
@@ -92,7 +85,6 @@ class JSONObjectField(_ObjectText):
         return json.dumps(value or {}, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
     def value_to_string(self, obj: models.Model) -> str:
-        """Serialize as it is stored."""
         return self.get_prep_value(self.value_from_object(obj))
 
 

@@ -41,7 +41,6 @@ class FileConnection(sqlite3.Connection):
         self._queue: Queue | None = None
 
     def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
-        """Return a cursor; Django's takes turns."""
         return super().cursor(TurnCursor if factory is SQLiteCursorWrapper else factory)
 
     def commit(self) -> None:
@@ -100,7 +99,6 @@ class TurnCursor(SQLiteCursorWrapper):
     connection: FileConnection
 
     def execute(self, query: str, params: Any = None) -> Any:
-        """Run a statement."""
         connection = self.connection
         if connection.in_transaction:
             try:

@@ -54,13 +54,11 @@ class Queue:
         return True
 
     def leave(self) -> None:
-        """Give the place up."""
         if self._place is not None:
             self._lock(fcntl.F_OFD_SETLK, fcntl.F_UNLCK, self._place, 1)
             self._place = None
 
     def close(self) -> None:
-        """Give the place up for good."""
         self._place = None
         self._file.close()
 

@@ -76,7 +76,6 @@ class JobType:
 
     @property
     def summary(self) -> str:
-        """The first line of the function's docstring."""
         return (self.run.__doc__ or "").strip().partition("\n")[0]
 
 

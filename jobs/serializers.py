@@ -81,7 +81,6 @@ class JobSerializer(serializers.ModelSerializer[Job]):
 
     @extend_schema_field(ProgressSerializer)
     def get_progress(self, job: Job) -> dict[str, Any]:
-        """Return how far it is."""
         return {"done": job.done, "total": job.total, "message": job.message}
 
     def get_has_file(self, job: Job) -> bool:

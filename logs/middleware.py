@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 
 @cache
 def spool() -> Spool:
-    """Return this process's way into the spool."""
     opened = Spool(settings.LOG_SPOOL, settings.LOG_SPOOL_BYTES, processes=settings.WEB_CONCURRENCY)
     Thread(target=opened.watch, name="spool", daemon=True).start()
     return opened

@@ -108,11 +108,9 @@ class LogDetailSerializer(LogSerializer):
         ]  # fmt: skip
 
     def get_request_headers(self, log: RequestLog) -> dict[str, str]:
-        """Return the headers, credentials masked."""
         return log.content.headers(log.content.request_headers)
 
     def get_response_headers(self, log: RequestLog) -> dict[str, str]:
-        """Return the headers."""
         return log.content.headers(log.content.response_headers)
 
 

@@ -68,11 +68,9 @@ class Slots:
                     self.totals[place][name] += row[name] or 0
 
     def series(self, name: str) -> list[int]:
-        """Return one number for each bar."""
         return [total[name] for total in self.totals]
 
     def sum(self) -> Counter[str]:
-        """Return the whole period's totals."""
         return sum(self.totals, Counter())
 
 

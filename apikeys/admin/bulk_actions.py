@@ -26,7 +26,6 @@ class BulkActions:
 
     @admin.action(description="Revoke selected keys", permissions=["revoke"])
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> Any:
-        """Ask for the reason, then revoke each."""
         if "confirmed" not in request.POST:
             return self._confirm(request, queryset, "revoke_selected", asks_reason=True)
         reason = request.POST.get("reason", "")[:MAX_REASON_LENGTH]
@@ -46,7 +45,6 @@ class BulkActions:
 
     @admin.action(description="Activate selected keys", permissions=["activate"])
     def activate_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> Any:
-        """Ask, then activate each."""
         if "confirmed" not in request.POST:
             return self._confirm(request, queryset, "activate_selected", asks_reason=False)
         return self._act_on(

@@ -49,34 +49,27 @@ class EventAdmin(BoundedSearch, ModelAdmin):
     readonly_fields = fields
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Allow the filters above and no other."""
         return lookup in FILTERS
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody: events are recorded with their acts."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
         return False
 
     @display(description="When (UTC)", ordering="created_at")
     def when(self, event: Event) -> str:
-        """Return the time."""
         return f"{event.created_at:%Y-%m-%d %H:%M:%S}"
 
     @display(description="Action", ordering="action", label=ACTION_COLOURS)
     def what(self, event: Event) -> str:
-        """Return the act."""
         return event.get_action_display()
 
     @display(description="Key", ordering="key__name")
     def of_key(self, event: Event) -> str:
-        """Return the key, as a link."""
         address = reverse("admin:apikeys_apikey_change", args=(event.key_id,))
         return format_html('<a class="latchkey-link" href="{}">{}</a>', address, event.key)
 

@@ -48,7 +48,6 @@ class KeyActions:
         },
     )
     def revoke(self, request: HttpRequest, form: RevokeDialog, object_id: str) -> HttpResponse:
-        """Say that the key is revoked."""
         self.message_user(request, f"{form.row} is revoked.")
         return self._back_to(form.row)
 
@@ -65,7 +64,6 @@ class KeyActions:
         },
     )
     def activate(self, request: HttpRequest, form: ActivateDialog, object_id: str) -> HttpResponse:
-        """Say that the key is active."""
         self.message_user(request, f"{form.row} is activated.")
         return self._back_to(form.row)
 

@@ -23,17 +23,14 @@ class KeyColumns:
 
     @display(description="Key", header=True, ordering="name")
     def named(self, key: ApiKey) -> list[str]:
-        """Return the name and the key id."""
         return [key.name, key.pk]
 
     @display(description="Environment", ordering="environment", label=ENVIRONMENT_COLOURS)
     def in_environment(self, key: ApiKey) -> str:
-        """Return the environment."""
         return key.get_environment_display()
 
     @display(description="Status", label=STATUS_COLOURS)
     def in_status(self, key: ApiKey) -> str:
-        """Return the status."""
         return str(key.status.label)
 
     @display(description="Permissions")
@@ -43,7 +40,6 @@ class KeyColumns:
 
     @display(description="Limits per min / h / day")
     def limits_in_force(self, key: ApiKey) -> str:
-        """Return the limits."""
         return " / ".join(f"{number:,}" for number in key.limits)
 
     @display(description="Last used", ordering="last_used_at")
@@ -53,7 +49,6 @@ class KeyColumns:
 
     @display(description="Expires", ordering="expires_at")
     def expires(self, key: ApiKey) -> str:
-        """Return when the key expires."""
         if key.expires_at is None:
             return "Never"
         if key.is_expired():

@@ -72,7 +72,6 @@ class RevokeDialog(KeyDialog):
     )
 
     def perform(self) -> Any:
-        """Revoke the key."""
         return lifecycle.revoke(
             self.row, actor=actor_of(self.request), reason=self.cleaned_data["reason"]
         )
@@ -88,7 +87,6 @@ class ActivateDialog(KeyDialog):
         self.initial["revision"] = self.row.revision
 
     def perform(self) -> Any:
-        """Activate the key."""
         return lifecycle.activate(
             self.row, actor=actor_of(self.request), revision=self.cleaned_data["revision"]
         )

@@ -21,11 +21,9 @@ class StatusFilter(DropdownFilter):
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        """Return the choices."""
         return Status.choices
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Return the keys of the status chosen."""
         if self.value() in Status.values:
             return queryset.with_status(self.value())
         return queryset
@@ -38,11 +36,9 @@ class PermissionFilter(DropdownFilter):
     parameter_name = "permission"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        """Return the choices."""
         return Permission.choices
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Return the keys given the permission chosen."""
         if self.value() in Permission.values:
             return queryset.granted(self.value())
         return queryset
@@ -56,14 +52,12 @@ class UseFilter(DropdownFilter):
     DAYS = {"idle-30": 30, "idle-90": 90, "idle-365": 365}
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        """Return the choices."""
         return [
             ("never", "Never used"),
             *((value, f"Not for {days} days") for value, days in self.DAYS.items()),
         ]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Return the keys that fit."""
         if self.value() == "never":
             return queryset.never_used()
         if self.value() in self.DAYS:
@@ -79,14 +73,12 @@ class ExpiryFilter(DropdownFilter):
     DAYS = {"7": 7, "30": 30, "90": 90}
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        """Return the choices."""
         return [
             *((value, f"Within {days} days") for value, days in self.DAYS.items()),
             ("none", "Never expires"),
         ]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Return the keys that fit."""
         if self.value() == "none":
             return queryset.filter(expires_at=None)
         if self.value() in self.DAYS:

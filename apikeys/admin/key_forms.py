@@ -62,7 +62,6 @@ class LimitsForm(ActionForm, _KeyModelForm):
             self.fields[field].widget.attrs["placeholder"] = "default"
 
     def settings(self) -> KeyFields:
-        """Return what the form sets."""
         return {
             "permissions": self.cleaned_data["permissions"],
             "limit_minute": self.cleaned_data["limit_minute"],
@@ -143,7 +142,6 @@ class KeyForm(LimitsForm):
                 )
 
     def settings(self) -> KeyFields:
-        """Return what the form sets."""
         cleaned = self.cleaned_data
         is_scoped = cleaned["customer_scope"] == CustomerScope.SELECTED
         return {
@@ -192,7 +190,6 @@ class CreateKeyForm(KeyForm):
             ) from None
 
     def perform(self) -> lifecycle.IssuedKey:
-        """Make the key."""
         issued = lifecycle.create(
             environment=Environment(self.cleaned_data["environment"]),
             actor=actor_of(self.request),
@@ -221,7 +218,6 @@ class ChangeKeyForm(RevisionForm, KeyForm):
         pass
 
     def perform(self) -> Any:
-        """Change the key."""
         return lifecycle.update(
             self.instance,
             actor=actor_of(self.request),
@@ -243,7 +239,6 @@ class NarrowKeyForm(RevisionForm):
         ]
 
     def perform(self) -> Any:
-        """Narrow the key."""
         return lifecycle.narrow(
             self.instance,
             actor=actor_of(self.request),

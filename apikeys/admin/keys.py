@@ -151,19 +151,16 @@ class KeyAdmin(
 
     @display(description="Permissions")
     def granted(self, key: ApiKey) -> str:
-        """Return every permission."""
         return ", ".join(labels(key.permissions)) or "None"
 
     @display(description="Reaches")
     def reach(self, key: ApiKey) -> str:
-        """Return the customers."""
         if not key.is_scoped:
             return "All customers"
         return ", ".join(str(customer) for customer in key.customers.all()) or "No customer"
 
     @display(description="Allowed networks")
     def allowed_networks(self, key: ApiKey) -> str:
-        """Return the networks."""
         return ", ".join(key.networks) or "Any"
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
@@ -179,11 +176,9 @@ class KeyAdmin(
     def construct_change_message(
         self, request: Any, form: Any, formsets: Any, add: Any = False
     ) -> Any:
-        """Return nothing to log."""
         return []
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
-        """Name the page as the button does."""
         labels = {"title": "Create API Key", "save_label": "Create API Key"}
         return super().add_view(request, form_url, labels | (extra_context or {}))
 

@@ -32,7 +32,6 @@ class ApiMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer the request."""
         if not request.path_info.startswith(API):
             return self.get_response(request)
         with deadline.running(since=request.META.get(ARRIVED_AT)):

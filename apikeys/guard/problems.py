@@ -115,7 +115,6 @@ class ErrorList:
         self.count = 0
 
     def add(self, field: str, message: str) -> None:
-        """Add one error."""
         self.count += 1
         if len(self.named) < MAX_ERRORS:
             self.named.append((field, message))

@@ -57,7 +57,6 @@ class WholeNumberField(serializers.IntegerField):
     """A JSON number without a fraction; text is not taken for one."""
 
     def to_internal_value(self, data: Any) -> int:
-        """Refuse what is no whole number."""
         if not isinstance(data, int) or isinstance(data, bool):
             self.fail("invalid")
         return super().to_internal_value(data)
@@ -111,7 +110,6 @@ class ObjectField(serializers.Field[Any, Any, Any, Any]):
         return data
 
     def to_representation(self, value: Any) -> Any:
-        """Return the object as it is."""
         return value
 
 

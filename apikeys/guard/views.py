@@ -134,7 +134,6 @@ class GuardedView(APIView):
 
     @property
     def key(self) -> ApiKey:
-        """The calling key."""
         return cast(ApiKey, context_of(self.request).key)
 
     @property
@@ -156,7 +155,6 @@ class GuardedView(APIView):
         context_of(self.request).customer = str(customer_id)
 
     def __init_subclass__(cls) -> None:
-        """Gather what the methods declare."""
         super().__init_subclass__()
         methods: dict[str, Any] = {
             name.upper(): getattr(cls, name) for name in cls.http_method_names if hasattr(cls, name)
@@ -193,7 +191,6 @@ class GuardedView(APIView):
         request._authenticate()  # type: ignore[attr-defined]
 
     def throttled(self, request: Request, wait: float | None) -> NoReturn:
-        """Refuse with the windows that are full."""
         raise throttling.refusal(cast(Decision, context_of(request).decision))
 
     @property
@@ -206,7 +203,6 @@ class GuardedView(APIView):
         return Response(status=204)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Add what every answer carries."""
         response = super().finalize_response(request, response, *args, **kwargs)
         # A shared cache does not know that X-API-Key tells callers apart.
         response["Cache-Control"] = "no-store"

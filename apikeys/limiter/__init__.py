@@ -11,7 +11,6 @@ from apikeys.limiter.store import Store
 
 @cache
 def counters() -> Store:
-    """Return this process's store."""
     if settings.REDIS_URL:
         return RedisCounters(settings.REDIS_URL)
     return CounterFile(settings.COUNTER_FILE)

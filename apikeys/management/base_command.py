@@ -105,14 +105,12 @@ class KeyCommand(LineCommand):
     """A command about keys."""
 
     def find(self, key_id: str) -> ApiKey:
-        """Return a key by its id."""
         key = ApiKey.objects.filter(pk=key_id).first()
         if key is None:
             raise Refused(f"There is no key {key_id!r}. Run list_api_keys to see the key ids.")
         return key
 
     def write_key(self, key: ApiKey, *, as_object: bool) -> None:
-        """Print one key's settings."""
         if as_object:
             self.stdout.write(json.dumps(as_json(key)))
             return
@@ -202,7 +200,6 @@ def expiry(text: str) -> datetime | None:
 
 
 def customer_ids(texts: list[str]) -> list[UUID]:
-    """Read customer ids."""
     try:
         return [UUID(text) for text in texts]
     except ValueError:

@@ -39,11 +39,9 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     """Keys by what people ask of them."""
 
     def active(self) -> Self:
-        """Keys that may be used now."""
         return self.filter(revoked_at=None).exclude(expires_at__lte=timezone.now())
 
     def inactive(self) -> Self:
-        """Keys that were revoked."""
         return self.exclude(revoked_at=None)
 
     def expired(self) -> Self:
@@ -63,7 +61,6 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return self.filter(permissions__contains=permission)
 
     def never_used(self) -> Self:
-        """Keys nobody has called with."""
         return self.filter(last_used_at=None)
 
     def idle_since(self, timestamp: datetime) -> Self:

@@ -122,7 +122,6 @@ class GuardedPasswordChangeForm(PasswordGuard, AdminOwnPasswordChangeForm):
         self.request = request
 
     def clean_old_password(self) -> str:
-        """Verify the old password."""
         old: str = self._verify(self.user.get_username(), super().clean_old_password)
         return old
 

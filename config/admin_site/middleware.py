@@ -35,7 +35,6 @@ class SecurityHeadersMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer the request."""
         response = self.get_response(request)
         response["Content-Security-Policy"] = POLICY
         return response
@@ -51,7 +50,6 @@ class NoCredentialInAddressMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer the request."""
         address = unquote(request.get_full_path())
         if not request.path_info.startswith(API) and mask(address) != address:
             return HttpResponseBadRequest(
@@ -71,7 +69,6 @@ class ReadableAddressMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer the request."""
         if not request.path_info.startswith(API):
             texts = (unquote(request.get_full_path()), *request.COOKIES.values())
             if any("\0" in text for text in texts):
@@ -90,7 +87,6 @@ class LiveConnectionMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer the request."""
         if not request.path_info.startswith("/admin/"):
             return self.get_response(request)
         with deadline.running():
@@ -103,7 +99,6 @@ class _ForPages(MiddlewareMixin):
     """What only people need: a key has no session, no user and no messages."""
 
     def __call__(self, request: HttpRequest) -> Any:
-        """Answer the request."""
         if request.path_info.startswith(API):
             return self.get_response(request)
         return super().__call__(request)

@@ -40,7 +40,6 @@ class StaffAdmin(RefusedForms, BoundedSearch, CheckedSelection, BaseUserAdmin, M
     list_filter = ("is_active", "is_superuser", "groups")
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Allow the filters above and no other."""
         return lookup in FILTERS
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -77,7 +76,6 @@ class StaffAdmin(RefusedForms, BoundedSearch, CheckedSelection, BaseUserAdmin, M
         return super().has_change_permission(request, obj) and _may_manage(request.user, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """As above."""
         return super().has_delete_permission(request, obj) and _may_manage(request.user, obj)
 
 
@@ -92,19 +90,15 @@ class RoleAdmin(RefusedForms, BoundedSearch, CheckedSelection, BaseGroupAdmin, M
         return super().get_object(request, object_id, from_field)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Allow none: the list has no filters."""
         return False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Superusers."""
         return bool(request.user.is_superuser)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Superusers."""
         return bool(request.user.is_superuser)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Superusers."""
         return bool(request.user.is_superuser)
 
 

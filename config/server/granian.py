@@ -38,7 +38,6 @@ def raise_file_limit() -> None:
 
 
 def main() -> None:
-    """Serve until told to stop."""
     raise_file_limit()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()

@@ -109,7 +109,6 @@ class CustomerAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Allow the filters above and no other."""
         return lookup in FILTERS
 
     def get_actions(self, request: HttpRequest) -> Any:
@@ -137,11 +136,9 @@ class CustomerAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
         return redirect("admin:customers_customer_change", object_id)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        """Delete as every door does."""
         lifecycle.delete(obj, actor=actor_of(request))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Keep the environment, once chosen."""
         return ("environment",) if obj else ()
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
@@ -153,17 +150,14 @@ class CustomerAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
 
     @display(description="Environment", ordering="environment", label=ENVIRONMENT_COLOURS)
     def in_environment(self, customer: Customer) -> str:
-        """Return the environment."""
         return customer.get_environment_display()
 
     @display(description="Created (UTC)", ordering="created_at")
     def made(self, customer: Customer) -> str:
-        """Return when it was made."""
         return f"{customer.created_at:%Y-%m-%d %H:%M}"
 
     @display(description="Status", ordering="status", label=STATUS_COLOURS)
     def in_status(self, customer: Customer) -> str:
-        """Return the status."""
         return customer.get_status_display()
 
 

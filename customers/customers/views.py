@@ -29,7 +29,6 @@ class CustomersView(GuardedView):
         is_list=True,
     )
     def get(self, request: Request, environment: str) -> Response:
-        """Answer a page of customers, newest first."""
         rows = Customer.objects.visible_to(self.key).filter(**CustomerQuery.filters(self.query))
         return self.page(rows, CustomerSerializer)
 
@@ -43,7 +42,6 @@ class CustomersView(GuardedView):
         needs_all_customers=True,
     )
     def post(self, request: Request, environment: str) -> Response:
-        """Create a customer in the key's environment."""
         customer = Customer(environment=environment)
         _save(customer, self.body)
         location = f"{request.path}/{customer.pk}"
@@ -58,7 +56,6 @@ class CustomerView(GuardedView):
         Permission.CUSTOMERS_READ, "Show a customer", answer=CustomerSerializer, has_etag=True
     )
     def get(self, request: Request, environment: str, customer_id: UUID) -> Response:
-        """Answer the customer."""
         return _answer(self._customer(customer_id))
 
     @endpoint(

@@ -60,11 +60,9 @@ class StatusFilter(DropdownFilter):
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        """Return the choices."""
         return LicenseStatus.choices
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Return the licenses of the status chosen."""
         if self.value() in LicenseStatus.values:
             return queryset.with_status(self.value())
         return queryset
@@ -103,11 +101,9 @@ class LicenseAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
     warn_unsaved_form = True
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Allow the filters above and no other."""
         return lookup in FILTERS
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        """Count the seats taken with the rows."""
         return super().get_queryset(request).with_seats_taken()
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
@@ -130,15 +126,12 @@ class LicenseAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
         return self._may_move(request, "suspend", object_id)
 
     def has_reinstate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        """As above."""
         return self._may_move(request, "reinstate", object_id)
 
     def has_renew_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        """As above."""
         return self._may_move(request, "renew", object_id)
 
     def has_revoke_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        """As above."""
         return self._may_move(request, "revoke", object_id)
 
     @staticmethod
@@ -151,12 +144,10 @@ class LicenseAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> Any:
-        """Return the form, knowing the request."""
         form = super().get_form(request, obj, change, **kwargs)
         return type(form.__name__, (form,), {"request": request})
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Keep the customer, once chosen."""
         return ("customer",) if obj else ()
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
@@ -186,7 +177,6 @@ class LicenseAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
         dialog=_dialog("Suspend the license", "It is refused until reinstated.", SuspendDialog),
     )  # fmt: skip
     def suspend(self, request: HttpRequest, form: MoveDialog, object_id: str) -> HttpResponse:
-        """Say that it is suspended."""
         return self._moved(request, form, "suspended")
 
     @action(
@@ -195,7 +185,6 @@ class LicenseAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
         dialog=_dialog("Reinstate the license", "It is good again at once.", ReinstateDialog),
     )  # fmt: skip
     def reinstate(self, request: HttpRequest, form: MoveDialog, object_id: str) -> HttpResponse:
-        """Say that it is good again."""
         return self._moved(request, form, "reinstated")
 
     @action(
@@ -203,7 +192,6 @@ class LicenseAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
         dialog=_dialog("Renew the license", "The new expiry must be later.", RenewDialog),
     )  # fmt: skip
     def renew(self, request: HttpRequest, form: MoveDialog, object_id: str) -> HttpResponse:
-        """Say that it lasts longer."""
         return self._moved(request, form, "renewed")
 
     @action(
@@ -211,7 +199,6 @@ class LicenseAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
         dialog=_dialog("Revoke the license", "For good: no move leads back.", RevokeDialog),
     )  # fmt: skip
     def revoke(self, request: HttpRequest, form: MoveDialog, object_id: str) -> HttpResponse:
-        """Say that it is revoked."""
         return self._moved(request, form, "revoked")
 
     def _moved(self, request: HttpRequest, form: MoveDialog, outcome: str) -> HttpResponse:
@@ -221,23 +208,19 @@ class LicenseAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
 
     @display(description="License", header=True)
     def named(self, license_: License) -> list[str]:
-        """Return the product and the masked key."""
         return [license_.product, license_keys.masked(license_.license_key)]
 
     @display(description="Environment", label=ENVIRONMENT_COLOURS)
     def in_environment(self, license_: License) -> str:
-        """Return the environment."""
         return license_.get_environment_display()
 
     @display(description="Customer")
     def of_customer(self, license_: License) -> str:
-        """Return the customer, as a link."""
         address = reverse("admin:customers_customer_change", args=(license_.customer_id,))
         return format_html('<a class="latchkey-link" href="{}">{}</a>', address, license_.customer)
 
     @display(description="Status", label=STATUS_COLOURS)
     def in_status(self, license_: License) -> str:
-        """Return what the license is now."""
         return str(license_.effective_status.label)
 
     @display(description="Seats")
@@ -247,10 +230,8 @@ class LicenseAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
 
     @display(description="Expires (UTC)", ordering="expires_at")
     def expires(self, license_: License) -> str:
-        """Return when it expires."""
         return f"{license_.expires_at:%Y-%m-%d %H:%M}" if license_.expires_at else "Never"
 
     @display(description="Issued (UTC)", ordering="created_at")
     def issued(self, license_: License) -> str:
-        """Return when it was issued."""
         return f"{license_.created_at:%Y-%m-%d %H:%M}"

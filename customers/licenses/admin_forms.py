@@ -53,7 +53,6 @@ class LicenseForm(ActionForm, forms.ModelForm):
         return seats
 
     def perform(self) -> License:
-        """Issue or change the license."""
         settings = {name: self.cleaned_data[name] for name in SETTINGS}
         if not self.instance._state.adding and "expires_at" not in self.changed_data:
             # The page shows no fractions of a second: it stays as it is stored.
@@ -74,7 +73,6 @@ class LicenseForm(ActionForm, forms.ModelForm):
             )
 
     def save(self, commit: bool = True) -> Any:
-        """Return what the rules have stored."""
         return self.outcome
 
     def save_m2m(self) -> None:
@@ -88,7 +86,6 @@ class MoveDialog(ActionDialog[License]):
     move: str
 
     def perform(self) -> License:
-        """Make the move."""
         return lifecycle.move(
             self.row,
             self.move,

@@ -35,7 +35,6 @@ def masked(license_key: str) -> str:
 
 
 def grouped(plain: str) -> str:
-    """Put a hyphen after every fifth character."""
     return "-".join(plain[start : start + GROUP] for start in range(0, LENGTH, GROUP))
 
 

@@ -176,7 +176,6 @@ def activate(license_: License, *, actor: Actor, fingerprint: str) -> tuple[Acti
 
 
 def deactivate(activation: Activation, *, actor: Actor) -> None:
-    """Give a machine's seat back."""
     with transaction.atomic():
         found = _locked(activation.license)
         if Activation.objects.filter(pk=activation.pk).delete()[0]:

@@ -64,18 +64,15 @@ class LicenseSerializer(serializers.ModelSerializer[License]):
         ]  # fmt: skip
 
     def get_license_key(self, license_: License) -> str:
-        """Return the key, whole or masked."""
         whole = license_.license_key
         return whole if self.context.get("is_whole") else license_keys.masked(whole)
 
     @extend_schema_field(serializers.ChoiceField(LicenseStatus.choices))
     def get_status(self, license_: License) -> str:
-        """Return what the license is now."""
         return license_.effective_status.value
 
 
 def future(timestamp: datetime) -> None:
-    """Refuse an expiry that has passed."""
     if timestamp <= timezone.now():
         raise serializers.ValidationError("This has passed. Choose a time to come.")
 

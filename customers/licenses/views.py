@@ -62,7 +62,6 @@ class LicensesView(_LicenseView):
     customer: Customer
 
     def resolve_target(self) -> bool:
-        """Find the customer that the body names."""
         customers = Customer.objects.visible_to(self.key)
         customer = customers.filter(pk=self.body["customer"]).first()
         if customer is None:
@@ -104,7 +103,6 @@ class LicenseView(_LicenseView):
 
     @endpoint(Permission.LICENSES_READ, "Show a license", answer=LicenseSerializer, has_etag=True)
     def get(self, request: Request, environment: str, license_id: UUID) -> Response:
-        """Answer the license."""
         return self.answer(self.get_license(license_id))
 
     @endpoint(
@@ -134,7 +132,6 @@ class _MoveView(_LicenseView):
     license: License
 
     def resolve_target(self) -> bool:
-        """Find the license."""
         self.license = self.get_license(self.kwargs["license_id"])
         return True
 
@@ -232,7 +229,6 @@ class ActivationsView(_LicenseView):
     license: License
 
     def resolve_target(self) -> bool:
-        """Find the license."""
         self.license = self.get_license(self.kwargs["license_id"])
         return True
 
@@ -244,7 +240,6 @@ class ActivationsView(_LicenseView):
         is_list=True,
     )
     def get(self, request: Request, environment: str, license_id: UUID) -> Response:
-        """Answer a page of machines, newest first."""
         rows = Activation.objects.visible_to(self.key).filter(license=self.get_license(license_id))
         return self.page(rows, ActivationSerializer)
 
@@ -278,7 +273,6 @@ class ActivationView(_LicenseView):
     def delete(
         self, request: Request, environment: str, license_id: UUID, activation_id: UUID
     ) -> Response:
-        """Give the machine's seat back."""
         rows = Activation.objects.visible_to(self.key).filter(license=self.get_license(license_id))
         found = rows.select_related("license").filter(pk=activation_id).first()
         if found is None:

@@ -102,7 +102,6 @@ class License(models.Model):
 
     @property
     def effective_status(self) -> LicenseStatus:
-        """What the license is now."""
         if self.status == StoredLicenseStatus.ACTIVE and self.is_expired():
             return LicenseStatus.EXPIRED
         return LicenseStatus(self.status)

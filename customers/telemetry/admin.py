@@ -53,27 +53,21 @@ class TelemetryAdmin(ModelAdmin):
     readonly_fields = fields
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Allow the filters above and no other."""
         return lookup in FILTERS
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody: events come through the API."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
         return False
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
-        """Return the list that pages by id."""
         return KeysetChangeList
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
-        """Find by what an index begins with."""
         term = search_term.strip()
         if term:
             found = queryset.filter(type=term)
@@ -81,28 +75,23 @@ class TelemetryAdmin(ModelAdmin):
         return queryset, False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """Add the chart."""
         context = {"chart": _chart(timezone.now()), "stacked_options": charts.STACKED_OPTIONS}
         return super().changelist_view(request, context | (extra_context or {}))
 
     @display(description="Received (UTC)")
     def received(self, event: TelemetryEvent) -> str:
-        """Return when it came."""
         return f"{event.received_at:%Y-%m-%d %H:%M:%S}"
 
     @display(description="Occurred (UTC)")
     def occurred(self, event: TelemetryEvent) -> str:
-        """Return when it happened."""
         return f"{event.occurred_at:%Y-%m-%d %H:%M:%S}"
 
     @display(description="Environment", label=ENVIRONMENT_COLOURS)
     def in_environment(self, event: TelemetryEvent) -> str:
-        """Return the environment."""
         return event.get_environment_display()
 
     @display(description="Customer")
     def of_customer(self, event: TelemetryEvent) -> str:
-        """Return the customer, as a link."""
         address = reverse("admin:customers_customer_change", args=(event.customer_id,))
         return format_html('<a class="latchkey-link" href="{}">{}</a>', address, event.customer)
 
@@ -114,7 +103,6 @@ class TelemetryAdmin(ModelAdmin):
 
     @display(description="Properties")
     def pretty(self, event: TelemetryEvent) -> str:
-        """Return the properties, all of them."""
         text = json.dumps(event.properties, ensure_ascii=False, indent=2)
         return format_html('<pre class="latchkey-pre">{}</pre>', text)
 

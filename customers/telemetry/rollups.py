@@ -25,12 +25,10 @@ COLUMNS = {
 
 
 def add(events: Iterable[TelemetryEvent]) -> None:
-    """Count events that were stored."""
     _change(events, 1)
 
 
 def subtract(events: Iterable[TelemetryEvent]) -> None:
-    """Count events no longer that were deleted."""
     rows = _change(events, -1)
     table = TelemetryTotal._meta.db_table
     bulk_sql.run(

@@ -85,7 +85,6 @@ class TelemetryEventView(GuardedView):
 
     @endpoint(Permission.TELEMETRY_READ, "Show an event", answer=TelemetrySerializer)
     def get(self, request: Request, environment: str, telemetry_id: UUID) -> Response:
-        """Answer the event."""
         found = TelemetryEvent.objects.visible_to(self.key).filter(pk=telemetry_id).first()
         if found is None:
             raise not_found()

@@ -21,7 +21,6 @@ class CancelDialog(JobDialog):
     """Cancels."""
 
     def perform(self) -> Job:
-        """Cancel the job."""
         actor = actor_of(self.request)
         reason = f"Cancelled by {actor.name} in the admin."
         return queue.cancel(self.row, actor=actor, reason=reason)
@@ -37,6 +36,5 @@ class RetryDialog(JobDialog):
         self.initial["attempt"] = self.row.attempt
 
     def perform(self) -> Job:
-        """Queue the job again."""
         actor, attempt = actor_of(self.request), self.cleaned_data["attempt"]
         return queue.retry(self.row, actor=actor, attempt=attempt)

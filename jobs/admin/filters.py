@@ -15,9 +15,7 @@ class TypeFilter(DropdownFilter):
     parameter_name = "type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        """Return the choices."""
         return [(name, name) for name in sorted(job_types())]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Return the jobs of the type chosen."""
         return queryset.filter(type=self.value()) if self.value() in job_types() else queryset

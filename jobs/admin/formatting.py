@@ -27,7 +27,6 @@ def progress_text(job: Job) -> str:
 
 
 def pretty(value: Any) -> str:
-    """Return JSON to read, secrets redacted."""
     text = redaction.body(json.dumps(value, ensure_ascii=False).encode())
     try:
         return json.dumps(json.loads(text), ensure_ascii=False, indent=2)

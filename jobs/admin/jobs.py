@@ -79,7 +79,6 @@ class JobAdmin(ModelAdmin):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -105,7 +104,6 @@ class JobAdmin(ModelAdmin):
         return find(Job, object_id) if object_id else None
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Allow the filters above and no other."""
         return lookup in FILTERS
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -113,7 +111,6 @@ class JobAdmin(ModelAdmin):
         return super().get_queryset(request).without_bulk()
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
-        """Return the list that pages by id."""
         return KeysetChangeList
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
@@ -131,7 +128,6 @@ class JobAdmin(ModelAdmin):
         return [path("watch/", view, name="jobs_job_watch"), *super().get_urls()]
 
     def watch(self, request: HttpRequest) -> JsonResponse:
-        """Answer how far some jobs are."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         ids = []
@@ -193,7 +189,6 @@ class JobAdmin(ModelAdmin):
         },
     )
     def retry(self, request: HttpRequest, form: JobDialog, object_id: str) -> HttpResponse:
-        """Say that it is queued."""
         self.message_user(request, "The job is queued again.")
         return self._back_to(form.row)
 
@@ -205,12 +200,10 @@ class JobAdmin(ModelAdmin):
 
     @display(description="Job", header=True)
     def named(self, job: Job) -> list[str]:
-        """Return the type and the id."""
         return [job.type, str(job.pk)]
 
     @display(description="Environment", label=ENVIRONMENT_COLOURS)
     def in_environment(self, job: Job) -> str:
-        """Return the environment."""
         return job.get_environment_display()
 
     @display(description="Status")
@@ -232,23 +225,19 @@ class JobAdmin(ModelAdmin):
 
     @display(description="Key")
     def of_key(self, job: Job) -> str:
-        """Return the key, as a link."""
         address = reverse("admin:apikeys_apikey_change", args=(job.key_id,))
         return format_html('<a class="latchkey-link" href="{}">{}</a>', address, job.key.name)
 
     @display(description="Attempts")
     def attempts_made(self, job: Job) -> str:
-        """Return how many, of how many."""
         return f"{job.attempt} of {job.max_attempts}"
 
     @display(description="Queued (UTC)")
     def queued(self, job: Job) -> str:
-        """Return when it was asked for."""
         return f"{job.queued_at:%Y-%m-%d %H:%M:%S}"
 
     @display(description="Took")
     def took(self, job: Job) -> str:
-        """Return how long it ran."""
         if job.started_at is None or job.finished_at is None:
             return ""
         return f"{(job.finished_at - job.started_at).total_seconds():,.1f} s"

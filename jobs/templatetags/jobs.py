@@ -13,7 +13,6 @@ SHOWN = 10
 
 @register.inclusion_tag("jobs/job_list.html", takes_context=True)
 def customer_jobs(context: dict[str, Any], customer: Any) -> dict[str, Any]:
-    """List them for whoever may see jobs."""
     if not context["request"].user.has_perm("jobs.view_job"):
         return {}
     rows = Job.objects.filter(customers=customer).select_related("key").order_by("-pk")

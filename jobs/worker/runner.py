@@ -47,7 +47,6 @@ class Runner:
         self._name = f"{socket.gethostname()}:{os.getpid()}"
 
     def run(self) -> None:
-        """Work."""
         while not self._stopping.is_set():
             try:
                 job = queue.claim(self._name, self._queues)

@@ -68,7 +68,6 @@ class Child:
             self._started_at = now
 
     def stop(self) -> None:
-        """Ask the program to end."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
 

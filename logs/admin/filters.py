@@ -18,7 +18,6 @@ class _ColumnFilter(DropdownFilter):
     choices_offered: tuple[tuple[str, str], ...] = ()
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        """Return the choices."""
         return self.choices_offered
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
@@ -65,11 +64,9 @@ class SlowFilter(DropdownFilter):
     parameter_name = "slow"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        """Return the choice."""
         return [("1", "Half a second or longer")]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Return the slow requests."""
         return queryset.slow() if self.value() == "1" else queryset
 
 

@@ -79,15 +79,12 @@ class RequestLogAdmin(ModelAdmin):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody; retention removes what is old."""
         return False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Allow the filters above and no other."""
         return lookup in FILTERS
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -95,7 +92,6 @@ class RequestLogAdmin(ModelAdmin):
         return super().get_queryset(request).prefetch_related("customer")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
-        """Return the list that pages by id."""
         return KeysetChangeList
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
@@ -121,7 +117,6 @@ class RequestLogAdmin(ModelAdmin):
         return queryset.filter(path__contains=term), False
 
     def get_urls(self) -> Any:
-        """Add the export."""
         view = self.admin_site.admin_view(self.export)
         return [
             path("export/<str:form>/", view, name="logs_requestlog_export"),
@@ -129,7 +124,6 @@ class RequestLogAdmin(ModelAdmin):
         ]
 
     def export(self, request: HttpRequest, form: str) -> HttpResponseBase:
-        """Stream the list as it is filtered."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         if form not in export.FORMATS:
@@ -171,12 +165,10 @@ class RequestLogAdmin(ModelAdmin):
 
     @display(description="Environment", label=ENVIRONMENT_COLOURS)
     def in_environment(self, record: RequestLog) -> str:
-        """Return the environment."""
         return record.get_environment_display() if record.environment else ""
 
     @display(description="Key")
     def of_key(self, record: RequestLog) -> str:
-        """Return the key, as a link."""
         if record.key is None:
             return ""
         address = reverse("admin:apikeys_apikey_change", args=(record.key_id,))
@@ -198,12 +190,10 @@ class RequestLogAdmin(ModelAdmin):
 
     @display(description="Took")
     def took(self, record: RequestLog) -> str:
-        """Return the duration."""
         return f"{record.duration / 1000:,.1f} ms"
 
     @display(description="Customer")
     def of_customer(self, record: RequestLog) -> str:
-        """Return the customer, as a link."""
         if record.customer is None:
             return ""
         address = reverse("admin:customers_customer_change", args=(record.customer_id,))

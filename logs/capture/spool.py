@@ -190,7 +190,6 @@ def restored_at(folder: Path) -> datetime | None:
 
 
 def size(folder: Path) -> int:
-    """Return the bytes a spool takes."""
     return sum(size_of(path) for path in files(folder))
 
 
@@ -211,7 +210,6 @@ class Backlog(NamedTuple):
 
 
 def backlog(folder: Path) -> Backlog:
-    """Return how far shipping is behind."""
     try:
         offsets = orjson.loads((folder / PROGRESS).read_bytes())
     except (OSError, ValueError):

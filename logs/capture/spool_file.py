@@ -65,7 +65,6 @@ class SpoolFile:
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Let go of it."""
         os.close(self._descriptor)
         self._descriptor = -1
 

@@ -43,7 +43,6 @@ class RequestLogQuerySet(models.QuerySet["RequestLog"]):
         return self.filter(is_slow=True)
 
     def newest_first(self) -> Self:
-        """In the order of the list."""
         return self.order_by("-pk")
 
 
@@ -170,6 +169,5 @@ class RequestContent(models.Model):
 
     @staticmethod
     def headers(text: str) -> dict[str, str]:
-        """Return stored headers by their names."""
         headers: dict[str, str] = json.loads(text)
         return headers

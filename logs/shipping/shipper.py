@@ -96,7 +96,6 @@ class Shipper:
                 return
 
     def close(self) -> None:
-        """Let another process ship."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = self._reader = None

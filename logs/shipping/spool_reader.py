@@ -63,7 +63,6 @@ class Reader:
             self._noted = dict(self._offsets)
 
     def done(self, batch: "Batch") -> None:
-        """Count a batch as read."""
         self._offsets[batch.path.name] = batch.ends_at
 
     def _remove_unlocked(self) -> None:

@@ -13,7 +13,6 @@ SHOWN = 10
 
 @register.inclusion_tag("logs/request_list.html", takes_context=True)
 def customer_requests(context: dict[str, Any], customer: Any) -> dict[str, Any]:
-    """List them for whoever may see requests."""
     if not context["request"].user.has_perm("logs.view_requestlog"):
         return {}
     rows = RequestLog.objects.filter(customer=customer).select_related("key").newest_first()

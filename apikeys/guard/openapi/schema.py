@@ -56,7 +56,6 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         return [{name: []} for name in self.name]
 
     def get_security_definition(self, auto_schema: Any) -> Any:
-        """Return both schemes."""
         return [
             {"type": "http", "scheme": "bearer", "bearerFormat": "lk_prod_…"},
             {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -73,7 +72,6 @@ class EndpointSchema(AutoSchema):
         return operation
 
     def get_summary(self) -> str | None:
-        """Return the declared summary."""
         return self.declared.summary if self.declared else super().get_summary()
 
     def get_description(self) -> str:  # type: ignore[override]
@@ -97,7 +95,6 @@ class EndpointSchema(AutoSchema):
         return [self.path.split("/")[4]] if self.declared else list(super().get_tags())
 
     def get_request_serializer(self) -> Any:
-        """Return the declared body."""
         if self.declared is None:
             return super().get_request_serializer()
         # A body of several forms says itself how it is drawn.

@@ -14,11 +14,9 @@ class Command(KeyCommand):
     help = "Activate an API key that was revoked."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the arguments."""
         parser.add_argument("key_id")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Activate the key."""
         key = self.find(options["key_id"])
         event = lifecycle.activate(key, actor=actor())
         self.stdout.write(f"{key} is activated." if event else f"{key} was not revoked.")

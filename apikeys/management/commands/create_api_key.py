@@ -17,7 +17,6 @@ class Command(KeyCommand):
     help = "Make an API key and print it once, on stdout."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the arguments."""
         parser.add_argument("name", help="what the key is for")
         parser.add_argument("--environment", required=True, choices=Environment.values)
         parser.add_argument("--permission", action="append", default=[], metavar="P")
@@ -31,7 +30,6 @@ class Command(KeyCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Make the key."""
         check_peppers()
         customers = options["customer"]
         make = partial(

@@ -17,14 +17,12 @@ class Command(KeyCommand):
     help = "Write audit events, oldest first, one JSON object a line."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the arguments."""
         parser.add_argument("--key", metavar="KEY_ID")
         parser.add_argument("--action", choices=Action.values)
         parser.add_argument("--after", metavar="2h or 2027-01-31T00:00Z")
         parser.add_argument("--before", metavar="1h or 2027-01-31T00:00Z")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Write the events that fit."""
         events = Event.objects.order_by("created_at", "id")
         if options["key"] is not None:
             events = events.filter(key=self.find(options["key"]))

@@ -30,14 +30,12 @@ class Command(KeyCommand):
     help = "List API keys, newest first."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the arguments."""
         parser.add_argument("--environment", choices=Environment.values)
         parser.add_argument("--status", choices=Status.values)
         parser.add_argument("--idle", metavar="90d", help="not used for this long")
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print the keys."""
         keys = ApiKey.objects.all()
         if options["environment"]:
             keys = keys.filter(environment=options["environment"])

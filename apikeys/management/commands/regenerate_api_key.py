@@ -16,7 +16,6 @@ class Command(KeyCommand):
     help = "Give an API key a new secret and print the new key once, on stdout."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the arguments."""
         parser.add_argument("key_id")
         parser.add_argument(
             "--overlap", default="0s", metavar="1h", help="how long the old secret goes on"
@@ -24,7 +23,6 @@ class Command(KeyCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Regenerate the key."""
         check_peppers()
         make = partial(
             lifecycle.regenerate,

@@ -14,12 +14,10 @@ class Command(KeyCommand):
     help = "Revoke an API key: the next request with it is refused. activate_api_key undoes it."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the arguments."""
         parser.add_argument("key_id")
         parser.add_argument("--reason", default="", metavar="TEXT")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Revoke the key."""
         key = self.find(options["key_id"])
         event = lifecycle.revoke(key, reason=options["reason"], actor=actor())
         self.stdout.write(f"{key} is revoked." if event else f"{key} was revoked already.")

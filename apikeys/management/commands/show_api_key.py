@@ -13,10 +13,8 @@ class Command(KeyCommand):
     help = "Show the settings of an API key."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the arguments."""
         parser.add_argument("key_id")
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print the key."""
         self.write_key(self.find(options["key_id"]), as_object=options["json"])

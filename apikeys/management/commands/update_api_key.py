@@ -16,7 +16,6 @@ class Command(KeyCommand):
     help = "Change the settings of an API key. What is not named stays as it is."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the arguments."""
         parser.add_argument("key_id")
         parser.add_argument("--name", metavar="N")
         parser.add_argument("--add-permission", action="append", default=[], metavar="P")
@@ -33,7 +32,6 @@ class Command(KeyCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Change the key."""
         key = self.find(options["key_id"])
         # Judged against the key as it is now: another change in between is refused, not undone.
         lifecycle.update(key, actor=actor(), revision=key.revision, **_settings(key, options))
@@ -41,7 +39,6 @@ class Command(KeyCommand):
 
 
 def _settings(key: ApiKey, options: dict[str, Any]) -> KeyFields:
-    """Return the settings that the arguments name."""
     settings: KeyFields = {}
     if options["name"] is not None:
         settings["name"] = options["name"]

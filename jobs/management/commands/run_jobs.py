@@ -14,9 +14,7 @@ class Command(LineCommand):
     help = "Run jobs, one after the other. Use worker instead: it starts and replaces these."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the arguments."""
         parser.add_argument("queues", nargs="*")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run until told to stop."""
         runner.main(options["queues"])

@@ -25,7 +25,6 @@ class Command(LineCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the arguments."""
         parser.add_argument(
             "--concurrency",
             type=whole_number,
@@ -37,7 +36,6 @@ class Command(LineCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Work until told to stop."""
         concurrency: int = options["concurrency"]
         if not 0 <= concurrency <= MAX_RUNNERS:
             raise Refused(f"--concurrency is {concurrency}. Use a number from 0 to {MAX_RUNNERS}.")

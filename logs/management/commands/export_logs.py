@@ -28,7 +28,6 @@ class Command(KeyCommand):
     help = "Write requests, newest first, to stdout."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the arguments."""
         parser.add_argument("--format", choices=tuple(export.FORMATS), required=True)
         parser.add_argument("--environment", choices=Environment.values)
         parser.add_argument("--key", metavar="KEY_ID")
@@ -41,7 +40,6 @@ class Command(KeyCommand):
         parser.add_argument("--dry-run", action="store_true", help="say how many, write none")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Write the requests that fit."""
         rows = RequestLog.objects.all()
         for name in ("environment", "method", "status", "code"):
             if options[name] is not None:

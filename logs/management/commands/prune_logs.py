@@ -16,7 +16,6 @@ class Command(LineCommand):
     help = "Delete requests older than LOG_RETENTION_DAYS, or than --older-than. Usage stays."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the arguments."""
         parser.add_argument("--older-than", metavar="30d")
         parser.add_argument("--dry-run", action="store_true", help="say how many, delete none")
 
