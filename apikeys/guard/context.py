@@ -1,9 +1,12 @@
 """What is learned of a request on its way, for the answer's headers and for the request log."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apikeys.limiter.store import Decision
-from apikeys.models import ApiKey
+
+# The server reads headers with the guard's rules before Django has loaded the models.
+if TYPE_CHECKING:
+    from apikeys.models import ApiKey
 
 
 class RequestContext:
