@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Q, Sum
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
 from apikeys.environments import Environment
@@ -93,23 +93,14 @@ def percentile(counts: Counter[str], share: float) -> float | None:
     return None
 
 
-def of_key(key: ApiKey, period_name: str = "") -> dict[str, Any]:
+def key_usage_context(key: ApiKey, period_name: str = "") -> dict[str, Any]:
     """Return what a key's page shows of its use."""
-    now = timezone.now()
     period = PERIODS.get(period_name, PERIODS["24h"])
-    slots = Slots(period, now)
+    slots = Slots(period, timezone.now())
     usage = HourlyUsage.objects.filter(key_id=key.pk, hour__gte=slots.began)
-    slots.add(
-        usage.values("hour", "requests", *OUTCOMES, *BUCKETS), ("requests", *OUTCOMES, *BUCKETS)
-    )
+    columns = ("requests", *OUTCOMES, *BUCKETS)
+    slots.add(usage.values("hour", *columns), columns)
     total = slots.sum()
-    recent = list(
-        RequestLog.objects.filter(key=key)
-        .since(slots.began)
-        .newest_first()
-        .values_list("method", "route", "code", "address")[:LOOKED_AT]
-    )
-    used = set(PermissionUse.objects.filter(key=key).values_list("permission", flat=True))
     return {
         "period": period,
         "periods": PERIODS.values(),
@@ -120,14 +111,32 @@ def of_key(key: ApiKey, period_name: str = "") -> dict[str, Any]:
         "latency_chart": _latency(slots),
         "chart_options": charts.OPTIONS,
         "stacked_options": charts.STACKED_OPTIONS,
+        **_recent_requests(key, slots.began),
+        "unused": _unused_permissions(key),
+    }
+
+
+def _recent_requests(key: ApiKey, began: datetime) -> dict[str, Any]:
+    """Return the most frequent paths, codes and addresses among the newest requests."""
+    recent = list(
+        RequestLog.objects.filter(key=key)
+        .since(began)
+        .newest_first()
+        .values_list("method", "route", "code", "address")[:LOOKED_AT]
+    )
+    return {
         "paths": Counter(f"{m} {r or 'unknown path'}" for m, r, _, _ in recent).most_common(LISTED),
         "codes": Counter(code for _, _, code, _ in recent if code).most_common(LISTED),
         "addresses": Counter(address for *_, address in recent).most_common(LISTED),
         "address_count": len({address for *_, address in recent}),
         "is_partial": len(recent) == LOOKED_AT,
         "looked_at": LOOKED_AT,
-        "unused": labels([code for code in key.permissions if code not in used]),
     }
+
+
+def _unused_permissions(key: ApiKey) -> list[str]:
+    used = set(PermissionUse.objects.filter(key=key).values_list("permission", flat=True))
+    return labels([code for code in key.permissions if code not in used])
 
 
 def overview() -> dict[str, Any]:
@@ -135,19 +144,7 @@ def overview() -> dict[str, Any]:
     slots = {environment: Slots(PERIODS["24h"], timezone.now()) for environment in Environment}
     began = slots[Environment.PRODUCTION].began
     usage = HourlyUsage.objects.filter(hour__gte=began)
-    names = ("requests", *OUTCOMES)
-    sums = {f"sum_{name}": Sum(name) for name in names}
-    by_hour: Any = usage.values("hour", "environment").annotate(**sums).order_by()
-    for row in by_hour:
-        counts = {name: row[f"sum_{name}"] for name in names}
-        slots[Environment(row["environment"])].add([{"hour": row["hour"], **counts}], names)
-    busiest = (
-        usage.exclude(key_id="")
-        .values("key_id")
-        .annotate(total=Sum("requests"), bad=Sum("refused") + Sum("limited") + Sum("failed"))
-        .order_by("-total")[:LISTED]
-    )
-    keys = ApiKey.objects.in_bulk([row["key_id"] for row in busiest])
+    _add_traffic(slots, usage)
     refusals = RequestLog.objects.filter(~Q(code="")).since(began).newest_first()
     codes = Counter(refusals.values_list("code", flat=True)[:LOOKED_AT])
     return {
@@ -155,14 +152,34 @@ def overview() -> dict[str, Any]:
             {"environment": environment, "total": slot.sum(), "chart": _stacked(slot)}
             for environment, slot in slots.items()
         ],
-        "busiest": [
-            {"key": keys[row["key_id"]], "total": row["total"], "bad": row["bad"]}
-            for row in busiest
-            if row["key_id"] in keys
-        ],
+        "busiest": _busiest_keys(usage),
         "refusals": codes.most_common(LISTED),
         "stacked_options": charts.STACKED_OPTIONS,
     }
+
+
+def _add_traffic(slots: dict[Environment, Slots], usage: QuerySet[HourlyUsage]) -> None:
+    names = ("requests", *OUTCOMES)
+    sums = {f"sum_{name}": Sum(name) for name in names}
+    by_hour: Any = usage.values("hour", "environment").annotate(**sums).order_by()
+    for row in by_hour:
+        counts = {name: row[f"sum_{name}"] for name in names}
+        slots[Environment(row["environment"])].add([{"hour": row["hour"], **counts}], names)
+
+
+def _busiest_keys(usage: QuerySet[HourlyUsage]) -> list[dict[str, Any]]:
+    totals = (
+        usage.exclude(key_id="")
+        .values("key_id")
+        .annotate(total=Sum("requests"), bad=Sum("refused") + Sum("limited") + Sum("failed"))
+        .order_by("-total")[:LISTED]
+    )
+    keys = ApiKey.objects.in_bulk([row["key_id"] for row in totals])
+    return [
+        {"key": keys[row["key_id"]], "total": row["total"], "bad": row["bad"]}
+        for row in totals
+        if row["key_id"] in keys
+    ]
 
 
 def _stacked(slots: Slots) -> str:

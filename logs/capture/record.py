@@ -77,48 +77,61 @@ def line(request: HttpRequest, response: Any, context: RequestContext, began_at:
     named: Any = match.kwargs if match is not None else {}
     key = context.key
     is_stranger = key is None
-    content = b"" if response.streaming else response.content
-    status: int = response.status_code
-    size = body_length(meta)
+    request_body, response_body, cut = _bodies(request, response, context)
+    path, query, user_agent = _target(request, is_stranger=is_stranger)
+    headers = _few if is_stranger else _bounded
+    record = Record(
+        id=context.request_id,
+        at=began_at // 1000,
+        environment=named.get("environment"),
+        key=None if key is None else key.pk,
+        secret_version=context.secret_version,
+        customer=context.customer or named.get("customer_id"),
+        job=context.job or named.get("job_id"),
+        permission=context.permission,
+        method=request.method[:32] if request.method else "",
+        path=path,
+        route="" if match is None else _route(match.route),
+        query=query,
+        status=response.status_code,
+        code=context.code or "",
+        duration=(time_ns() - began_at) // 1000,
+        request_bytes=body_length(meta),
+        response_bytes=0 if response.streaming else len(response.content),
+        address=client_address(meta, settings.TRUSTED_PROXIES),
+        user_agent=user_agent,
+        request_headers=headers(_request_headers(meta)),
+        response_headers=headers(response.items()),
+        request_body=request_body,
+        response_body=response_body,
+        cut=cut,
+        is_key_accepted=context.is_key_accepted,
+    )
+    # As a plain tuple: orjson refuses named ones.
+    return orjson.dumps(tuple(record))
+
+
+def _bodies(request: HttpRequest, response: Any, context: RequestContext) -> tuple[str, str, int]:
+    """Return both bodies as they may be kept, and which of them were cut."""
+    is_wanted = settings.LOG_BODIES == "all" or (
+        settings.LOG_BODIES == "errors" and response.status_code >= 400
+    )
+    if not is_wanted:
+        return "", "", 0
+    meta = request.META
     received = sent = b""
-    if settings.LOG_BODIES == "all" or (settings.LOG_BODIES == "errors" and status >= 400):
-        # A body with a content coding could hold a secret that nobody sees.
-        is_kept = size and not is_stranger and "HTTP_CONTENT_ENCODING" not in meta
-        received = context.body or b"" if is_kept else b""
-        # What is public, such as the schema, says nothing of the stranger who read it.
-        sent = content if context.code or not is_stranger else b""
+    # A body with a content coding could hold a secret that the redaction cannot see.
+    if context.body and context.key is not None and "HTTP_CONTENT_ENCODING" not in meta:
+        received = context.body
+    # What a stranger read of public pages, such as the schema, tells nothing about him.
+    if not response.streaming and (context.code or context.key is not None):
+        sent = response.content
     request_body, is_request_cut = _body(received, meta.get("CONTENT_TYPE", ""))
     response_body, is_response_cut = _body(sent, "")
-    path, query, agent = _target(request, is_stranger=is_stranger)
-    headers = _few if is_stranger else _bounded
-    return orjson.dumps(
-        (
-            context.request_id,
-            began_at // 1000,
-            named.get("environment"),
-            None if key is None else key.pk,
-            context.secret_version,
-            context.customer or named.get("customer_id"),
-            context.job or named.get("job_id"),
-            context.permission,
-            request.method[:32] if request.method else "",
-            path,
-            "" if match is None else _route(match.route),
-            query,
-            status,
-            context.code or "",
-            (time_ns() - began_at) // 1000,
-            size,
-            len(content),
-            client_address(meta, settings.TRUSTED_PROXIES),
-            agent,
-            headers(_request_headers(meta)),
-            headers(response.items()),
-            request_body,
-            response_body,
-            REQUEST_CUT * is_request_cut | RESPONSE_CUT * is_response_cut,
-            context.is_key_accepted,
-        )
+    return (
+        request_body,
+        response_body,
+        REQUEST_CUT * is_request_cut | RESPONSE_CUT * is_response_cut,
     )
 
 

@@ -15,4 +15,4 @@ def key_usage(context: dict[str, Any], key: Any) -> dict[str, Any]:
     request = context["request"]
     if key is None or not request.user.has_perm("logs.view_requestlog"):
         return {}
-    return {"key": key, **usage_charts.of_key(key, request.GET.get("period", ""))}
+    return {"key": key, **usage_charts.key_usage_context(key, request.GET.get("period", ""))}

@@ -8,7 +8,7 @@ import pytest
 from logs.models import BUCKETS, HourlyUsage
 from logs.models.usage import BOUNDS
 from logs.shipping.shipper import usage
-from logs.usage_charts import PERIODS, Slots, of_key, percentile
+from logs.usage_charts import PERIODS, Slots, key_usage_context, percentile
 from tests.support.factories import issue, make_request
 
 NOW = datetime(2026, 11, 23, 13, 20, tzinfo=UTC)
@@ -69,7 +69,7 @@ def test_a_key_is_shown_by_path_code_and_address() -> None:
         environment="production", key_id=key.pk, requests=4, succeeded=3, refused=1, bucket_2=4,
     )  # fmt: skip
 
-    shown = of_key(key)
+    shown = key_usage_context(key)
 
     assert shown["paths"] == [("GET key", 3), ("GET unknown path", 1)]
     assert shown["codes"] == [("not_found", 1)]
