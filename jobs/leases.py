@@ -1,7 +1,7 @@
-"""What the holder of a job's lease may write, and what becomes of a lease that lapses.
+"""What a runner may write while it holds a job's lease, and what happens when a lease expires.
 
-Whatever a runner writes is conditional on its lease, and is committed together with the effects
-it stands for. A lease that is not renewed lapses, and the job is tried again.
+Every write is conditional on the lease and is committed together with the step's effects. A lease
+that is not renewed expires, and the job is tried again.
 """
 
 import secrets
@@ -28,19 +28,19 @@ STOPPED = "Cancelled while it was running."
 
 
 class LeaseLost(Exception):
-    """The job belongs to another runner, or to none; nothing of the step may stay."""
+    """The job belongs to another runner, or to none; the step must be rolled back."""
 
 
 class CancelRequested(Exception):
-    """Somebody wants the job to stop; nothing of the step may stay."""
+    """Cancellation was requested; the step must be rolled back."""
 
 
 class Withdrawn(Exception):
-    """The key may no longer have the job done; the message says why."""
+    """The key may no longer run the job; the message says why."""
 
 
 def refusal(key: ApiKey, type_name: str) -> str:
-    """Return the beginning of why ``key`` may not have the job done now; blank if it may."""
+    """Return the start of a sentence: why ``key`` may not run the job now; blank if it may."""
     kind = job_types().get(type_name)
     if kind is None:
         return "The job type was removed"
@@ -55,14 +55,14 @@ def refusal(key: ApiKey, type_name: str) -> str:
 
 
 def require_key(job: Job) -> None:
-    """Read the job's key anew; raise ``Withdrawn`` if it may not go on with the job."""
+    """Reload the job's key; raise ``Withdrawn`` if it may no longer run the job."""
     job.key.refresh_from_db()
     if reason := refusal(job.key, job.type):
         raise Withdrawn(f"{reason} while the job ran.")
 
 
 def checkpoint(job: Job, step: Step) -> None:
-    """Commit progress with the step's effects; within the step's transaction."""
+    """Record progress; called within the step's transaction."""
     now = timezone.now()
     job.done, job.total = step.done, step.total if step.total is not None else job.total
     job.message, job.state = redaction.line(step.message)[:300], dict(step.state)
@@ -86,7 +86,7 @@ def checkpoint(job: Job, step: Step) -> None:
 
 
 def complete(job: Job, result: Any) -> None:
-    """Commit success with the last effects; within the last step's transaction."""
+    """Record success; called within the last step's transaction."""
     now = timezone.now()
     _write(job, status=JobStatus.SUCCEEDED, result=result, lease=None, lease_until=None,
            finished_at=now, message="")  # fmt: skip
@@ -94,48 +94,48 @@ def complete(job: Job, result: Any) -> None:
 
 
 def fail(job: Job, error: str, *, is_final: bool = False) -> None:
-    """Record a failed attempt: try again later, or give up."""
+    """Record a failed attempt: schedule a retry, or end the job as dead."""
     with transaction.atomic():
-        found = _leased(job)
-        if found is not None:
-            _fail(found, error, is_final=is_final)
+        leased = _leased(job)
+        if leased is not None:
+            _fail(leased, error, is_final=is_final)
 
 
 def stop(job: Job, reason: str = STOPPED) -> None:
-    """End a running job that somebody cancelled, or whose key may no longer have it done."""
+    """End a running job that was cancelled, or whose key may no longer run it."""
     with transaction.atomic():
-        found = _leased(job)
-        if found is not None:
-            _stop(found, reason)
+        leased = _leased(job)
+        if leased is not None:
+            _stop(leased, reason)
 
 
 def release(job: Job) -> None:
-    """Give a job back that the runner has no time to finish; it goes on where it was."""
+    """Put a job back that the runner has no time to finish; it resumes at its last step."""
     with transaction.atomic():
-        found = _leased(job)
-        if found is None:
+        leased = _leased(job)
+        if leased is None:
             return
-        if found.cancel_requested_at is not None:
-            _stop(found, STOPPED)
+        if leased.cancel_requested_at is not None:
+            _stop(leased, STOPPED)
             return
-        _end_attempt(found, timezone.now(), "The worker was told to stop.")
-        found.attempt -= 1
-        _give_back(found, JobStatus.QUEUED, timezone.now())
+        _end_attempt(leased, timezone.now(), "The worker was told to stop.")
+        leased.attempt -= 1
+        _give_back(leased, JobStatus.QUEUED, timezone.now())
 
 
 def renew(job: Job) -> datetime | None:
-    """Hold the lease for longer; return when somebody asked to cancel, if so.
+    """Extend the lease; return when cancellation was requested, None if it was not.
 
     Raises ``LeaseLost``.
     """
-    mine = Job.objects.filter(pk=job.pk, lease=job.lease, status=JobStatus.RUNNING)
-    if not mine.update(lease_until=until(timezone.now())):
+    leased = Job.objects.filter(pk=job.pk, lease=job.lease, status=JobStatus.RUNNING)
+    if not leased.update(lease_until=until(timezone.now())):
         raise LeaseLost
-    return mine.values_list("cancel_requested_at", flat=True).first()
+    return leased.values_list("cancel_requested_at", flat=True).first()
 
 
 def recover(now: datetime) -> int:
-    """Try jobs again whose lease has lapsed; return how many."""
+    """Retry jobs whose lease has expired; return how many."""
     count = 0
     for pk in list(Job.objects.lost(now).values_list("pk", flat=True)):
         with transaction.atomic():
@@ -147,28 +147,28 @@ def recover(now: datetime) -> int:
 
 
 def until(now: datetime) -> datetime:
-    """Return when a lease that is taken or renewed now lapses."""
+    """Return when a lease that is taken or renewed at ``now`` expires."""
     return now + timedelta(seconds=settings.JOB_LEASE_SECONDS)
 
 
 def end(job: Job, status: JobStatus, *, reason: str) -> None:
-    """End a job that is locked."""
+    """End a locked job."""
     job.status, job.reason, job.finished_at = status, reason, timezone.now()
     job.lease = job.lease_until = None
     job.save()
 
 
 def _write(job: Job, **values: Any) -> None:
-    """Update a job that is still this runner's and that nobody wants cancelled."""
-    mine = Job.objects.filter(pk=job.pk, lease=job.lease, status=JobStatus.RUNNING)
-    if mine.filter(cancel_requested_at=None).update(**values):
+    """Update a job that this runner still holds and that nobody cancelled."""
+    leased = Job.objects.filter(pk=job.pk, lease=job.lease, status=JobStatus.RUNNING)
+    if leased.filter(cancel_requested_at=None).update(**values):
         return
-    raise CancelRequested if mine.exists() else LeaseLost
+    raise CancelRequested if leased.exists() else LeaseLost
 
 
 def _leased(job: Job) -> Job | None:
-    mine = Job.objects.filter(pk=job.pk, lease=job.lease, status=JobStatus.RUNNING)
-    return mine.select_for_update().first()
+    rows = Job.objects.filter(pk=job.pk, lease=job.lease, status=JobStatus.RUNNING)
+    return rows.select_for_update().first()
 
 
 def _fail(job: Job, error: str, *, is_final: bool = False) -> None:
@@ -181,7 +181,7 @@ def _fail(job: Job, error: str, *, is_final: bool = False) -> None:
         end(job, JobStatus.DEAD, reason=redaction.line(error)[:500])
         return
     delay = min(FIRST_DELAY * 2 ** (job.attempt - 1), MAX_DELAY)
-    # Spread, so that what failed together is not tried together.
+    # Jitter, so that jobs that failed together do not retry together.
     delay *= _chance.uniform(0.5, 1.0)
     _give_back(job, JobStatus.FAILED, now + timedelta(seconds=delay))
 

@@ -1,6 +1,6 @@
-"""What is done to a job from outside: asked for, claimed, cancelled, tried again, pruned.
+"""A job's changes from outside its runner: submit, claim, cancel, retry, prune.
 
-Each locks the row and checks it first. What its runner does is ``jobs.leases``.
+Each locks the row before it checks it. What the runner writes is in ``jobs.leases``.
 """
 
 import uuid
@@ -42,15 +42,15 @@ def submit(
     customers: Iterable[UUID] = (),
     request_id: str | None = None,
 ) -> Job:
-    """Queue a job for ``key``; ``params`` as they were checked, in JSON's types.
+    """Queue a job for ``key``; ``params`` are validated, in JSON's types.
 
-    ``customers`` are those that the parameters name and the key sees. If they name none, the
-    job is about those that the key is scoped to.
+    ``customers`` are those that the parameters name, all visible to the key. If they name none,
+    the job belongs to the customers of the key's scope.
     """
     with transaction.atomic():
-        about = list(customers)
-        if not about and key.is_scoped:
-            about = list(key.scope.values_list("customer_id", flat=True))
+        customer_ids = list(customers)
+        if not customer_ids and key.is_scoped:
+            customer_ids = list(key.scope.values_list("customer_id", flat=True))
         job = Job.objects.create(
             environment=key.environment,
             key_id=key.pk,
@@ -61,44 +61,46 @@ def submit(
             file_name=kind.file_name,
             file_type=kind.file_type,
             request_id=request_id,
-            customer_count=len(about) if about or key.is_scoped else None,
+            customer_count=len(customer_ids) if customer_ids or key.is_scoped else None,
         )
-        # There may be thousands, and the request has a second.
+        # One statement: there may be thousands, and the request has one second.
         table = JobCustomer._meta.db_table
         bulk_sql.run(
             f"INSERT INTO {table} (job_id, customer_id, environment)"  # noqa: S608
             " SELECT job_id, customer_id, environment FROM {given}",
             {"job_id": "uuid", "customer_id": "uuid", "environment": "text"},
-            [(job.pk.hex, customer.hex, job.environment) for customer in about],
+            [(job.pk.hex, customer.hex, job.environment) for customer in customer_ids],
         )
     return job
 
 
 def claim(worker: str, queues: Collection[str] = ()) -> Job | None:
-    """Take the job that is due first, None if there is none; cancel what its key may not have."""
+    """Take the job that is due first, None without one; cancel those whose key may not run them."""
     while True:
         now = timezone.now()
-        # Others are for workers of another version, while one takes the other's place.
+        # During an upgrade, types unknown here are left for workers of the other version.
         waiting = Job.objects.due(now).filter(type__in=list(job_types()))
         if queues:
             waiting = waiting.filter(queue__in=queues)
-        # Looked for without a lock: an idle runner must not take SQLite's one write lock.
+        # Checked without a lock: an idle runner must not take SQLite's only write lock.
         if not waiting.exists():
             return None
         with transaction.atomic():
             job = _lock_first(waiting)
             if job is None:
                 return None
-            # Locked, so that of a revoke and this start one comes first.
+            # Locked, so that a concurrent revoke comes either before or after this start.
             key = ApiKey.objects.select_for_update().get(pk=job.key_id)
             reason = leases.refusal(key, job.type)
             if not reason:
                 return _start(job, key, worker, now)
-            # With all that the key has waiting: the others are not kept waiting for each.
-            mine = Job.objects.waiting().filter(key=key, type=job.type)
+            # All of the key's waiting jobs at once, so that other jobs need not wait for each.
+            refused = Job.objects.waiting().filter(key=key, type=job.type)
             # One that another runner holds is passed over: it waits for the key's lock.
-            held = list(mine.select_for_update(skip_locked=True).values_list("pk", flat=True))
-            Job.objects.filter(pk__in=held).update(
+            refused_ids = list(
+                refused.select_for_update(skip_locked=True).values_list("pk", flat=True)
+            )
+            Job.objects.filter(pk__in=refused_ids).update(
                 status=JobStatus.CANCELLED,
                 reason=f"{reason} before the job started.",
                 finished_at=now,
@@ -106,7 +108,7 @@ def claim(worker: str, queues: Collection[str] = ()) -> Job | None:
 
 
 def _start(job: Job, key: ApiKey, worker: str, now: datetime) -> Job:
-    """Give a job that is locked to a runner."""
+    """Give a locked job to a runner."""
     job.status = JobStatus.RUNNING
     job.lease, job.lease_until = uuid.uuid4(), leases.until(now)
     job.worker, job.attempt = worker, job.attempt + 1
@@ -119,9 +121,9 @@ def _start(job: Job, key: ApiKey, worker: str, now: datetime) -> Job:
 
 
 def _lock_first(waiting: "QuerySet[Job]") -> Job | None:
-    """Return the job that is due first, locked; those that are tried again before the others.
+    """Return the job that is due first, locked; retries come before new jobs.
 
-    One status at a time: each is the beginning of an index, however many wait.
+    One status at a time: each query reads the start of an index, however many jobs wait.
     """
     for status in (JobStatus.FAILED, JobStatus.QUEUED):
         rows = waiting.filter(status=status).order_by("run_at", "pk")
@@ -134,36 +136,37 @@ def _lock_first(waiting: "QuerySet[Job]") -> Job | None:
 def cancel(job: Job, *, actor: Actor, reason: str) -> Job:
     """Cancel a waiting job at once; ask a running one to stop."""
     with transaction.atomic():
-        found = _locked(job)
-        if found.status in ENDED:
-            raise Conflict(f"The job has {found.status} already. There is nothing to cancel.")
-        if found.status in WAITING:
-            leases.end(found, JobStatus.CANCELLED, reason=reason)
-        elif found.cancel_requested_at is None:
-            found.cancel_requested_at = timezone.now()
-            found.save(update_fields=["cancel_requested_at"])
-        _record(found, JobAction.CANCELLED, actor)
-    return found
+        locked = _locked(job)
+        if locked.status in ENDED:
+            raise Conflict(f"The job has {locked.status} already. There is nothing to cancel.")
+        if locked.status in WAITING:
+            leases.end(locked, JobStatus.CANCELLED, reason=reason)
+        elif locked.cancel_requested_at is None:
+            locked.cancel_requested_at = timezone.now()
+            locked.save(update_fields=["cancel_requested_at"])
+        _record(locked, JobAction.CANCELLED, actor)
+    return locked
 
 
 def retry(job: Job, *, actor: Actor, attempt: int | None = None) -> Job:
     """Queue a dead or cancelled job again, with as many attempts as its type has.
 
-    With ``attempt``, refuse unless that is still its last: of two who saw it fail, one retries.
+    With ``attempt``, refuse unless it is still the last one: of two simultaneous retries, the
+    second is a conflict.
     """
     with transaction.atomic():
-        found = _locked(job)
-        if found.status not in (JobStatus.DEAD, JobStatus.CANCELLED, JobStatus.FAILED):
-            raise Conflict(f"A job that is {found.status} is not tried again. Submit another.")
-        if attempt is not None and attempt != found.attempt:
-            raise Conflict("The job was tried again meanwhile. Reload the page and look at it.")
-        kind = job_types().get(found.type)
-        found.status, found.run_at, found.reason = JobStatus.QUEUED, timezone.now(), ""
-        found.max_attempts = found.attempt + (kind.attempts if kind else 1)
-        found.finished_at = None
-        found.save()
-        _record(found, JobAction.RETRIED, actor)
-    return found
+        locked = _locked(job)
+        if locked.status not in (JobStatus.DEAD, JobStatus.CANCELLED, JobStatus.FAILED):
+            raise Conflict(f"A job that is {locked.status} is not tried again. Submit another.")
+        if attempt is not None and attempt != locked.attempt:
+            raise Conflict("The job was tried again meanwhile. Reload the page and check it.")
+        kind = job_types().get(locked.type)
+        locked.status, locked.run_at, locked.reason = JobStatus.QUEUED, timezone.now(), ""
+        locked.max_attempts = locked.attempt + (kind.attempts if kind else 1)
+        locked.finished_at = None
+        locked.save()
+        _record(locked, JobAction.RETRIED, actor)
+    return locked
 
 
 def prune(now: datetime) -> int:
@@ -172,7 +175,7 @@ def prune(now: datetime) -> int:
     total = 0
     while True:
         with transaction.atomic():
-            # Locked, so that none is queued anew while it goes.
+            # Locked, so that none is retried while it is deleted.
             ended = Job.objects.ended_before(timestamp).select_for_update(skip_locked=True)
             ids = list(ended.values_list("pk", flat=True)[:PRUNED_AT_ONCE])
             Job.objects.filter(pk__in=ids).delete()
@@ -182,7 +185,7 @@ def prune(now: datetime) -> int:
 
 
 def cancel_unknown_types(now: datetime) -> int:
-    """Cancel what has been due for a day and no worker of this version knows; return how many."""
+    """Cancel jobs due for a day whose type this version does not know; return how many."""
     unknown = Job.objects.due(now - UNKNOWN_FOR).exclude(type__in=list(job_types()))
     return unknown.update(
         status=JobStatus.CANCELLED,
@@ -192,10 +195,10 @@ def cancel_unknown_types(now: datetime) -> int:
 
 
 def _locked(job: Job) -> Job:
-    found = Job.objects.select_for_update().filter(pk=job.pk).first()
-    if found is None:
+    locked = Job.objects.select_for_update().filter(pk=job.pk).first()
+    if locked is None:
         raise Conflict("The job is gone: it ended long ago. Ask for another.")
-    return found
+    return locked
 
 
 def _record(job: Job, action: JobAction, actor: Actor) -> None:

@@ -24,7 +24,7 @@ def line(values: Iterable[str]) -> str:
 
 
 def _defused(text: str) -> str:
-    defused = _BEGINNING.sub(lambda found: f"{found[1]}'{found[2]}" if found[2] else found[0], text)
+    defused = _BEGINNING.sub(lambda match: f"{match[1]}'{match[2]}" if match[2] else match[0], text)
     # By themselves a beginning of a formula, says OWASP.
     return f"'{defused}" if defused.startswith(("\t", "\r", "\n")) else defused
 

@@ -34,20 +34,20 @@ def lines(rows: "QuerySet[RequestLog]", form: str) -> Iterator[str]:
 
 
 def chunks(rows: "QuerySet[RequestLog]") -> Iterator[list[RequestLog]]:
-    """Yield all rows by ranges of ids, so that no query is long and nothing is held."""
+    """Yield all rows by ranges of ids: each query is short, and no cursor stays open."""
     rows = rows.select_related("content").order_by("-pk")
     last: UUID | None = None
-    while found := list((rows.filter(pk__lt=last) if last else rows)[:CHUNK]):
-        yield found
-        last = found[-1].pk
+    while chunk := list((rows.filter(pk__lt=last) if last else rows)[:CHUNK]):
+        yield chunk
+        last = chunk[-1].pk
 
 
 def _csv(rows: "QuerySet[RequestLog]") -> Iterator[str]:
-    found = chunks(rows)
-    # Before anything is written: a database that is down leaves no half a file.
-    first = next(found, [])
+    chunks_of_rows = chunks(rows)
+    # Read before the header is written: a database that is down leaves no partial file.
+    first = next(chunks_of_rows, [])
     yield csv_lines.line([*COLUMNS, *CONTENT])
-    for chunk in chain([first], found):
+    for chunk in chain([first], chunks_of_rows):
         yield "".join(csv_lines.line(map(_cell, _values(row))) for row in chunk)
 
 

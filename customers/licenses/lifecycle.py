@@ -1,6 +1,6 @@
-"""The life of a license: every change to one is made here, locked, checked and recorded.
+"""The life of a license: every change is made here, with the row locked, checked and recorded.
 
-The moves a license can make are the table ``MOVES``; a move that is not in it is a conflict.
+``MOVES`` is the table of status changes; a change that is not in it is a conflict.
 """
 
 import json
@@ -36,7 +36,7 @@ SEATS_OUT_OF_RANGE = f"The seats are out of range. Use 1 to {MAX_SEATS:,}."
 
 
 class Move(NamedTuple):
-    """From which statuses, to which (None: it stays), under which name it is recorded."""
+    """From which statuses, to which (None: unchanged), and the audit event's action."""
 
     sources: frozenset[StoredLicenseStatus]
     target: StoredLicenseStatus | None
@@ -61,13 +61,13 @@ def issue(
     license_id: UUID | None = None,
     **settings: Any,
 ) -> License:
-    """Make a license for ``customer``; ``settings``: seats, expires_at, metadata.
+    """Create a license for ``customer``; ``settings``: seats, expires_at, metadata.
 
-    A door that may be asked twice for the same license chooses ``license_id`` beforehand; the
-    second time raises ``Conflict`` and makes nothing.
+    A caller that may send the same request twice chooses ``license_id`` beforehand; the second
+    request raises ``Conflict`` and creates nothing.
     """
     _refuse_impossible(settings)
-    made = License(
+    license_ = License(
         id=license_id or new_id(),
         environment=customer.environment,
         customer=customer,
@@ -77,15 +77,15 @@ def issue(
     )
     try:
         with transaction.atomic():
-            made.save(force_insert=True)
-            _record(made, LicenseAction.ISSUED, actor, {})
+            license_.save(force_insert=True)
+            _record(license_, LicenseAction.ISSUED, actor, {})
     except IntegrityError:
-        if License.objects.filter(pk=made.pk).exists():
+        if License.objects.filter(pk=license_.pk).exists():
             raise Conflict(
                 "This license has been issued already. Open it in the list of licenses."
             ) from None
         raise
-    return made
+    return license_
 
 
 def update(
@@ -97,28 +97,28 @@ def update(
 ) -> License:
     """Change product, seats, expiry or metadata; never to fewer seats than are taken.
 
-    ``provided`` is called with the locked row and raises if it is not what the caller expects.
+    ``precondition`` is called with the locked row and raises if it is not what the caller expects.
     """
     with transaction.atomic():
-        found = _locked(license_, precondition)
-        if found.status == Status.REVOKED:
+        locked = _locked(license_, precondition)
+        if locked.status == Status.REVOKED:
             raise Conflict("The license is revoked and stays as it was. Issue another.")
-        _refuse_impossible({n: v for n, v in settings.items() if v != getattr(found, n)})
-        seats = settings.get("seats", found.seats)
-        if seats < found.seats and seats < (taken := found.activations.count()):
+        _refuse_impossible({n: v for n, v in settings.items() if v != getattr(locked, n)})
+        seats = settings.get("seats", locked.seats)
+        if seats < locked.seats and seats < (activated := locked.activations.count()):
             raise Conflict(
-                f"{taken} machines are activated. Deactivate some, then lower the seats."
+                f"{activated} machines are activated. Deactivate some, then lower the seats."
             )
         changes = {}
         for name, value in settings.items():
-            before = getattr(found, name)
+            before = getattr(locked, name)
             if _differs(before, value):
                 changes[name] = [_plain(before), _plain(value)]
-                setattr(found, name, value)
+                setattr(locked, name, value)
         if changes:
-            found.save()
-            _record(found, LicenseAction.UPDATED, actor, changes)
-    return found
+            locked.save()
+            _record(locked, LicenseAction.UPDATED, actor, changes)
+    return locked
 
 
 def move(
@@ -130,57 +130,57 @@ def move(
     precondition: Condition | None = None,
 ) -> License:
     """Make one of the ``MOVES``; ``renew`` takes the new expiry, later than the one it has."""
-    chosen = MOVES[name]
+    rule = MOVES[name]
     with transaction.atomic():
-        found = _locked(license_, precondition)
-        if found.status not in chosen.sources:
+        locked = _locked(license_, precondition)
+        if locked.status not in rule.sources:
             raise Conflict(
-                f"A license that is {found.status} cannot {name}."
+                f"A license that is {locked.status} cannot {name}."
                 " Read the license again and see what it is now."
             )
         changes: dict[str, Any] = {}
-        if chosen.target is not None:
-            changes["status"] = [found.status, chosen.target.value]
-            found.status = chosen.target
+        if rule.target is not None:
+            changes["status"] = [locked.status, rule.target.value]
+            locked.status = rule.target
         else:
-            if expires_at is None and found.expires_at is None:
-                # It lasts for ever already: nothing happens, and nothing is recorded.
-                return found
-            _refuse_earlier(found, expires_at)
-            changes["expires_at"] = [_plain(found.expires_at), _plain(expires_at)]
-            found.expires_at = expires_at
-        found.save()
-        _record(found, chosen.action, actor, changes)
-    return found
+            if expires_at is None and locked.expires_at is None:
+                # It never expires already: nothing changes, and nothing is recorded.
+                return locked
+            _refuse_earlier(locked, expires_at)
+            changes["expires_at"] = [_plain(locked.expires_at), _plain(expires_at)]
+            locked.expires_at = expires_at
+        locked.save()
+        _record(locked, rule.action, actor, changes)
+    return locked
 
 
 def activate(license_: License, *, actor: Actor, fingerprint: str) -> tuple[Activation, bool]:
     """Take a seat for a machine; return its activation, and whether it is new."""
     with transaction.atomic():
-        # Locked before the seats are counted, or two machines take the last one.
-        found = _locked(license_)
-        mine = found.activations.filter(fingerprint=fingerprint).first()
-        if mine is not None:
-            return mine, False
-        if code := _refusal(found):
+        # Locked before the seats are counted, or two machines could take the last one.
+        locked = _locked(license_)
+        activation = locked.activations.filter(fingerprint=fingerprint).first()
+        if activation is not None:
+            return activation, False
+        if code := _refusal(locked):
             raise Conflict(f"The license cannot be activated: {code}. See to the license first.")
-        if found.activations.count() >= found.seats:
+        if locked.activations.count() >= locked.seats:
             raise Conflict(
-                f"All {found.seats} seats are taken. Deactivate a machine, or raise the seats."
+                f"All {locked.seats} seats are taken. Deactivate a machine, or raise the seats."
             )
-        mine = Activation.objects.create(
-            license=found, environment=found.environment, fingerprint=fingerprint
+        activation = Activation.objects.create(
+            license=locked, environment=locked.environment, fingerprint=fingerprint
         )
-        _record(found, LicenseAction.ACTIVATED, actor, {"machine": [None, fingerprint]})
-    return mine, True
+        _record(locked, LicenseAction.ACTIVATED, actor, {"machine": [None, fingerprint]})
+    return activation, True
 
 
 def deactivate(activation: Activation, *, actor: Actor) -> None:
     with transaction.atomic():
-        found = _locked(activation.license)
+        locked = _locked(activation.license)
         if Activation.objects.filter(pk=activation.pk).delete()[0]:
             changes = {"machine": [activation.fingerprint, None]}
-            _record(found, LicenseAction.DEACTIVATED, actor, changes)
+            _record(locked, LicenseAction.DEACTIVATED, actor, changes)
 
 
 def validate(
@@ -188,19 +188,21 @@ def validate(
 ) -> tuple[str, License | None]:
     """Return the code of a license key, ``VALID`` or why it is not, and its license."""
     plain = license_keys.parse(license_key)
-    found = licenses.select_related("customer").filter(license_key=plain).first() if plain else None
-    if found is None:
+    license_ = (
+        licenses.select_related("customer").filter(license_key=plain).first() if plain else None
+    )
+    if license_ is None:
         return "NOT_FOUND", None
-    if code := _refusal(found):
-        return code, found
-    if fingerprint is None or found.activations.filter(fingerprint=fingerprint).exists():
-        return "VALID", found
-    is_full = found.activations.count() >= found.seats
-    return ("TOO_MANY_MACHINES" if is_full else "FINGERPRINT_NOT_ACTIVATED"), found
+    if code := _refusal(license_):
+        return code, license_
+    if fingerprint is None or license_.activations.filter(fingerprint=fingerprint).exists():
+        return "VALID", license_
+    is_full = license_.activations.count() >= license_.seats
+    return ("TOO_MANY_MACHINES" if is_full else "FINGERPRINT_NOT_ACTIVATED"), license_
 
 
 def _refusal(license_: License) -> str:
-    """Return why a license is good for no machine, blank if it is good."""
+    """Return the code that refuses every machine, blank if the license is valid."""
     if license_.status == Status.REVOKED:
         return "REVOKED"
     if license_.customer.status == CustomerStatus.SUSPENDED:
@@ -211,7 +213,7 @@ def _refusal(license_: License) -> str:
 
 
 def _refuse_impossible(settings: Mapping[str, Any]) -> None:
-    """Raise ``Conflict`` for a setting that no license may be given."""
+    """Raise ``Conflict`` for a value that no license may have."""
     if not 1 <= settings.get("seats", 1) <= MAX_SEATS:
         raise Conflict(SEATS_OUT_OF_RANGE, field="seats")
     expires_at = settings.get("expires_at")
@@ -230,10 +232,10 @@ def _refuse_earlier(license_: License, expires_at: datetime | None) -> None:
 
 def _locked(license_: License, precondition: Condition | None = None) -> License:
     rows = License.objects.select_for_update(of=("self",)).select_related("customer")
-    found = rows.get(pk=license_.pk)
+    locked = rows.get(pk=license_.pk)
     if precondition is not None:
-        precondition(found)
-    return found
+        precondition(locked)
+    return locked
 
 
 def _record(

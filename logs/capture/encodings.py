@@ -95,16 +95,16 @@ def mask_base64(text: str) -> str:
     return _RUN.sub(_masked, text) if has_base64(text.lower()) else text
 
 
-def _character(found: re.Match[str]) -> str:
-    kind = found.lastgroup or ""
+def _character(match: re.Match[str]) -> str:
+    kind = match.lastgroup or ""
     base = _BASES.get(kind)
-    return _NAMES[found[kind]] if base is None else chr(int(found[kind], base))
+    return _NAMES[match[kind]] if base is None else chr(int(match[kind], base))
 
 
-def _masked(found: re.Match[str]) -> str:
-    run = _BREAKS.sub("", found[0])
+def _masked(match: re.Match[str]) -> str:
+    run = _BREAKS.sub("", match[0])
     cuts = [cut for phase in range(4) if (cut := _secret_at(run, phase)) is not None]
-    return run[: min(cuts)] + MASK if cuts else found[0]
+    return run[: min(cuts)] + MASK if cuts else match[0]
 
 
 def _secret_at(run: str, phase: int) -> int | None:

@@ -16,7 +16,7 @@ from apikeys.environments import TAGS
 from logs.capture.encodings import MIN_LENGTH, has_base64, has_escapes, mask_base64, unescaped
 from logs.capture.secret_names import ELEMENT, PAIR, TEXT_HINTS, is_secret
 
-# What has to occur, in small letters, in whatever holds something to mask.
+# In lower case: text that holds something to mask contains at least one of these.
 HINTS = (
     "key", "secret", "token", "pass", "pwd", "authori", "credential", "cookie", "bearer",
     "session", "connection", "licen", "serial", *(f"_{tag}_" for tag in TAGS.values()),
@@ -28,11 +28,11 @@ _FIRST_LINE = re.compile(r"\s*--(\S+)")
 # A license key by its form, whatever it is called; ``customers.licenses.license_keys`` says which.
 _GROUP = "[0-9A-HJKMNP-TV-Z]{5}"
 _LICENSE_KEY = re.compile(rf"\b({_GROUP})(?:-{_GROUP}){{3}}-({_GROUP})\b")
-# The key id may stay, to say which key it was.
+# The key id may stay: it tells which key it was.
 _CREDENTIAL_ALONE = re.compile(rf"(?i:bearer +)?\w+{re.escape(MASK)}")
 _ASCII_ESCAPE = re.compile(r"\\u00([2-7][0-9a-fA-F])")
 MAX_KNOWN = 256
-# Names within a value take a sign and a value of their own.
+# A nested ``name=value`` needs at least this many characters.
 MIN_NESTED = 4
 _SEPARATOR = re.compile("([&;])")
 _BOMS = {
@@ -60,7 +60,7 @@ def line(text: str) -> str:
 
 def header(name: str, value: str) -> str:
     """Return a header's value as it may be kept."""
-    # What a stranger can make long must not fill the memory.
+    # Long values are not cached: anyone can send many of them.
     return _header_once(name, value) if len(value) <= MAX_KNOWN else _header(name, value)
 
 
@@ -77,15 +77,15 @@ def _header(name: str, value: str) -> str:
     address, mark, parameters = text.partition("?")
     if mark and "=" in parameters:
         text = f"{address}?{query(parameters)}"
-    kept = _text(text)
-    return kept if kept.isprintable() else kept.translate(_VISIBLE)
+    redacted = _text(text)
+    return redacted if redacted.isprintable() else redacted.translate(_VISIBLE)
 
 
 def query(text: str) -> str:
     """Return a query string, or a form sent as one, as it may be kept."""
     if not text:
         return text
-    kept = []
+    parts = []
     for pair in _SEPARATOR.split(text):
         name, equals, value = pair.partition("=")
         if value and is_secret(unquote_plus(unescaped(name))):
@@ -95,8 +95,8 @@ def query(text: str) -> str:
             nested = _string(plain)
             if nested != plain:
                 value = quote(nested, safe=MASK)
-        kept.append(f"{name}{equals}{value}")
-    return line("".join(kept))
+        parts.append(f"{name}{equals}{value}")
+    return line("".join(parts))
 
 
 def body(content: bytes, media_type: str = "") -> str:

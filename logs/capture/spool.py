@@ -1,9 +1,9 @@
 """The spool: request records on disk, one line each, on their way to the database.
 
-A web process appends to a file of its own and holds a shared lock on it for as long as it
-may. The worker ships what is there; it removes a file once it can lock it alone, which means
-that its writer has moved on or died. What was written survives the death of either, and somebody's
-removing the folder while its writer lives.
+A web process appends to a file of its own and holds a shared lock on it while it may append.
+The worker ships the records and removes a file once it gets the exclusive lock, which means that
+its writer has rotated or died. Records survive the death of either process, and the removal of
+the folder while the writer lives.
 """
 
 import logging
@@ -35,21 +35,21 @@ PROBE_BYTES = 4096
 
 
 class SpoolUnavailable(Exception):
-    """A record cannot be kept, so the request cannot be answered."""
+    """The record cannot be written, so the request must not be answered."""
 
 
 class Spool:
     """Appends records; safe for threads, one per process of ``processes``."""
 
-    def __init__(self, folder: Path, most_bytes: int, *, processes: int = 1) -> None:
+    def __init__(self, folder: Path, max_bytes: int, *, processes: int = 1) -> None:
         self._folder = folder
-        self._most_bytes = most_bytes
-        # What is shipped goes with its file: all files together must leave room for more.
-        share = most_bytes // (4 * processes)
+        self._max_bytes = max_bytes
+        # Shipped records are freed by whole files, so a file is a small share of the limit.
+        share = max_bytes // (4 * processes)
         self._rotate_bytes = max(MIN_ROTATE_BYTES, min(ROTATE_BYTES, share))
         self._lock = threading.Lock()
         self._file: SpoolFile | None = None
-        # Full, and perhaps not shipped yet.
+        # Rotated files that may not be shipped yet.
         self._rotated: list[SpoolFile] = []
         self._measure_at = 0.0
         self._is_full = False
@@ -59,17 +59,17 @@ class Spool:
 
     @property
     def has_room(self) -> bool:
-        """Whether a record can be kept; asked before a request has any effect."""
+        """Whether a record can be written; checked before a request has any effect."""
         now = monotonic()
         if now >= self._measure_at:
             self._measure_at = now + MEASURE_SECONDS
-            was_full, self._is_full = self._is_full, size(self._folder) >= self._most_bytes
+            was_full, self._is_full = self._is_full, size(self._folder) >= self._max_bytes
             if self._is_full and not was_full:
                 logger.error("the request log's spool is full: requests are refused")
         return not (self._is_full or self._breaker.is_open)
 
     def append(self, record: bytes) -> None:
-        """Write one record, a line without its end; raise ``SpoolUnavailable`` if it cannot be."""
+        """Write one record, without its line end; raises ``SpoolUnavailable``."""
         with self._lock:
             try:
                 file = self._file
@@ -77,30 +77,30 @@ class Spool:
                     file = self._rotate()
                 file.append(record + b"\n")
             except OSError as error:
-                # What was half written ends where the next file begins.
+                # The next record goes to a new file, so half a line stays the last one of this.
                 self._leave()
                 self._breaker.open()
                 raise SpoolUnavailable(str(error)) from error
-            # Asked once the record is written: a file that was removed before is written anew
-            # before the answer leaves, and one that is removed later a moment later.
+            # Checked after the write: a file that was removed before it is restored before the
+            # response leaves; ``watch`` restores one that is removed afterwards.
             for _ in range(ATTEMPTS):
                 if file.is_linked:
                     return
-                # The others are for ``watch``: a request does not wait for megabytes of them.
+                # Only this file: ``watch`` restores the others, which may hold megabytes.
                 self._report([self._restore(file)])
             raise SpoolUnavailable("the spool is removed again and again")
 
     def check(self) -> None:
-        """Write anew what somebody removed, and let go of what is shipped.
+        """Restore files that were removed, and close those that are shipped.
 
-        Raises ``SpoolUnavailable`` if it cannot be, and until it can be there is no room.
+        Raises ``SpoolUnavailable`` if a file cannot be restored; ``has_room`` is False until it is.
         """
         sizes = []
         with self._lock:
             rotated = list(self._rotated)
             if self._file is not None and self._file.is_missing:
                 sizes.append(self._restore(self._file))
-        # Not locked: nobody writes to these, and a request need not wait for their copies.
+        # Not locked: nobody writes to these, and requests need not wait for the copies.
         sizes += [self._restore(file) for file in rotated if file.is_missing]
         with self._lock:
             self._report(sizes)
@@ -109,7 +109,7 @@ class Spool:
                 self._rotated.remove(file)
 
     def watch(self) -> None:
-        """Check for as long as the process lives, so that what is idle loses nothing either."""
+        """Check as long as the process lives, so that an idle process loses nothing either."""
         while True:
             sleep(WATCH_SECONDS)
             try:
@@ -145,12 +145,12 @@ class Spool:
         return size
 
     def _report(self, sizes: list[int]) -> None:
-        """Say what was written anew; nothing is missing now."""
+        """Log the sizes of restored files; none is missing now."""
         self._is_broken = False
         if sizes:
             logger.error(
-                "%d of the request log's files were removed from %s by somebody else:"
-                " written anew, %d bytes",
+                "%d of the request log's files were removed from %s by another program:"
+                " restored, %d bytes",
                 len(sizes), self._folder, sum(sizes),
             )  # fmt: skip
 
@@ -162,11 +162,11 @@ class Spool:
 def files(folder: Path) -> list[Path]:
     """Return the files of a spool, oldest first."""
     try:
-        found = sorted(folder.iterdir())
+        paths = sorted(folder.iterdir())
     except OSError:
-        # None yet, or none that can be read: whoever appends finds out.
+        # Missing or unreadable: the next append reports it.
         return []
-    return [path for path in found if path.suffix == SUFFIX]
+    return [path for path in paths if path.suffix == SUFFIX]
 
 
 def can_write(folder: Path) -> bool:
@@ -182,7 +182,7 @@ def can_write(folder: Path) -> bool:
 
 
 def restored_at(folder: Path) -> datetime | None:
-    """Return when files that somebody removed were last written anew, if they ever were."""
+    """Return when removed files were last restored, None if never."""
     try:
         return datetime.fromtimestamp((folder / RESTORED).stat().st_mtime, UTC)
     except OSError:
@@ -202,7 +202,7 @@ def size_of(path: Path) -> int:
 
 
 class Backlog(NamedTuple):
-    """What a spool holds: all bytes, those not shipped yet, and the age of the oldest of them."""
+    """Bytes in the spool, bytes not shipped yet, and the age of the oldest of these."""
 
     total_bytes: int
     unshipped_bytes: int
@@ -218,10 +218,10 @@ def backlog(folder: Path) -> Backlog:
     oldest: float | None = None
     for path in files(folder):
         offset = offsets.get(path.name, 0)
-        taken = size_of(path)
-        total += taken
-        unshipped += max(0, taken - offset)
-        if taken > offset and oldest is None:
+        file_bytes = size_of(path)
+        total += file_bytes
+        unshipped += max(0, file_bytes - offset)
+        if file_bytes > offset and oldest is None:
             oldest = _time_at(path, offset)
     return Backlog(total, unshipped, round(max(0.0, time() - oldest), 1) if oldest else 0.0)
 

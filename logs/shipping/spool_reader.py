@@ -24,7 +24,7 @@ class Reader:
     """Reads a spool's files; one process at a time.
 
     ``begin_at`` says how far a file is read that was not seen before: it may have been removed
-    and written anew.
+    and restored.
     """
 
     def __init__(self, folder: Path, begin_at: Callable[[str], int] = lambda name: 0) -> None:
@@ -35,7 +35,7 @@ class Reader:
         # Files that were removed, for whoever keeps their offsets.
         self.removed: list[str] = []
 
-    def batches(self, most_bytes: int) -> Iterator["Batch"]:
+    def batches(self, max_bytes: int) -> Iterator["Batch"]:
         """Yield what is unread, a batch at a time; it counts as read once ``done`` is called."""
         self._remove_unlocked()
         for path in files(self._folder):
@@ -45,7 +45,7 @@ class Reader:
             # What comes in meanwhile is for the next round: one busy file keeps none waiting.
             size_now = size_of(path)
             while self._offsets[name] < size_now:
-                batch = self._read(path, most_bytes)
+                batch = self._read(path, max_bytes)
                 if batch is None:
                     break
                 yield batch
@@ -72,14 +72,14 @@ class Reader:
                 if path.stat().st_mtime < time() - 60:
                     path.unlink()
 
-    def _read(self, path: Path, most_bytes: int) -> "Batch | None":
+    def _read(self, path: Path, max_bytes: int) -> "Batch | None":
         offset = self._offsets[path.name]
         try:
             with path.open("rb") as file:
                 file.seek(offset)
-                data = file.read(most_bytes)
+                data = file.read(max_bytes)
                 # A record may be longer than a batch; a line is whole when its end is there.
-                while data and b"\n" not in data and (more := file.read(most_bytes)):
+                while data and b"\n" not in data and (more := file.read(max_bytes)):
                     data += more
         except (FileNotFoundError, NotADirectoryError):
             return None

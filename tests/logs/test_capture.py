@@ -414,7 +414,7 @@ def test_the_headers_of_a_known_key_are_bounded_with_their_names(shipper: Shippe
 
 def test_a_full_spool_refuses_before_anything_happens(shipper: Shipper, monkeypatch: Any) -> None:
     caller = Caller(issue(permissions=["customers:write"]))
-    monkeypatch.setattr(spool(), "_most_bytes", 0)
+    monkeypatch.setattr(spool(), "_max_bytes", 0)
     monkeypatch.setattr(spool(), "_measure_at", 0.0)
 
     response = caller.post("customers", {"name": "Never made"})

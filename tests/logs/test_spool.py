@@ -21,9 +21,9 @@ from tests.support.product import ROOT
 LOTS = 10**9
 
 
-def drain(reader: Reader, most_bytes: int = 1000) -> list[bytes]:
+def drain(reader: Reader, max_bytes: int = 1000) -> list[bytes]:
     found = []
-    for batch in reader.batches(most_bytes):
+    for batch in reader.batches(max_bytes):
         found += batch.lines
         reader.done(batch)
     return found
@@ -184,7 +184,7 @@ HARMS: list[Callable[[Path], None]] = [remove_folder, remove_files, move_folder,
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_what_was_not_shipped_is_written_anew_when_somebody_removes_it(
+def test_what_was_not_shipped_is_restored_when_somebody_removes_it(
     tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:
     folder = tmp_path / "spool"
@@ -213,7 +213,7 @@ def test_a_record_is_in_a_file_before_its_answer_leaves(tmp_path: Path) -> None:
     assert drain(Reader(folder)) == [b"before", b"after"]
 
 
-def test_a_full_file_that_is_not_shipped_is_written_anew_too(tmp_path: Path) -> None:
+def test_a_full_file_that_is_not_shipped_is_restored_too(tmp_path: Path) -> None:
     folder = tmp_path / "spool"
     writer = Spool(folder, LOTS)
     writer.append(b"full")
@@ -276,7 +276,7 @@ def test_a_file_that_the_worker_emptied_before_it_died_is_removed_by_the_next(
     assert emptied not in files(tmp_path)
 
 
-def test_a_folder_that_cannot_be_made_anew_refuses_and_loses_nothing(
+def test_a_folder_that_cannot_be_created_again_refuses_and_loses_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "spool"
