@@ -1,4 +1,4 @@
-"""The outermost middleware: names every request, and puts those under ``/api/`` on record.
+"""The outermost middleware: puts the requests under ``/api/`` on record.
 
 The record is on disk before the answer is released. When it cannot be, nothing is answered
 but a 503: before the request has any effect if the spool is full, after it if a disk fails.
@@ -15,10 +15,9 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from apikeys.guard import problems
-from apikeys.guard.context import RequestContext, context_of
+from apikeys.guard.context import context_of
 from apikeys.guard.middleware import API
 from apikeys.guard.problems import Problem
-from database.uuid7 import new_id_text
 from logs.capture import record
 from logs.capture.spool import Spool, SpoolUnavailable
 
@@ -33,25 +32,20 @@ def spool() -> Spool:
 
 
 class RequestLogMiddleware:
-    """Names each request before anything can fail, tells the caller the name, keeps a record."""
+    """Records each request to the API, whatever came of it."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
         self.spool = spool()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer the request, with its id in ``X-Request-ID``."""
-        began_at = time_ns()
-        context = RequestContext(new_id_text())
-        request.context = context  # type: ignore[attr-defined]
         if not request.path_info.startswith(API):
-            response = self.get_response(request)
-            response["X-Request-ID"] = context.request_id
-            return response
+            return self.get_response(request)
+        began_at = time_ns()
         if not self.spool.has_room:
             return _unrecorded(request, problems.unavailable())
         response = self.get_response(request)
-        response["X-Request-ID"] = context.request_id
+        context = context_of(request)
         try:
             self.spool.append(record.line(request, response, context, began_at))
         except SpoolUnavailable as error:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from apikeys.limiter.store import Decision
+from database.uuid7 import new_id_text
 
 # The server reads headers with the guard's rules before Django has loaded the models.
 if TYPE_CHECKING:
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class RequestContext:
-    """Made by the outermost middleware; each step adds what it finds."""
+    """Made where it is first asked for; each step adds what it finds."""
 
     __slots__ = (
         "body",
@@ -46,7 +47,9 @@ class RequestContext:
 
 
 def context_of(request: Any) -> RequestContext:
-    """Return the trace of Django's request or REST framework's."""
+    """Return the context of Django's request or REST framework's; the first call makes it."""
     http = getattr(request, "_request", request)
+    if not hasattr(http, "context"):
+        http.context = RequestContext(new_id_text())
     context: RequestContext = http.context
     return context

@@ -1,4 +1,4 @@
-"""What is done for every request under ``/api/``, a view reached or not."""
+"""What is done for every request, a view reached or not; most of it under ``/api/``."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -22,7 +22,7 @@ ARRIVED_AT = "latchkey.arrived_at"
 
 
 class ApiMiddleware:
-    """Starts the request's deadline, and puts any other error page into the one error voice.
+    """Names the request, starts its deadline, and answers every error as problem details.
 
     Whatever Django answers by itself (an unknown path, a host it does not serve, a crash
     before the view, a debug page) leaves here as problem details.
@@ -32,8 +32,14 @@ class ApiMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if not request.path_info.startswith(API):
-            return self.get_response(request)
+        """Answer the request, with its id in ``X-Request-ID``."""
+        context = context_of(request)
+        is_api = request.path_info.startswith(API)
+        response = self._answer(request) if is_api else self.get_response(request)
+        response["X-Request-ID"] = context.request_id
+        return response
+
+    def _answer(self, request: HttpRequest) -> HttpResponseBase:
         with deadline.running(since=request.META.get(ARRIVED_AT)):
             response = self.get_response(request)
         if request.META.get("CONTENT_LENGTH"):

@@ -12,7 +12,6 @@ from rest_framework.test import APIRequestFactory
 from apikeys import lifecycle
 from apikeys.environments import Environment
 from apikeys.guard import problems
-from apikeys.guard.context import RequestContext
 from apikeys.guard.views import GuardedView
 from apikeys.limiter import counters
 from apikeys.models import ApiKey
@@ -323,7 +322,6 @@ def test_a_defect_is_a_problem_without_its_cause() -> None:
             return Response()
 
     request = APIRequestFactory().get("/api/production/v1/broken")
-    request.context = RequestContext("01a20788-3a4a-7000-9d64-4c64e6723ee9")
     response = Broken.as_view()(request, environment="production")
     response.render()
 
@@ -341,7 +339,6 @@ def test_a_view_that_names_no_permission_is_refused() -> None:
 
     headers = {"HTTP_AUTHORIZATION": f"Bearer {issued.credential}"}
     request = APIRequestFactory().get("/api/production/v1/unnamed", **headers)
-    request.context = RequestContext("01a20788-3a4a-7000-9d64-4c64e6723ee9")
     response = Unnamed.as_view()(request, environment="production")
 
     assert response.status_code == 403
@@ -351,6 +348,17 @@ def test_every_answer_carries_an_id_of_its_own_that_sorts_by_time() -> None:
     ids = [Client().get("/healthz")["X-Request-ID"] for _ in range(20)]
 
     assert ids == sorted(set(ids))
+
+
+def test_the_guard_answers_without_the_request_log(settings: Any) -> None:
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if not name.startswith("logs.")]
+    caller = Caller(issue())
+
+    response = caller.get("key")
+    unknown = caller.get("nothing")
+
+    assert response.status_code == 200
+    assert unknown.json()["request_id"] == unknown["X-Request-ID"]
 
 
 def test_no_answer_may_be_kept_by_a_cache() -> None:
