@@ -12,6 +12,7 @@ from apikeys.credentials import mask
 from apikeys.guard import client_address
 from apikeys.limits import MAX_LIMIT
 from apikeys.models import ApiKey, KeyCustomer
+from apikeys.models.keys import customer_model
 from database.refusals import Refused
 from database.text import check_line
 
@@ -119,7 +120,7 @@ def clean_customers(ids: Iterable[UUID] | None, environment: str) -> tuple[UUID,
     if ids is None:
         return None
     wanted = set(ids)
-    customers = ApiKey._meta.get_field("customers").related_model._default_manager
+    customers = customer_model()._default_manager
     known = set(
         customers.filter(pk__in=wanted, environment=environment).values_list("pk", flat=True)
     )

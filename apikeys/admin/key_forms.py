@@ -19,6 +19,7 @@ from apikeys.admin.actors import actor_of
 from apikeys.admin.key_widgets import CustomersWidget, PermissionsWidget
 from apikeys.environments import Environment
 from apikeys.models import ApiKey, CustomerScope
+from apikeys.models.keys import customer_model
 from apikeys.validation import LIMIT_FIELDS, KeyFields
 from backoffice.action_forms import ActionForm
 from backoffice.form_fields import WholeNumberField
@@ -106,8 +107,7 @@ class KeyForm(LimitsForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        customers = ApiKey._meta.get_field("customers").related_model
-        self.fields["customers"].queryset = customers._default_manager.all()  # type: ignore[attr-defined]
+        self.fields["customers"].queryset = customer_model()._default_manager.all()  # type: ignore[attr-defined]
         key = self.instance
         choices = [(NEVER, "Never"), *PRESETS, (CUSTOM, "On a date")]
         if key.expires_at:

@@ -19,6 +19,7 @@ from apikeys.admin.key_forms import ChangeKeyForm, CreateKeyForm, NarrowKeyForm
 from apikeys.models import ApiKey
 from apikeys.permissions import labels
 from apikeys.validation import LIMIT_FIELDS
+from backoffice.page_sections import sections_of
 from backoffice.refused_forms import RefusedForms
 from backoffice.search import BoundedSearch
 from backoffice.selection import CheckedSelection
@@ -195,6 +196,7 @@ class KeyAdmin(
             "secrets": key.secrets.all() if key else [],
             "events": key.events.select_related("actor")[:SHOWN_EVENTS] if key else [],
             "now": timezone.now(),
+            "sections": sections_of(request, key) if key else [],
             **(extra_context or {}),
         }
         return super().change_view(request, object_id, form_url, context)

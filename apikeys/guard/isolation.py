@@ -4,13 +4,13 @@ Every API view's queryset goes through ``visible_to``; nothing else decides this
 """
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from django.db import models
 from django.db.models import Max
 
-if TYPE_CHECKING:
-    from apikeys.models import ApiKey
+from apikeys.models import ApiKey
+from apikeys.models.keys import customer_model
 
 # A change has its time before it commits, and by the clock of its own host: the longest
 # transaction, and the skew between hosts' clocks that is permitted, together.
@@ -19,19 +19,19 @@ MAX_COMMIT_DELAY = timedelta(seconds=60)
 M_co = TypeVar("M_co", bound=models.Model, covariant=True)
 
 
-def reached(key: "ApiKey") -> Any:
+def reached(key: ApiKey) -> Any:
     """Return a scoped key's scope as far as it reaches now: without suspended customers."""
-    return key.scope.exclude(customer__status="suspended")
+    return key.scope.exclude(**_of_unreached_customers())
 
 
-def narrowed_at(key: "ApiKey") -> datetime | None:
+def narrowed_at(key: ApiKey) -> datetime | None:
     """Return since when a scoped key has reached no more than now; None if it always has.
 
     Known from the audit trail, which is written in the transaction of each change, and from
     the suspended customers of the scope. The change was in force on every host by then.
     """
     changes = key.events.filter(action="updated", changes__has_key="customers")
-    suspended = key.scope.filter(customer__status="suspended")
+    suspended = key.scope.filter(**_of_unreached_customers())
     times = (
         changes.aggregate(at=Max("created_at"))["at"],
         suspended.aggregate(at=Max("customer__updated_at"))["at"],
@@ -40,13 +40,19 @@ def narrowed_at(key: "ApiKey") -> datetime | None:
     return None if changed_at is None else changed_at + MAX_COMMIT_DELAY
 
 
+def _of_unreached_customers() -> dict[str, Any]:
+    """Return the condition on a scope's rows; the customer's model says what it is."""
+    conditions = customer_model().NOT_REACHED  # type: ignore[attr-defined]
+    return {f"customer__{field}": value for field, value in conditions.items()}
+
+
 class IsolatedQuerySet(models.QuerySet[M_co]):
     """A queryset of rows that have an environment and belong to a customer."""
 
     # The path from a row to its customer's id.
     customer_path: ClassVar[str] = "customer_id"
 
-    def visible_to(self, key: "ApiKey") -> Self:
+    def visible_to(self, key: ApiKey) -> Self:
         """Return the rows ``key`` may see; of a suspended customer a scoped key sees none.
 
         The scope is a subquery of the query that needs it, so a scoped key costs no query
@@ -54,11 +60,11 @@ class IsolatedQuerySet(models.QuerySet[M_co]):
         """
         return self._within(key, with_suspended=False)
 
-    def in_scope_of(self, key: "ApiKey") -> Self:
+    def in_scope_of(self, key: ApiKey) -> Self:
         """Return the rows ``key`` may be told something of: a suspended customer's too."""
         return self._within(key, with_suspended=True)
 
-    def _within(self, key: "ApiKey", *, with_suspended: bool) -> Self:
+    def _within(self, key: ApiKey, *, with_suspended: bool) -> Self:
         rows = self.filter(environment=key.environment)
         if key.is_scoped:
             scope: Any = key.scope.all() if with_suspended else reached(key)

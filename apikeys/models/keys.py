@@ -72,6 +72,10 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return self.active().filter(expires_at__lt=timestamp)
 
 
+# The one reference to a higher app: whom a scoped key reaches.
+CUSTOMER = "customers.Customer"
+
+
 class ApiKey(models.Model):
     """A key. Its primary key is the public key id that admin, logs and commands show."""
 
@@ -83,7 +87,7 @@ class ApiKey(models.Model):
         max_length=8, choices=CustomerScope, default=CustomerScope.ALL
     )
     customers: "models.ManyToManyField[Any, KeyCustomer]" = models.ManyToManyField(
-        "customers.Customer", through="KeyCustomer", related_name="api_keys", blank=True
+        CUSTOMER, through="KeyCustomer", related_name="api_keys", blank=True
     )
     limit_minute = models.PositiveIntegerField("per minute", null=True, blank=True)
     limit_hour = models.PositiveIntegerField("per hour", null=True, blank=True)
@@ -189,8 +193,8 @@ class KeyCustomer(models.Model):
 
     # The unique constraint's index begins with the key, so it needs none of its own.
     key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="scope", db_index=False)
-    customer = models.ForeignKey(
-        "customers.Customer", on_delete=models.CASCADE, related_name="key_scopes"
+    customer: "models.ForeignKey[Any, Any]" = models.ForeignKey(
+        CUSTOMER, on_delete=models.CASCADE, related_name="key_scopes"
     )
     environment = models.CharField(max_length=11, choices=Environment)
 
@@ -204,6 +208,11 @@ class KeyCustomer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key_id} reaches {self.customer_id}"
+
+
+def customer_model() -> type[models.Model]:
+    """Return the model of the customers that keys reach, which a higher app holds."""
+    return KeyCustomer._meta.get_field("customer").related_model
 
 
 class SecretVersionQuerySet(models.QuerySet["SecretVersion"]):

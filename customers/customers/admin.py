@@ -18,6 +18,7 @@ from apikeys.admin.key_columns import ENVIRONMENT_COLOURS
 from apikeys.guard.etags import etag
 from apikeys.models import ApiKey
 from backoffice.form_fields import LineField, MetadataField
+from backoffice.page_sections import sections_of
 from backoffice.refused_forms import RefusedForms
 from backoffice.search import BoundedSearch
 from backoffice.selection import CheckedSelection
@@ -32,8 +33,6 @@ TABS = (
     ("licenses", "Licenses", "customers.view_license"),
     ("keys", "Scoped keys", "apikeys.view_apikey"),
     ("telemetry", "Telemetry", "customers.view_telemetryevent"),
-    ("requests", "Requests", "logs.view_requestlog"),
-    ("jobs", "Jobs", "jobs.view_job"),
 )
 FILTERS = {"environment__exact", "status__exact"}
 STATUS_COLOURS = {
@@ -96,11 +95,14 @@ class CustomerAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
     ) -> Any:
         """Show the customer with what belongs to it, each part to whoever may see it."""
         customer = self.get_object(request, object_id)
+        sections = sections_of(request, customer) if customer else []
         tabs = {name: label for name, label, needed in TABS if request.user.has_perm(needed)}
+        tabs |= {section["name"]: section["label"] for section in sections}
         context: dict[str, Any] = {
             "customer": customer,
             "tabs": tabs,
             "first_tab": next(iter(tabs), ""),
+            "sections": sections,
         }
         if customer is not None:
             context["licenses"] = customer.licenses.all()[:SHOWN]

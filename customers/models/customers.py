@@ -1,5 +1,7 @@
 """Customers: whom the platform serves, each in one environment."""
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -37,6 +39,9 @@ class Customer(models.Model):
     updated_at = models.DateTimeField("updated", auto_now=True, editable=False)
 
     objects = CustomerQuerySet.as_manager()
+
+    # Which customers no scoped key reaches, by the values of their fields.
+    NOT_REACHED: ClassVar = {"status": CustomerStatus.SUSPENDED}
 
     class Meta:
         ordering = ["-id"]

@@ -5,12 +5,14 @@ from typing import Any
 from django.db import models
 from django.utils import timezone
 
+from apikeys.models import ApiKey
+
 
 class ExpiryNotice(models.Model):
     """That a key's expiry was announced so many days ahead; a new expiry is announced anew."""
 
     key: "models.ForeignKey[Any, Any]" = models.ForeignKey(
-        "apikeys.ApiKey", on_delete=models.CASCADE, related_name="+", db_index=False
+        ApiKey, on_delete=models.CASCADE, related_name="+", db_index=False
     )
     expires_at = models.DateTimeField()
     days = models.PositiveSmallIntegerField()

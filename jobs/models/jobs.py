@@ -7,7 +7,7 @@ stays untouched.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import Count, Q
@@ -15,13 +15,11 @@ from django.utils import timezone
 
 from apikeys.environments import Environment
 from apikeys.guard.isolation import reached
-from apikeys.models import Source
+from apikeys.models import ApiKey, Source
+from customers.models import Customer
 from database.constraints import SameEnvironment
 from database.fields import JSONObjectField
 from database.uuid7 import new_id
-
-if TYPE_CHECKING:
-    from apikeys.models import ApiKey
 
 
 class JobStatus(models.TextChoices):
@@ -42,7 +40,7 @@ ENDED = (JobStatus.SUCCEEDED, JobStatus.DEAD, JobStatus.CANCELLED)
 class JobQuerySet(models.QuerySet["Job"]):
     """Jobs by what people ask of them."""
 
-    def visible_to(self, key: "ApiKey") -> Self:
+    def visible_to(self, key: ApiKey) -> Self:
         """Jobs that ``key`` may see: those it asked for."""
         return self.filter(key=key, environment=key.environment)
 
@@ -73,10 +71,10 @@ class Job(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     environment = models.CharField(max_length=11, choices=Environment)
     key: "models.ForeignKey[Any, Any]" = models.ForeignKey(
-        "apikeys.ApiKey", on_delete=models.PROTECT, related_name="jobs", db_index=False
+        ApiKey, on_delete=models.PROTECT, related_name="jobs", db_index=False
     )
     customers: "models.ManyToManyField[Any, JobCustomer]" = models.ManyToManyField(
-        "customers.Customer", through="JobCustomer", related_name="jobs"
+        Customer, through="JobCustomer", related_name="jobs"
     )
     type = models.CharField(max_length=50)
     queue = models.CharField(max_length=30, default="default")
@@ -149,7 +147,7 @@ class JobCustomer(models.Model):
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="+", db_index=False)
     customer = models.ForeignKey(
-        "customers.Customer", on_delete=models.CASCADE, related_name="+", db_index=False
+        Customer, on_delete=models.CASCADE, related_name="+", db_index=False
     )
     environment = models.CharField(max_length=11, choices=Environment)
 
@@ -166,7 +164,7 @@ class JobCustomer(models.Model):
         return f"{self.job_id} is about {self.customer_id}"
 
 
-def mark_redacted_jobs(jobs: Sequence[Job], key: "ApiKey") -> None:
+def mark_redacted_jobs(jobs: Sequence[Job], key: ApiKey) -> None:
     """Mark the jobs that are about a customer that ``key`` does not reach, or no longer."""
     if not key.is_scoped:
         return

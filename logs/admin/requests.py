@@ -18,6 +18,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdo
 from unfold.decorators import display
 
 from apikeys.admin.key_columns import ENVIRONMENT_COLOURS
+from backoffice.links import link_to
 from backoffice.pagination import KeysetChangeList
 from logs import export
 from logs.admin.content import content_of
@@ -152,6 +153,7 @@ class RequestLogAdmin(ModelAdmin):
             "title": str(found)[:120],
             "opts": self.opts,
             "record": found,
+            "customer_link": link_to(found.customer),
             "status_colour": STATUS_COLOURS.get(str(found.status_class), "info"),
             "milliseconds": found.duration / 1000,
             **content_of(found),
@@ -169,10 +171,7 @@ class RequestLogAdmin(ModelAdmin):
 
     @display(description="Key")
     def of_key(self, record: RequestLog) -> str:
-        if record.key is None:
-            return ""
-        address = reverse("admin:apikeys_apikey_change", args=(record.key_id,))
-        return format_html('<a class="latchkey-link" href="{}">{}</a>', address, record.key.name)
+        return link_to(record.key, record.key and record.key.name)
 
     @display(description="Request")
     def asked(self, record: RequestLog) -> str:
@@ -194,7 +193,4 @@ class RequestLogAdmin(ModelAdmin):
 
     @display(description="Customer")
     def of_customer(self, record: RequestLog) -> str:
-        if record.customer is None:
-            return ""
-        address = reverse("admin:customers_customer_change", args=(record.customer_id,))
-        return format_html('<a class="latchkey-link" href="{}">{}</a>', address, record.customer)
+        return link_to(record.customer)

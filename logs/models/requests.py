@@ -8,17 +8,16 @@ record must be kept whatever became of the customer, and checking costs more tha
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import Q
 
 from apikeys.environments import Environment
 from apikeys.guard.isolation import narrowed_at, reached
+from apikeys.models import ApiKey
+from apikeys.models.keys import CUSTOMER
 from database.uuid7 import first_id_at
-
-if TYPE_CHECKING:
-    from apikeys.models import ApiKey
 
 SLOW_MICROSECONDS = 500_000
 
@@ -26,7 +25,7 @@ SLOW_MICROSECONDS = 500_000
 class RequestLogQuerySet(models.QuerySet["RequestLog"]):
     """Requests by what people ask of them."""
 
-    def visible_to(self, key: "ApiKey") -> Self:
+    def visible_to(self, key: ApiKey) -> Self:
         """Requests that ``key`` may see: those made with itself."""
         return self.filter(key=key, environment=key.environment)
 
@@ -53,7 +52,7 @@ class RequestLog(models.Model):
     at = models.DateTimeField("time")
     environment = models.CharField(max_length=11, choices=Environment, null=True)
     key: "models.ForeignKey[Any, Any]" = models.ForeignKey(
-        "apikeys.ApiKey",
+        ApiKey,
         on_delete=models.DO_NOTHING,
         db_constraint=False,
         db_index=False,
@@ -62,7 +61,7 @@ class RequestLog(models.Model):
     )
     secret_version = models.PositiveIntegerField(null=True)
     customer: "models.ForeignKey[Any, Any]" = models.ForeignKey(
-        "customers.Customer",
+        CUSTOMER,
         on_delete=models.DO_NOTHING,
         db_constraint=False,
         db_index=False,
@@ -124,7 +123,7 @@ class RequestLog(models.Model):
         return f"{self.method} {self.path}"
 
 
-def mark_redacted_requests(logs: Sequence[RequestLog], key: "ApiKey") -> None:
+def mark_redacted_requests(logs: Sequence[RequestLog], key: ApiKey) -> None:
     """Mark the requests that may hold something of a customer that ``key`` does not reach now.
 
     Those about one customer go by that; of a list or a batch only its time is known, so those

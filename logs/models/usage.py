@@ -5,6 +5,7 @@ from typing import Any
 from django.db import models
 
 from apikeys.environments import Environment
+from apikeys.models import ApiKey
 
 # Upper bounds of the duration histogram, in microseconds; the last bucket has none.
 BOUNDS = tuple(500 * 2**power for power in range(15))
@@ -23,6 +24,23 @@ class HourlyUsage(models.Model):
     refused = models.PositiveBigIntegerField(default=0)
     limited = models.PositiveBigIntegerField(default=0)
     failed = models.PositiveBigIntegerField(default=0)
+    # The duration histogram; the names are BUCKETS.
+    bucket_0 = models.PositiveBigIntegerField(default=0)
+    bucket_1 = models.PositiveBigIntegerField(default=0)
+    bucket_2 = models.PositiveBigIntegerField(default=0)
+    bucket_3 = models.PositiveBigIntegerField(default=0)
+    bucket_4 = models.PositiveBigIntegerField(default=0)
+    bucket_5 = models.PositiveBigIntegerField(default=0)
+    bucket_6 = models.PositiveBigIntegerField(default=0)
+    bucket_7 = models.PositiveBigIntegerField(default=0)
+    bucket_8 = models.PositiveBigIntegerField(default=0)
+    bucket_9 = models.PositiveBigIntegerField(default=0)
+    bucket_10 = models.PositiveBigIntegerField(default=0)
+    bucket_11 = models.PositiveBigIntegerField(default=0)
+    bucket_12 = models.PositiveBigIntegerField(default=0)
+    bucket_13 = models.PositiveBigIntegerField(default=0)
+    bucket_14 = models.PositiveBigIntegerField(default=0)
+    bucket_15 = models.PositiveBigIntegerField(default=0)
 
     class Meta:
         default_permissions = ()
@@ -37,15 +55,11 @@ class HourlyUsage(models.Model):
         return f"{self.key_id or 'no key'} {self.hour:%Y-%m-%d %H}:00"
 
 
-for _bucket in BUCKETS:
-    HourlyUsage.add_to_class(_bucket, models.PositiveBigIntegerField(default=0))
-
-
 class PermissionUse(models.Model):
     """When a key last used a permission."""
 
     key: "models.ForeignKey[Any, Any]" = models.ForeignKey(
-        "apikeys.ApiKey", on_delete=models.CASCADE, db_index=False, related_name="permission_uses"
+        ApiKey, on_delete=models.CASCADE, db_index=False, related_name="permission_uses"
     )
     permission = models.CharField(max_length=40)
     last_used_at = models.DateTimeField()

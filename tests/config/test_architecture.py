@@ -1,10 +1,12 @@
 """The shape of the whole: who may import whom, and what no file may be."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ROOMS = ("database", "backoffice", "apikeys", "customers", "logs", "jobs", "config")
@@ -48,6 +50,64 @@ def test_nothing_of_our_own_is_imported_inside_a_function(app: str) -> None:
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 for node in ast.walk(function):
                     assert not imported(node) & set(ROOMS), f"{path}: {function.name}"
+
+
+# What names a higher app all the same, and why.
+HIDDEN_ARROWS = {
+    ("apikeys/models/keys.py", "customers.Customer"),  # whom a scoped key reaches
+    ("templates/logs/key_usage.html", "admin:jobs_job_changelist"),  # a key's jobs
+    ("templates/logs/request_page.html", "admin:jobs_job_change"),  # the job of a request
+}
+NAME = re.compile(r"(?:admin:(?=\w+_)|(?=\w+[./]))(" + "|".join(ROOMS) + ")[._/]")
+TAG = re.compile(r"{%-?\s*(?:load|url|include|extends)\s+(.*?)\s*-?%}")
+
+
+def named_app(text: str) -> str | None:
+    """Return the app that a dotted path, a URL name or a template's name begins with."""
+    match = NAME.match(text)
+    return match.group(1) if match else None
+
+
+def strings(path: Path) -> Iterator[str]:
+    """Return every string of a module but its docstrings."""
+    tree = ast.parse(path.read_text())
+    statements = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in statements:
+            yield str(node.value)
+
+
+def template_names(app: str) -> set[str]:
+    """Return what templates can ask an app for: its tag libraries and its URLs."""
+    libraries = {path.stem for path in (ROOT / app / "templatetags").glob("[!_]*.py")}
+    urls = re.findall(
+        r'name="([\w-]+)"', "".join(p.read_text() for p in (ROOT / app).glob("urls.py"))
+    )
+    return libraries | set(urls)
+
+
+def hidden_arrows(app: str) -> set[tuple[str, str]]:
+    strangers = set(ROOMS) - MAY_IMPORT[app] - {app}
+    foreign = set().union(*(template_names(stranger) for stranger in strangers))
+    arrows = {(path, text) for path in modules(app) for text in strings(path)}
+    for path in (ROOT / "templates" / app).rglob("*.html"):
+        words = " ".join(TAG.findall(path.read_text()))
+        arrows |= {(path, word) for word in re.split(r"[\s\"']+", words)}
+    return {
+        (str(path.relative_to(ROOT)), text)
+        for path, text in arrows
+        if named_app(text) in strangers or (path.suffix == ".html" and text in foreign)
+    }
+
+
+def test_an_app_names_only_what_it_may_import() -> None:
+    assert set().union(*map(hidden_arrows, ROOMS)) == HIDDEN_ARROWS
+
+
+def test_the_guard_stands_between_the_request_log_and_the_admin() -> None:
+    ours = [named_app(path) for path in settings.MIDDLEWARE if named_app(path)]
+
+    assert list(dict.fromkeys(ours)) == ["logs", "apikeys", "config"]
 
 
 @pytest.mark.parametrize("app", ROOMS)

@@ -1,0 +1,27 @@
+"""What the request log adds to the pages of keys and customers."""
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from backoffice.page_sections import page_section
+from logs import usage_charts
+from logs.models import RequestLog
+
+SHOWN = 10
+VIEW = "logs.view_requestlog"
+
+
+@page_section("apikey", "usage", "Usage", permission=VIEW, template="logs/key_usage.html")
+def key_usage(request: HttpRequest, key: Any) -> dict[str, Any]:
+    period = request.GET.get("period", "")
+    return {"key": key, **usage_charts.key_usage_context(key, period)}
+
+
+@page_section(
+    "customer", "requests", "Requests", permission=VIEW, template="logs/request_list.html"
+)
+def customer_requests(request: HttpRequest, customer: Any) -> dict[str, Any]:
+    """Return the last requests about a customer."""
+    rows = RequestLog.objects.filter(customer=customer).select_related("key").newest_first()
+    return {"customer": customer, "records": rows[:SHOWN]}
