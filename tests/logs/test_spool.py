@@ -297,7 +297,7 @@ def test_a_folder_that_cannot_be_created_again_refuses_and_loses_nothing(
     assert not has_room
     assert [record.message.partition(":")[0] for record in caplog.records] == [
         "the request log's spool is gone, and requests are refused",
-        f"1 of the request log's files were removed from {folder} by somebody else",
+        f"1 of the request log's files were removed from {folder} by another program",
     ]
     assert drain(Reader(folder)) == [b"before", b"refused"]
 
