@@ -2,7 +2,8 @@
 # make test           run every test but those that crash or flood things
 # make test-crash     kill, freeze and flood the product: the short form of make soak
 # make test-postgres  run the tests of the code itself on PostgreSQL with Redis
-# make check          lint, types, deployment and migration checks, tests
+# make check          lint, types, documents, deployment and migration checks, tests
+# make docs           write the tables of docs/ from the code
 # make bench          measure what the guard costs
 # make bench-tiny     see that every section of make bench runs
 # make soak           the long crash and fuzz runs
@@ -12,7 +13,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test test-crash test-postgres check lint types deploy migrations bench bench-tiny soak clean
+.PHONY: run test test-crash test-postgres check lint types docs docs-check deploy migrations bench bench-tiny soak clean
 
 run: $(VENV)/.installed
 	@$(PY) manage.py bootstrap
@@ -31,7 +32,7 @@ test-postgres: $(VENV)/.installed-dev
 	@$(PY) -m tests.support.on_postgres $(PY) -m pytest --ignore tests/promises --ignore tests/browser \
 		--ignore tests/config/test_serving.py --ignore tests/config/test_settings.py --ignore tests/docs
 
-check: lint types deploy migrations test
+check: lint types docs-check deploy migrations test
 
 lint: $(VENV)/.installed-dev
 	@$(VENV)/bin/ruff check .
@@ -39,6 +40,12 @@ lint: $(VENV)/.installed-dev
 
 types: $(VENV)/.installed-dev
 	@$(VENV)/bin/mypy .
+
+docs: $(VENV)/.installed
+	@$(PY) manage.py write_docs
+
+docs-check: $(VENV)/.installed
+	@$(PY) manage.py write_docs --check
 
 deploy: $(VENV)/.installed-dev
 	@HTTPS=on $(PY) manage.py check --deploy --fail-level WARNING

@@ -28,10 +28,6 @@ class Limits(NamedTuple):
     hour: int
     day: int
 
-    def divided_by(self, divisor: int) -> "Limits":
-        """Return each number divided and rounded down, and never less than one."""
-        return Limits(*(max(1, number // divisor) for number in self))
-
 
 class Rate(NamedTuple):
     """A number of requests in a rolling span of ``seconds``."""

@@ -1,15 +1,16 @@
 """Reads environment variables; a wrong or unsafe one stops the start in one line.
 
-Relied on by ``config.settings`` alone. Every message names the variable and says what is
-wrong and what to do; none repeats a value that may be a secret.
+Every message names the variable and says what is wrong and what to do; none repeats a value
+that may be a secret. ``manage.py write_docs`` documents each variable with the default and the
+meaning that its reader was given.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parseaddr
 from io import StringIO
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
@@ -62,27 +63,46 @@ def env_file(path: Path) -> dict[str, str]:
     return {name: value or "" for name, value in dotenv_values(stream=StringIO(text)).items()}
 
 
+class Variable(NamedTuple):
+    """What the documents say of an environment variable."""
+
+    name: str
+    default: str
+    meaning: str
+
+
 class Variables:
     """Typed readers over a mapping of variables; a blank value counts as left out."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values
+        self.documented: list[Variable] = []
 
-    def text(self, name: str, default: str = "") -> str:
+    def text(self, name: str, default: str, meaning: str) -> str:
         """Return the value without surrounding blanks."""
-        return self._values.get(name, "").strip() or default
+        return self._read(name, default, meaning) or default
 
-    def flag(self, name: str, *, default: bool) -> bool:
-        value = self.text(name).lower()
+    def flag(self, name: str, default: bool, meaning: str, *, shown: str = "") -> bool:
+        """Return whether the value is on; ``shown`` documents a default that is worked out."""
+        value = self._read(name, shown or ("on" if default else "off"), meaning).lower()
         if value and value not in TRUE | FALSE:
             raise configuration_error(
                 name, f"is {value!r}, neither on nor off", "Set it to on or off"
             )
         return value in TRUE if value else default
 
-    def number(self, name: str, default: int, *, least: int, most: int = 2**31 - 1) -> int:
+    def number(
+        self,
+        name: str,
+        default: int,
+        meaning: str,
+        *,
+        least: int,
+        most: int = 2**31 - 1,
+        shown: str = "",
+    ) -> int:
         """Return a whole number from ``least`` to ``most``."""
-        value = self.text(name)
+        value = self._read(name, shown or str(default), meaning)
         if not value:
             return default
         is_number = value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS
@@ -94,21 +114,20 @@ class Variables:
             )
         return int(value)
 
-    def words(self, name: str, default: Iterable[str] = ()) -> list[str]:
-        value = self.text(name)
-        return [word.strip() for word in value.split(",") if word.strip()] or list(default)
+    def words(self, name: str, default: list[str], meaning: str) -> list[str]:
+        return _split(self._read(name, ",".join(default), meaning)) or default
 
-    def choice(self, name: str, known: list[str]) -> str:
+    def choice(self, name: str, known: list[str], meaning: str) -> str:
         """Return one of ``known``, the first if none is named."""
-        chosen = self.text(name, known[0])
+        chosen = self.text(name, known[0], meaning)
         if chosen not in known:
             raise configuration_error(name, f"is {chosen!r}", f"Choose one of {', '.join(known)}")
         return chosen
 
-    def choices(self, name: str, known: list[str], default: list[str]) -> list[str]:
-        """Return one or more of ``known``, comma-separated."""
-        chosen = self.words(name, default)
-        if self.text(name) and not self.words(name):
+    def choices(self, name: str, known: list[str], meaning: str) -> list[str]:
+        """Return one or more of ``known``, comma-separated; all if none is named."""
+        chosen = _split(self.text(name, ",".join(known), meaning))
+        if not chosen:
             raise configuration_error(name, "names nothing", f"Choose among {', '.join(known)}")
         for word in chosen:
             if word not in known:
@@ -117,10 +136,10 @@ class Variables:
                 )
         return chosen
 
-    def networks(self, name: str) -> list[Network]:
+    def networks(self, name: str, meaning: str) -> list[Network]:
         """Return CIDR blocks; one that holds every address is refused as unsafe."""
         networks: list[Network] = []
-        for word in self.words(name):
+        for word in self.words(name, [], meaning):
             try:
                 network = parse_network(word)
             except ValueError:
@@ -138,36 +157,42 @@ class Variables:
             networks.append(network)
         return networks
 
-    def host(self, name: str) -> str:
+    def host(self, name: str, meaning: str) -> str:
         """Return a host name or an address, blank if none is named."""
-        value = self.text(name)
+        value = self._read(name, "", meaning)
         if value and parse_address(value) is None and not HOST_NAME.fullmatch(value):
             raise configuration_error(
                 name, f"is {value!r}, which is no host", "Write it as mail.example.com"
             )
         return value
 
-    def mailbox(self, name: str, default: str) -> str:
+    def mailbox(self, name: str, default: str, meaning: str) -> str:
         """Return one e-mail address, also written as ``Name <address>``."""
-        value = self.text(name, default)
+        value = self.text(name, default, meaning)
         _check_mailbox(name, value, parseaddr(value)[1] if value.endswith(">") else value)
         return value
 
-    def mailboxes(self, name: str) -> list[str]:
-        values = self.words(name)
+    def mailboxes(self, name: str, meaning: str) -> list[str]:
+        values = self.words(name, [], meaning)
         for value in values:
             _check_mailbox(name, value, value)
         return values
 
-    def parsed(self, name: str, parse: Callable[[str], T], default: T, form: str) -> T:
-        """Return ``parse`` of the value; its ``ValueError`` becomes a line that shows ``form``."""
-        value = self.text(name)
-        if not value:
-            return default
+    def parsed(self, name: str, parse: Callable[[str], T], default: str, meaning: str) -> T:
+        """Return ``parse`` of the value; its ``ValueError`` becomes a line that shows the form."""
+        value = self.text(name, default, meaning)
         try:
             return parse(value)
         except ValueError:
-            raise configuration_error(name, f"is {value!r}", f"Write it as {form}") from None
+            raise configuration_error(name, f"is {value!r}", f"Write it as {default}") from None
+
+    def _read(self, name: str, default: str, meaning: str) -> str:
+        self.documented.append(Variable(name, default, meaning))
+        return self._values.get(name, "").strip()
+
+
+def _split(value: str) -> list[str]:
+    return [word.strip() for word in value.split(",") if word.strip()]
 
 
 def _check_mailbox(name: str, written: str, address: str) -> None:

@@ -1,4 +1,4 @@
-"""All settings, read from the environment once; ``docs/operating.md`` lists the variables.
+"""All settings, read from the environment once; ``make docs`` lists them in the documents.
 
 Names in capitals are Django's or its packages' unless the comment above them says that they
 are Latchkey's own.
@@ -13,7 +13,7 @@ from typing import Any
 from apikeys.credentials import PREFIX
 from apikeys.environments import Environment
 from apikeys.guard.client_address import is_loopback
-from apikeys.limits import Limits, Rate, parse_limits, parse_rate
+from apikeys.limits import Limits, parse_limits, parse_rate
 from apikeys.peppers import parse_peppers
 from config import databases, secret_files
 from config.admin_site.unfold import UNFOLD  # noqa: F401 - read by django-unfold
@@ -24,10 +24,13 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 variables = Variables(env_file(BASE_DIR / ".env") | os.environ)
 
 # --- Latchkey's own: where data lives, and the secrets outside the database ----------------
-LATCHKEY_VAR = secret_files.data_folder(BASE_DIR, variables.text("LATCHKEY_VAR", "var"))
-SECRET_KEY = variables.text("SECRET_KEY") or secret_files.secret_file(
-    LATCHKEY_VAR / "secret_key", secret_files.new_secret_key
+LATCHKEY_VAR = secret_files.data_folder(
+    BASE_DIR,
+    variables.text("LATCHKEY_VAR", "var", "Data folder: secrets, SQLite files, request spool."),
 )
+SECRET_KEY = variables.text(
+    "SECRET_KEY", "", "Signs sessions; if not set, generated in `LATCHKEY_VAR` with mode 0600."
+) or secret_files.secret_file(LATCHKEY_VAR / "secret_key", secret_files.new_secret_key)
 if len(SECRET_KEY) < 32 or len(set(SECRET_KEY)) < 5 or SECRET_KEY.startswith("django-insecure"):
     raise configuration_error(
         "SECRET_KEY",
@@ -36,7 +39,11 @@ if len(SECRET_KEY) < 32 or len(set(SECRET_KEY)) < 5 or SECRET_KEY.startswith("dj
     )
 try:
     API_KEY_PEPPERS = parse_peppers(
-        variables.text("API_KEY_PEPPERS")
+        variables.text(
+            "API_KEY_PEPPERS",
+            "",
+            "`1:hex,2:hex`; the highest number signs, all verify; if not set, as `SECRET_KEY`.",
+        )
         or secret_files.secret_file(LATCHKEY_VAR / "peppers", secret_files.new_peppers)
     )
 except ValueError as error:
@@ -46,10 +53,12 @@ except ValueError as error:
         "Write it as 1:hex,2:hex with at least 32 hexadecimal digits each",
     ) from None
 
-LATCHKEY_ADMIN_PASSWORD = variables.text("LATCHKEY_ADMIN_PASSWORD")
+LATCHKEY_ADMIN_PASSWORD = variables.text(
+    "LATCHKEY_ADMIN_PASSWORD", "", "The first administrator's password; if not set, a random one."
+)
 
 # --- Latchkey's own: the public API ----------------------------------------------------------
-API_KEY_PREFIX = variables.text("API_KEY_PREFIX", "lk")
+API_KEY_PREFIX = variables.text("API_KEY_PREFIX", "lk", "First part of every new key.")
 if not PREFIX.fullmatch(API_KEY_PREFIX):
     raise configuration_error(
         "API_KEY_PREFIX",
@@ -57,67 +66,108 @@ if not PREFIX.fullmatch(API_KEY_PREFIX):
         "Use 1 to 16 lower-case letters and digits, a letter first",
     )
 API_ENVIRONMENTS = variables.choices(
-    "API_ENVIRONMENTS", Environment.values, default=Environment.values
+    "API_ENVIRONMENTS", Environment.values, "Environments served here; others answer 404."
 )
-TRUSTED_PROXIES = variables.networks("TRUSTED_PROXIES")
-BODY_TIMEOUT_SECONDS = variables.number("BODY_TIMEOUT_SECONDS", 10, least=1, most=3600)
-MAX_BODY_BYTES = variables.number("MAX_BODY_BYTES", 1_048_576, least=1)
-AUTH_FAILURE_LIMIT = variables.parsed("AUTH_FAILURE_LIMIT", parse_rate, Rate(60, 60), "60/min")
+TRUSTED_PROXIES = variables.networks(
+    "TRUSTED_PROXIES", "CIDRs whose `X-Forwarded-For` and `X-Forwarded-Proto` are used."
+)
+BODY_TIMEOUT_SECONDS = variables.number(
+    "BODY_TIMEOUT_SECONDS", 10, "Time for a body to arrive; then 408.", least=1, most=3600
+)
+MAX_BODY_BYTES = variables.number(
+    "MAX_BODY_BYTES", 1_048_576, "Larger request bodies are answered 413.", least=1
+)
+AUTH_FAILURE_LIMIT = variables.parsed(
+    "AUTH_FAILURE_LIMIT", parse_rate, "60/min", "401 answers per client address before 429."
+)
 if not AUTH_FAILURE_LIMIT.limit:
-    raise configuration_error(
-        "AUTH_FAILURE_LIMIT", "is 0, so that no refusal is told", "Write it as 60/min"
-    )
-_PRODUCTION = Limits(minute=600, hour=20_000, day=200_000)
+    raise configuration_error("AUTH_FAILURE_LIMIT", "must be at least 1", "Write it as 60/min")
 DEFAULT_LIMITS: dict[str, Limits] = {
     environment: variables.parsed(
         f"DEFAULT_LIMITS_{environment.name}",
-        partial(parse_limits, base=base),
-        base,
-        "600/min,20000/hour,200000/day",
+        partial(parse_limits, base=parse_limits(default, Limits(0, 0, 0))),
+        default,
+        f"Limits of {environment.value} keys that set none.",
     )
-    for environment, base in {
-        Environment.PRODUCTION: _PRODUCTION,
-        Environment.STAGING: _PRODUCTION.divided_by(10),
-        Environment.DEVELOPMENT: _PRODUCTION.divided_by(10),
+    for environment, default in {
+        Environment.PRODUCTION: "600/min,20000/hour,200000/day",
+        Environment.STAGING: "60/min,2000/hour,20000/day",
+        Environment.DEVELOPMENT: "60/min,2000/hour,20000/day",
     }.items()
 }
 
 # --- Latchkey's own: the request log ---------------------------------------------------------
-LOG_BODIES = variables.choice("LOG_BODIES", ["all", "errors", "none"])
-LOG_BODY_LIMIT = variables.number("LOG_BODY_LIMIT", 16_384, least=0)
+LOG_BODIES = variables.choice(
+    "LOG_BODIES", ["all", "errors", "none"], "Bodies logged: `all`, `errors` or `none`."
+)
+LOG_BODY_LIMIT = variables.number(
+    "LOG_BODY_LIMIT", 16_384, "Bytes of each body that the request log keeps.", least=0
+)
 LOG_SPOOL = LATCHKEY_VAR / "spool"
-LOG_SPOOL_BYTES = variables.number("LOG_SPOOL_BYTES", 1_073_741_824, least=1_048_576, most=2**50)
-LOG_RETENTION_DAYS = variables.number("LOG_RETENTION_DAYS", 30, least=1, most=36_500)
+LOG_SPOOL_BYTES = variables.number(
+    "LOG_SPOOL_BYTES",
+    1_073_741_824,
+    "Maximum spool size; while full, requests get 503.",
+    least=1_048_576,
+    most=2**50,
+)
+LOG_RETENTION_DAYS = variables.number(
+    "LOG_RETENTION_DAYS", 30, "Days that the request log is kept.", least=1, most=36_500
+)
 
 # --- Latchkey's own: jobs --------------------------------------------------------------------
-JOB_CONCURRENCY = variables.number("JOB_CONCURRENCY", 2, least=0, most=64)
-# How much memory a job may take beside what its process has to begin with.
-JOB_MEMORY_BYTES = variables.number("JOB_MEMORY_BYTES", 1_073_741_824, least=67_108_864, most=2**50)
-# Without a sign of life for so long, a job is tried again elsewhere.
-JOB_LEASE_SECONDS = variables.number("JOB_LEASE_SECONDS", 15, least=3, most=3600)
-JOB_TYPE_MODULES = variables.words("JOB_TYPE_MODULES")
-JOB_RETENTION_DAYS = variables.number("JOB_RETENTION_DAYS", 90, least=1, most=36_500)
-EXPIRY_NOTICE_RECIPIENTS = variables.mailboxes("EXPIRY_NOTICE_RECIPIENTS")
+JOB_CONCURRENCY = variables.number(
+    "JOB_CONCURRENCY", 2, "Jobs that a worker runs at once; 0 for none.", least=0, most=64
+)
+JOB_MEMORY_BYTES = variables.number(
+    "JOB_MEMORY_BYTES",
+    1_073_741_824,
+    "Memory that a job may allocate; beyond it, it fails.",
+    least=67_108_864,
+    most=2**50,
+)
+JOB_LEASE_SECONDS = variables.number(
+    "JOB_LEASE_SECONDS", 15, "Time without a heartbeat until a job is retried.", least=3, most=3600
+)
+JOB_TYPE_MODULES = variables.words(
+    "JOB_TYPE_MODULES", [], "Python modules with job types of your own (docs/jobs.md)."
+)
+JOB_RETENTION_DAYS = variables.number(
+    "JOB_RETENTION_DAYS", 90, "Days that a job is kept after its end.", least=1, most=36_500
+)
+EXPIRY_NOTICE_RECIPIENTS = variables.mailboxes(
+    "EXPIRY_NOTICE_RECIPIENTS", "Who is mailed of expiring keys, besides their creators."
+)
 
 # --- E-mail: to the terminal, unless a server is named ---------------------------------------
-EMAIL_HOST = variables.host("EMAIL_HOST")
+EMAIL_HOST = variables.host("EMAIL_HOST", "SMTP server; if not set, mail is printed.")
 EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
-EMAIL_PORT = variables.number("EMAIL_PORT", 587, least=1, most=65_535)
-EMAIL_HOST_USER = variables.text("EMAIL_HOST_USER")
-EMAIL_HOST_PASSWORD = variables.text("EMAIL_HOST_PASSWORD")
-EMAIL_USE_TLS = variables.flag("EMAIL_USE_TLS", default=True)
+EMAIL_PORT = variables.number("EMAIL_PORT", 587, "Port of the SMTP server.", least=1, most=65_535)
+EMAIL_HOST_USER = variables.text("EMAIL_HOST_USER", "", "User name at the SMTP server.")
+EMAIL_HOST_PASSWORD = variables.text("EMAIL_HOST_PASSWORD", "", "Password at the SMTP server.")
+EMAIL_USE_TLS = variables.flag("EMAIL_USE_TLS", True, "Whether mail is sent with STARTTLS.")
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = variables.mailbox("DEFAULT_FROM_EMAIL", "latchkey@localhost")
+DEFAULT_FROM_EMAIL = variables.mailbox(
+    "DEFAULT_FROM_EMAIL", "latchkey@localhost", "Sender of mail."
+)
 
 # --- Latchkey's own: how it is served --------------------------------------------------------
-HOST = variables.text("HOST", "127.0.0.1")
-PORT = variables.number("PORT", 8000, least=1, most=65_535)
-WEB_CONCURRENCY = variables.number("WEB_CONCURRENCY", os.cpu_count() or 1, least=1, most=512)
-WEB_THREADS = variables.number("WEB_THREADS", 4, least=1, most=512)
+HOST = variables.text("HOST", "127.0.0.1", "Address to listen on.")
+PORT = variables.number("PORT", 8000, "Port to listen on.", least=1, most=65_535)
+WEB_CONCURRENCY = variables.number(
+    "WEB_CONCURRENCY",
+    os.cpu_count() or 1,
+    "Web processes.",
+    least=1,
+    most=512,
+    shown="one per core",
+)
+WEB_THREADS = variables.number("WEB_THREADS", 4, "Threads in each web process.", least=1, most=512)
 # Set by config/wsgi.py: a web request cannot wait as long as a worker can.
 IS_WEB = os.environ.get("LATCHKEY_ROLE") == "web"
-# True as soon as people reach the admin over TLS: cookies are then Secure and HSTS is sent.
-CSRF_TRUSTED_ORIGINS = variables.words("CSRF_TRUSTED_ORIGINS")
+CSRF_TRUSTED_ORIGINS = variables.words(
+    "CSRF_TRUSTED_ORIGINS", [], "Admin origins behind a proxy, as `https://keys.example`."
+)
 ORIGIN = re.compile(r"https?://(\*\.)?[\w.\-]+(:\d+)?|https?://\[[0-9a-fA-F:]+\](:\d+)?")
 for _origin in CSRF_TRUSTED_ORIGINS:
     if not ORIGIN.fullmatch(_origin):
@@ -125,24 +175,38 @@ for _origin in CSRF_TRUSTED_ORIGINS:
             "CSRF_TRUSTED_ORIGINS", f"holds {_origin!r}", "Write origins as https://keys.example"
         )
 HTTPS = variables.flag(
-    "HTTPS", default=any(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS)
+    "HTTPS",
+    any(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS),
+    "Secure cookies and HSTS.",
+    shown="on if a trusted origin is https",
 )
 
 # --- Storage -----------------------------------------------------------------------------------
 DATABASES = {
     "default": databases.database(
-        variables.text("DATABASE_URL"), LATCHKEY_VAR, threads=WEB_THREADS, is_web=IS_WEB
+        variables.text(
+            "DATABASE_URL", "", "`postgres://user:password@host:5432/name`; if not set, SQLite."
+        ),
+        LATCHKEY_VAR,
+        threads=WEB_THREADS,
+        is_web=IS_WEB,
     )
 }
 # Latchkey's own: where rate limits are counted.
-REDIS_URL = databases.redis_url(variables.text("REDIS_URL"))
+REDIS_URL = databases.redis_url(
+    variables.text(
+        "REDIS_URL", "", "`redis://host:6379/0` for counters and cache; if not set, SQLite."
+    )
+)
 COUNTER_FILE = LATCHKEY_VAR / "counters.sqlite3"
 CACHES = {"default": databases.cache(REDIS_URL, LATCHKEY_VAR)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Django ------------------------------------------------------------------------------------
-DEBUG = variables.flag("DEBUG", default=False)
-ALLOWED_HOSTS = variables.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+DEBUG = variables.flag("DEBUG", False, "Django's debug mode.")
+ALLOWED_HOSTS = variables.words(
+    "ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], "Host names answered; others get 400."
+)
 for _host in ALLOWED_HOSTS:
     if not re.fullmatch(r"\*|\.?[\w.\-]+|\[[0-9a-fA-F:]+\]", _host):
         raise configuration_error(
@@ -150,7 +214,9 @@ for _host in ALLOWED_HOSTS:
         )
 # Latchkey's own: an error page with DEBUG shows the settings and the source, and any Host header
 # is believed with a wildcard. On the machine alone both are a developer's; elsewhere a leak.
-LATCHKEY_ALLOW_UNSAFE = variables.flag("LATCHKEY_ALLOW_UNSAFE", default=False)
+LATCHKEY_ALLOW_UNSAFE = variables.flag(
+    "LATCHKEY_ALLOW_UNSAFE", False, "Allows `DEBUG` and `ALLOWED_HOSTS=*` on a reachable `HOST`."
+)
 if not (is_loopback(HOST) or LATCHKEY_ALLOW_UNSAFE):
     for _name, _is_unsafe in {"DEBUG": DEBUG, "ALLOWED_HOSTS": "*" in ALLOWED_HOSTS}.items():
         if _is_unsafe:

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apikeys.guard.problems import CODES
 from apikeys.guard.serializers import PageQuery, TextField, TimestampField
+from apikeys.problem_codes import CODES
 from logs.models import RequestLog
 
 # What is left out of a request that is redacted, and what stands in its place.

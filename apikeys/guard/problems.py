@@ -1,7 +1,7 @@
-"""The one error voice under ``/api/``: problem details (RFC 9457) for whatever went wrong.
+"""The one error format under ``/api/``: problem details (RFC 9457) for whatever went wrong.
 
-A ``Problem`` is raised with its code; the codes and their statuses are here and nowhere else.
-``docs/errors.md`` tells callers what to do about each, and a test holds the two together.
+A ``Problem`` is raised with its code, which ``apikeys/problem_codes.py`` gives a status and a
+title.
 """
 
 import logging
@@ -19,6 +19,7 @@ from rest_framework.response import Response
 
 from apikeys.credentials import mask
 from apikeys.guard.context import context_of
+from apikeys.problem_codes import CODES
 from database.outages import is_outage
 
 logger = logging.getLogger(__name__)
@@ -34,34 +35,6 @@ UNKNOWN_FIELD = "This is not a field of this endpoint. Remove it."
 # The code of a detail of REST framework's whose text is a number of errors that are not named.
 NOT_NAMED = "not_named"
 
-# Code: status, title.
-CODES: dict[str, tuple[int, str]] = {
-    "malformed_body": (400, "The body is not acceptable JSON"),
-    "validation_failed": (400, "The request does not fit the endpoint"),
-    "multiple_credentials": (400, "More than one credential was sent"),
-    "key_missing": (401, "No API key was sent"),
-    "key_invalid": (401, "The API key is not valid"),
-    "key_revoked": (401, "The API key was revoked"),
-    "key_expired": (401, "The API key has expired"),
-    "environment_mismatch": (401, "The API key belongs to another environment"),
-    "permission_denied": (403, "The API key lacks a permission"),
-    "address_not_allowed": (403, "The API key may not be used from this address"),
-    "not_found": (404, "There is nothing here"),
-    "method_not_allowed": (405, "The method is not available here"),
-    "not_acceptable": (406, "Only JSON can be answered"),
-    "body_timeout": (408, "The body took too long to arrive"),
-    "conflict": (409, "The request conflicts with what is stored"),
-    "idempotency_in_progress": (409, "The first request with this Idempotency-Key is running"),
-    "precondition_failed": (412, "It was changed in the meantime"),
-    "body_too_large": (413, "The body is too large"),
-    "unsupported_media_type": (415, "Only JSON is understood"),
-    "idempotency_mismatch": (422, "The Idempotency-Key was used for another request"),
-    "rate_limited": (429, "The rate limit is used up"),
-    "too_many_failures": (429, "Too many refused requests from this address"),
-    "internal_error": (500, "Something went wrong on our side"),
-    "unavailable": (503, "A service this API depends on is down"),
-}
-
 
 class Problem(exceptions.APIException):
     """An answer that is an error. ``members`` are added to its body, ``headers`` sent with it."""
@@ -72,7 +45,7 @@ class Problem(exceptions.APIException):
         # What is wrong is told in the caller's own words, and those may hold a credential.
         super().__init__(mask(detail), code)
         self.code = code
-        self.status_code, self.title = CODES[code]
+        self.status_code, self.title = CODES[code].status, CODES[code].title
         self.headers = headers or {}
         self.members = members
 
@@ -196,8 +169,8 @@ def write_conflict() -> Problem:
     """Return the 409 for a change that another one made impossible between look and write."""
     return Problem(
         "conflict",
-        "Something that this names was changed at the same time, and nothing was done."
-        " Read it again, and send the request again if it still holds.",
+        "A record that this request names was changed at the same time, and nothing was done."
+        " Read it again, and repeat the request if it still applies.",
     )
 
 

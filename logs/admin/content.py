@@ -5,7 +5,7 @@ import shlex
 from typing import Any
 from urllib.parse import quote
 
-from apikeys.guard.problems import CODES
+from apikeys.problem_codes import CODES
 from logs.capture.record import OMITTED
 from logs.models import RequestContent, RequestLog
 
@@ -36,7 +36,7 @@ def content_of(record: RequestLog) -> dict[str, Any]:
         "request_body": _pretty(content.request_body),
         "response_body": _pretty(content.response_body),
         "curl": _curl(record, request_headers, content),
-        "refusal": CODES.get(record.code, (0, record.code))[1] if record.code else "",
+        "refusal": CODES[record.code].title if record.code in CODES else record.code,
         "refusal_detail": problem.get("detail", ""),
         "refusal_errors": problem.get("errors", []),
     }

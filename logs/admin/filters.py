@@ -6,7 +6,7 @@ from typing import Any
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import DropdownFilter
 
-from apikeys.guard.problems import CODES
+from apikeys.problem_codes import CODES
 from backoffice import filters
 
 METHODS = ("GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS")
@@ -46,7 +46,7 @@ class CodeFilter(_ColumnFilter):
 
     title = "code"
     parameter_name = "code"
-    choices_offered = tuple((code, f"{status} {code}") for code, (status, _) in CODES.items())
+    choices_offered = tuple((code, f"{kind.status} {code}") for code, kind in CODES.items())
 
 
 class MethodFilter(_ColumnFilter):

@@ -34,7 +34,3 @@ def test_anything_else_is_refused(text: str) -> None:
 )
 def test_a_rate_is_a_number_and_a_unit(text: str, rate: Rate) -> None:
     assert parse_rate(text) == rate
-
-
-def test_a_tenth_is_never_nothing() -> None:
-    assert Limits(600, 5, 20).divided_by(10) == Limits(60, 1, 2)

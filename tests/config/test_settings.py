@@ -230,6 +230,6 @@ def test_an_env_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes) 
 
 
 def test_a_proxy_written_as_ipv4_inside_ipv6_is_that_ipv4_address() -> None:
-    networks = Variables({"PROXIES": "::ffff:10.0.0.0/104"}).networks("PROXIES")
+    networks = Variables({"PROXIES": "::ffff:10.0.0.0/104"}).networks("PROXIES", "")
 
     assert [str(network) for network in networks] == ["10.0.0.0/8"]

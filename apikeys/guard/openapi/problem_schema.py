@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from apikeys.environments import Environment
 from apikeys.guard import problems
+from apikeys.problem_codes import CODES
 
 
 class FieldErrorSerializer(serializers.Serializer[Any]):
@@ -23,7 +24,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
     title = serializers.CharField()
     status = serializers.IntegerField()
     detail = serializers.CharField(help_text="What is wrong, and what to do.")
-    code = serializers.ChoiceField(sorted(problems.CODES))
+    code = serializers.ChoiceField(sorted(CODES))
     request_id = serializers.UUIDField()
     errors = FieldErrorSerializer(many=True, required=False)  # type: ignore[assignment]
     error_count = serializers.IntegerField(
@@ -39,7 +40,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
 
 def problem_example(code: str) -> OpenApiExample:
     """Return an example of the problem with ``code``."""
-    status, title = problems.CODES[code]
+    status, title, _ = CODES[code]
     value = {
         "type": f"{problems.TYPE}{code}",
         "title": title,

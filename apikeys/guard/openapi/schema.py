@@ -21,6 +21,7 @@ from apikeys.guard.openapi.problem_schema import ProblemSerializer, problem_exam
 from apikeys.guard.permissions import ANY_KEY
 from apikeys.guard.serializers import NoQuery
 from apikeys.guard.views import CHANGING, Operation
+from apikeys.problem_codes import CODES
 
 # What any guarded endpoint may answer.
 COMMON = (
@@ -112,7 +113,7 @@ class EndpointSchema(AutoSchema):
             answers = {(self.declared.status, self.declared.media_type): file}
         by_status: dict[int, list[str]] = {}
         for code in self._problem_codes(self.declared):
-            by_status.setdefault(problems.CODES[code][0], []).append(code)
+            by_status.setdefault(CODES[code].status, []).append(code)
         for status, codes in sorted(by_status.items()):
             described = " or ".join(f"`{code}`" for code in codes)
             answers[status, problems.MEDIA_TYPE] = OpenApiResponse(ProblemSerializer, described)

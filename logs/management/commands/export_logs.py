@@ -7,7 +7,6 @@ from django.core.management.base import CommandParser
 from rich.progress import Progress
 
 from apikeys.environments import Environment
-from apikeys.guard.problems import CODES
 from apikeys.management.base_command import (
     KeyCommand,
     console,
@@ -15,6 +14,7 @@ from apikeys.management.base_command import (
     timestamp,
     whole_number,
 )
+from apikeys.problem_codes import CODES
 from logs import export
 from logs.admin.filters import METHODS
 from logs.models import RequestLog
