@@ -117,6 +117,13 @@ def test_a_file_is_named_for_what_it_holds_and_says_so(app: str) -> None:
         assert ast.get_docstring(ast.parse(path.read_text())), f"{path} has no docstring"
 
 
+@pytest.mark.parametrize("folder", [*ROOMS, "tests", "benchmarks"])
+def test_a_bound_is_named_max_or_min(folder: str) -> None:
+    for path in (ROOT / folder).rglob("*.py"):
+        found = re.search(r"\b_?(MOST|LONGEST|LEAST|SHORTEST)_\w+", path.read_text())
+        assert not found, f"{path}: {found[0]}. Begin the name with MAX_ or MIN_."
+
+
 def test_business_rules_use_no_signals() -> None:
     for app in ROOMS:
         for path in modules(app):
