@@ -1,11 +1,14 @@
 """The record of an act: who, what, when, from where, what changed."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
+from django.db.models import Model
 
 from apikeys.models import Action, ApiKey, Event, Source
 
@@ -19,6 +22,10 @@ class Actor:
     user: User | None = None
     address: str | None = None
 
+    def columns(self) -> dict[str, Any]:
+        """Return what every ``AuditEvent`` holds of its actor."""
+        return {"source": self.source, "actor_name": self.name, "address": self.address}
+
 
 def record(
     key: ApiKey, action: Action, actor: Actor, changes: Mapping[str, Any], reason: str = ""
@@ -31,13 +38,33 @@ def record(
     return Event.objects.create(
         key=key,
         action=action,
-        source=actor.source,
         actor=actor.user,
-        actor_name=actor.name,
-        address=actor.address,
         reason=reason,
         changes=dict(changes),
+        **actor.columns(),
     )
+
+
+def set_fields(row: Model, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Set the fields of ``row`` that differ; return their values before and after."""
+    changes = {}
+    for name, value in values.items():
+        before = getattr(row, name)
+        if _differs(before, value):
+            changes[name] = [_plain(before), _plain(value)]
+            setattr(row, name, value)
+    return changes
+
+
+def _differs(before: Any, after: Any) -> bool:
+    """Whether two values of a field differ; in JSON ``1``, ``1.0`` and ``true`` do."""
+    if isinstance(after, dict):
+        return json.dumps(before, sort_keys=True) != json.dumps(after, sort_keys=True)
+    return bool(before != after)
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def readable(key: ApiKey, scope: Iterable[UUID] | None) -> dict[str, str | int]:

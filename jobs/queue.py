@@ -202,6 +202,4 @@ def _locked(job: Job) -> Job:
 
 
 def _record(job: Job, action: JobAction, actor: Actor) -> None:
-    JobEvent.objects.create(
-        job=job, action=action, source=actor.source, actor_name=actor.name, address=actor.address
-    )
+    JobEvent.objects.create(job=job, action=action, **actor.columns())

@@ -21,6 +21,7 @@ from apikeys.credentials import mask
 from apikeys.guard.context import context_of
 from apikeys.problem_codes import CODES
 from database.outages import is_outage
+from database.refusals import Conflict
 
 logger = logging.getLogger(__name__)
 
@@ -229,6 +230,8 @@ def as_problem(exc: Exception) -> Problem:
     match exc:
         case Problem():
             return exc
+        case Conflict():
+            return Problem("conflict", str(exc))
         case Http404() | exceptions.NotFound():
             return not_found()
         case exceptions.MethodNotAllowed():
@@ -247,7 +250,5 @@ def as_problem(exc: Exception) -> Problem:
             return Problem("permission_denied", "The API key may not do this.")
         case SuspiciousOperation():
             return FieldErrors([("request", "The request is not acceptable as it is.")])
-        case _ if is_outage(exc):
-            return unavailable()
         case _:
-            return internal_error()
+            return unavailable() if is_outage(exc) else internal_error()

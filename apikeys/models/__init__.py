@@ -1,6 +1,6 @@
 """The app's tables."""
 
-from apikeys.models.events import Action, Event, Source
+from apikeys.models.events import Action, AuditEvent, Event, Source
 from apikeys.models.idempotency import IdempotentRequest
 from apikeys.models.keys import ApiKey, CustomerScope, KeyCustomer, SecretVersion, Status
 from apikeys.models.peppers import Pepper
@@ -8,6 +8,7 @@ from apikeys.models.peppers import Pepper
 __all__ = [
     "Action",
     "ApiKey",
+    "AuditEvent",
     "CustomerScope",
     "Event",
     "IdempotentRequest",

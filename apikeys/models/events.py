@@ -1,4 +1,4 @@
-"""The audit trail: one row for every act, written with it and never changed."""
+"""The audit trail: one row for every action, written with it and never changed."""
 
 from django.conf import settings
 from django.db import models
@@ -20,7 +20,7 @@ class Action(models.TextChoices):
 
 
 class Source(models.TextChoices):
-    """Which way an act came in."""
+    """Which way an action came in."""
 
     ADMIN = "admin", "Admin"
     COMMAND = "command", "Command"
@@ -28,23 +28,37 @@ class Source(models.TextChoices):
     SYSTEM = "system", "System"
 
 
-class Event(models.Model):
-    """One audit event: who did what to which key, when, from where, and what changed.
+class AuditEvent(models.Model):
+    """Who did something, when and from where; what it was done to, the event's model adds."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    source = models.CharField(max_length=7, choices=Source)
+    # As text: the record must name the actor after the account is gone.
+    actor_name = models.CharField("by", max_length=150)
+    address = models.GenericIPAddressField("from", null=True)
+    created_at = models.DateTimeField("when", default=timezone.now)
+
+    class Meta:
+        abstract = True
+        default_permissions = ()
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()} by {self.actor_name}"  # type: ignore[attr-defined]
+
+
+class Event(AuditEvent):
+    """One audit event of a key, and what changed.
 
     ``changes`` maps a setting's name to its values before and after; it holds no secret and
     no digest.
     """
 
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="events", db_index=False)
     action = models.CharField(max_length=11, choices=Action)
-    source = models.CharField(max_length=7, choices=Source)
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
     )
-    # Kept as text too: the record must name the actor after the account is gone.
-    actor_name = models.CharField("by", max_length=150)
-    address = models.GenericIPAddressField("from", null=True)
     reason = models.CharField(max_length=500, blank=True)
     changes = models.JSONField(default=dict)
     created_at = models.DateTimeField("when", default=timezone.now, db_index=True)

@@ -28,6 +28,7 @@ from database.fields import JSONObjectField
 from database.refusals import Conflict
 
 SHOWN = 10
+SHOWN_EVENTS = 50
 # Each with the permission that it takes to see it.
 TABS = (
     ("licenses", "Licenses", "customers.view_license"),
@@ -58,6 +59,8 @@ class CustomerForm(forms.ModelForm):
         """Compare with what is stored now, locked until it is saved."""
         cleaned: dict[str, Any] = super().clean() or {}
         stored = Customer.objects.select_for_update().filter(pk=self.instance.pk).first()
+        if stored is None and not self.instance._state.adding:
+            raise forms.ValidationError("The customer was deleted. Go back to the list.")
         if stored is not None and cleaned.get("seen") not in {"", etag(stored)}:
             raise forms.ValidationError(
                 "The customer was changed after this page was opened. Reload it and try again."
@@ -108,6 +111,8 @@ class CustomerAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
             context["licenses"] = customer.licenses.all()[:SHOWN]
             context["scopes"] = customer.key_scopes.select_related("key")[:SHOWN]
             context["telemetry"] = customer.telemetry.all()[:SHOWN]
+            context["events"] = customer.events.all()[:SHOWN_EVENTS]
+            context["more_events"] = max(0, customer.events.count() - SHOWN_EVENTS)
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
@@ -136,6 +141,13 @@ class CustomerAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
     def _still_has(self, request: HttpRequest, text: str, object_id: str) -> HttpResponseBase:
         self.message_user(request, text, messages.ERROR)
         return redirect("admin:customers_customer_change", object_id)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        fields = {name: form.cleaned_data[name] for name in form.changed_data if name != "seen"}
+        if change:
+            lifecycle.update(obj, actor=actor_of(request), fields=fields)
+        else:
+            lifecycle.create(customer_id=obj.pk, actor=actor_of(request), **fields)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         lifecycle.delete(obj, actor=actor_of(request))

@@ -1,28 +1,71 @@
-"""A customer is deleted here, whichever door it came through."""
+"""The life of a customer: every change to one is made here, locked, checked and recorded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from apikeys import lifecycle
-from apikeys.audit import Actor
-from customers.models import Customer
+from apikeys.audit import Actor, set_fields
+from customers.models import Customer, CustomerAction, CustomerEvent, CustomerStatus
 from database.refusals import Conflict
+from database.uuid7 import new_id
+
+Condition = Callable[[Customer], None]
 
 STILL_HAS = "The customer still has licenses or telemetry. Remove those first, or suspend it."
+STATUS_ACTIONS = {
+    CustomerStatus.SUSPENDED: CustomerAction.SUSPENDED,
+    CustomerStatus.ACTIVE: CustomerAction.RESUMED,
+}
 
 
-def delete(
+def create(
+    *, environment: str, actor: Actor, customer_id: UUID | None = None, **fields: Any
+) -> Customer:
+    """Make a customer; raise ``Conflict`` if the reference is another's."""
+    customer = Customer(id=customer_id or new_id(), environment=environment, **fields)
+    with transaction.atomic():
+        _save(customer, force_insert=True)
+        _record(customer, CustomerAction.CREATED, actor, {})
+    return customer
+
+
+def update(
     customer: Customer,
     *,
     actor: Actor,
-    precondition: Callable[[Customer], None] | None = None,
-) -> bool:
+    fields: Mapping[str, Any],
+    precondition: Condition | None = None,
+) -> Customer:
+    """Change fields, the status among them: it suspends a customer or resumes it.
+
+    ``precondition`` is called with the locked row and raises if it is not what the caller
+    expects. Raises ``Conflict`` if the reference is another's, ``Customer.DoesNotExist`` if the
+    customer was deleted meanwhile.
+    """
+    with transaction.atomic():
+        found = Customer.objects.select_for_update().get(pk=customer.pk)
+        if precondition is not None:
+            precondition(found)
+        changes = set_fields(found, fields)
+        # Without a change too: its ETag says that it was written.
+        _save(found)
+        if changes:
+            action = CustomerAction.UPDATED
+            if "status" in changes:
+                action = STATUS_ACTIONS[CustomerStatus(found.status)]
+            _record(found, action, actor, changes)
+    return found
+
+
+def delete(customer: Customer, *, actor: Actor, precondition: Condition | None = None) -> bool:
     """Delete ``customer`` and take it out of the keys' reach; whether it was still there.
 
-    ``provided`` is called with the locked row and raises if it is not what the caller expects.
-    Raises ``Conflict`` while something belongs to it.
+    ``precondition`` as for ``update``. Raises ``Conflict`` while something belongs to it. Of its
+    history the actions and actors stay, what was known of the customer goes.
     """
     try:
         with transaction.atomic():
@@ -33,7 +76,29 @@ def delete(
                 return False
             if precondition is not None:
                 precondition(found)
+            found.events.update(changes={})
+            _record(found, CustomerAction.DELETED, actor, {"name": [found.name, None]})
             found.delete()
     except ProtectedError:
         raise Conflict(STILL_HAS) from None
     return True
+
+
+def _save(customer: Customer, *, force_insert: bool = False) -> None:
+    try:
+        with transaction.atomic():
+            customer.save(force_insert=force_insert)
+    except IntegrityError:
+        raise Conflict(
+            "Another customer of this environment has this external_reference."
+            " Use another, or update that customer.",
+            field="external_reference",
+        ) from None
+
+
+def _record(
+    customer: Customer, action: CustomerAction, actor: Actor, changes: dict[str, Any]
+) -> None:
+    CustomerEvent.objects.create(
+        customer=customer, action=action, changes=changes, **actor.columns()
+    )

@@ -1,21 +1,18 @@
 """The customers endpoints."""
 
-from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apikeys.guard.etags import etag, require_match
 from apikeys.guard.permissions import scope_denial
-from apikeys.guard.problems import Problem, not_found
+from apikeys.guard.problems import not_found
 from apikeys.guard.views import GuardedView, endpoint
 from apikeys.permissions import Permission
 from customers.customers import lifecycle
 from customers.customers.serializers import CustomerInput, CustomerQuery, CustomerSerializer
 from customers.models import Customer
-from database.refusals import Conflict
 
 
 class CustomersView(GuardedView):
@@ -42,8 +39,7 @@ class CustomersView(GuardedView):
         needs_all_customers=True,
     )
     def post(self, request: Request, environment: str) -> Response:
-        customer = Customer(environment=environment)
-        _save(customer, self.body)
+        customer = lifecycle.create(environment=environment, actor=self.actor, **self.body)
         location = f"{request.path}/{customer.pk}"
         self.set_log_customer(customer.pk)
         return _answer(customer, 201, Location=location)
@@ -71,12 +67,19 @@ class CustomerView(GuardedView):
 
         `external_reference` takes a key for all customers, as creating a customer does.
         """
-        with transaction.atomic():
-            customer = self._customer(customer_id, lock=True)
-            require_match(request, customer)
-            self._refuse_renumbering(customer)
-            _save(customer, self.body)
-        return _answer(customer)
+
+        def check(row: Customer) -> None:
+            require_match(request, row)
+            self._refuse_renumbering(row)
+
+        customer = self._customer(customer_id)
+        try:
+            changed = lifecycle.update(
+                customer, actor=self.actor, fields=self.body, precondition=check
+            )
+        except Customer.DoesNotExist:
+            raise not_found() from None
+        return _answer(changed)
 
     @endpoint(
         Permission.CUSTOMERS_WRITE,
@@ -87,14 +90,11 @@ class CustomerView(GuardedView):
     )
     def delete(self, request: Request, environment: str, customer_id: UUID) -> Response:
         """Delete the customer, unless something still belongs to it."""
-        try:
-            was_there = lifecycle.delete(
-                self._customer(customer_id),
-                actor=self.actor,
-                precondition=lambda row: require_match(request, row),
-            )
-        except Conflict as conflict:
-            raise Problem("conflict", str(conflict)) from None
+        was_there = lifecycle.delete(
+            self._customer(customer_id),
+            actor=self.actor,
+            precondition=lambda row: require_match(request, row),
+        )
         if not was_there:
             raise not_found()
         return Response(status=204)
@@ -105,11 +105,8 @@ class CustomerView(GuardedView):
         if self.key.is_scoped and reference != customer.external_reference:
             raise scope_denial(self.key.environment, Permission.CUSTOMERS_WRITE)
 
-    def _customer(self, customer_id: UUID, *, lock: bool = False) -> Customer:
-        rows = Customer.objects.visible_to(self.key)
-        if lock:
-            rows = rows.select_for_update()
-        customer = rows.filter(pk=customer_id).first()
+    def _customer(self, customer_id: UUID) -> Customer:
+        customer = Customer.objects.visible_to(self.key).filter(pk=customer_id).first()
         if customer is None:
             raise not_found()
         return customer
@@ -118,18 +115,3 @@ class CustomerView(GuardedView):
 def _answer(customer: Customer, status: int = 200, **headers: str) -> Response:
     data = CustomerSerializer(customer).data
     return Response(data, status=status, headers={"ETag": etag(customer), **headers})
-
-
-def _save(customer: Customer, values: dict[str, Any]) -> None:
-    """Write ``values``; raise the 409 if the reference is another customer's."""
-    for name, value in values.items():
-        setattr(customer, name, value)
-    try:
-        with transaction.atomic():
-            customer.save()
-    except IntegrityError:
-        raise Problem(
-            "conflict",
-            "Another customer of this environment has this external_reference."
-            " Use another, or update that customer.",
-        ) from None

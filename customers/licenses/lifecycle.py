@@ -3,7 +3,6 @@
 ``MOVES`` is the table of status changes; a change that is not in it is a conflict.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from apikeys.audit import Actor
+from apikeys.audit import Actor, set_fields
 from customers.licenses import license_keys
 from customers.models import (
     Activation,
@@ -109,13 +108,7 @@ def update(
             raise Conflict(
                 f"{activated} machines are activated. Deactivate some, then lower the seats."
             )
-        changes = {}
-        for name, value in settings.items():
-            before = getattr(locked, name)
-            if _differs(before, value):
-                changes[name] = [_plain(before), _plain(value)]
-                setattr(locked, name, value)
-        if changes:
+        if changes := set_fields(locked, settings):
             locked.save()
             _record(locked, LicenseAction.UPDATED, actor, changes)
     return locked
@@ -138,17 +131,14 @@ def move(
                 f"A license that is {locked.status} cannot {name}."
                 " Read the license again and see what it is now."
             )
-        changes: dict[str, Any] = {}
         if rule.target is not None:
-            changes["status"] = [locked.status, rule.target.value]
-            locked.status = rule.target
+            changes = set_fields(locked, {"status": rule.target.value})
         else:
             if expires_at is None and locked.expires_at is None:
                 # It never expires already: nothing changes, and nothing is recorded.
                 return locked
             _refuse_earlier(locked, expires_at)
-            changes["expires_at"] = [_plain(locked.expires_at), _plain(expires_at)]
-            locked.expires_at = expires_at
+            changes = set_fields(locked, {"expires_at": expires_at})
         locked.save()
         _record(locked, rule.action, actor, changes)
     return locked
@@ -244,19 +234,6 @@ def _record(
     LicenseEvent.objects.create(
         license=license_,
         action=action,
-        source=actor.source,
-        actor_name=actor.name,
-        address=actor.address,
         changes=changes,
+        **actor.columns(),
     )
-
-
-def _differs(before: Any, after: Any) -> bool:
-    """Whether two values of a setting differ; in JSON ``1``, ``1.0`` and ``true`` do."""
-    if isinstance(after, dict):
-        return json.dumps(before, sort_keys=True) != json.dumps(after, sort_keys=True)
-    return bool(before != after)
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value

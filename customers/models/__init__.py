@@ -1,6 +1,11 @@
 """The app's tables."""
 
-from customers.models.customers import Customer, CustomerStatus
+from customers.models.customers import (
+    Customer,
+    CustomerAction,
+    CustomerEvent,
+    CustomerStatus,
+)
 from customers.models.licenses import (
     Activation,
     License,
@@ -14,6 +19,8 @@ from customers.models.telemetry import TelemetryEvent, TelemetryTotal
 __all__ = [
     "Activation",
     "Customer",
+    "CustomerAction",
+    "CustomerEvent",
     "CustomerStatus",
     "License",
     "LicenseAction",

@@ -1,4 +1,7 @@
-"""Customers: whom the platform serves, each in one environment."""
+"""Customers: whom the platform serves, each in one environment.
+
+Rows are written by ``customers.customers.lifecycle`` alone.
+"""
 
 from typing import ClassVar
 
@@ -8,6 +11,7 @@ from django.utils import timezone
 
 from apikeys.environments import Environment
 from apikeys.guard.isolation import IsolatedQuerySet
+from apikeys.models import AuditEvent
 from database.fields import JSONObjectField
 from database.uuid7 import new_id
 
@@ -61,3 +65,30 @@ class Customer(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class CustomerAction(models.TextChoices):
+    """What was done to a customer."""
+
+    CREATED = "created", "Created"
+    UPDATED = "updated", "Updated"
+    SUSPENDED = "suspended", "Suspended"
+    RESUMED = "resumed", "Resumed"
+    DELETED = "deleted", "Deleted"
+
+
+class CustomerEvent(AuditEvent):
+    """What was done to a customer, and what changed; it stays when the customer is deleted."""
+
+    customer = models.ForeignKey(
+        Customer,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="events",
+    )
+    action = models.CharField(max_length=9, choices=CustomerAction)
+    changes = models.JSONField(default=dict)
+
+    class Meta(AuditEvent.Meta):
+        indexes = [models.Index(fields=["customer", "-id"], name="customerevent_by_customer")]

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from apikeys.environments import Environment
 from apikeys.guard.isolation import IsolatedQuerySet
-from apikeys.models import Source
+from apikeys.models import AuditEvent
 from customers.models.customers import Customer
 from database.constraints import SameEnvironment
 from database.fields import JSONObjectField
@@ -151,24 +151,14 @@ class LicenseAction(models.TextChoices):
     DEACTIVATED = "deactivated", "Machine deactivated"
 
 
-class LicenseEvent(models.Model):
-    """Who did what to a license, when, and what changed; written with the act."""
+class LicenseEvent(AuditEvent):
+    """What was done to a license, and what changed."""
 
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     license = models.ForeignKey(
         License, on_delete=models.CASCADE, related_name="events", db_index=False
     )
     action = models.CharField(max_length=11, choices=LicenseAction)
-    source = models.CharField(max_length=7, choices=Source)
-    actor_name = models.CharField("by", max_length=150)
-    address = models.GenericIPAddressField("from", null=True)
     changes = models.JSONField(default=dict)
-    created_at = models.DateTimeField("when", default=timezone.now)
 
-    class Meta:
-        default_permissions = ()
-        ordering = ["-id"]
+    class Meta(AuditEvent.Meta):
         indexes = [models.Index(F("license"), F("id").desc(), name="licenseevent_by_license")]
-
-    def __str__(self) -> str:
-        return f"{self.get_action_display()} by {self.actor_name}"

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from apikeys.environments import Environment
 from apikeys.guard.isolation import reached
-from apikeys.models import ApiKey, Source
+from apikeys.models import ApiKey, AuditEvent
 from customers.models import Customer
 from database.constraints import SameEnvironment
 from database.fields import JSONObjectField
@@ -186,24 +186,15 @@ class JobAction(models.TextChoices):
     RETRIED = "retried", "Tried again"
 
 
-class JobEvent(models.Model):
-    """Who cancelled a job or had it tried again, when and from where; written with the act."""
+class JobEvent(AuditEvent):
+    """Who cancelled a job or had it tried again."""
 
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events", db_index=False)
     action = models.CharField(max_length=9, choices=JobAction)
-    source = models.CharField(max_length=7, choices=Source)
-    actor_name = models.CharField("by", max_length=150)
-    address = models.GenericIPAddressField("from", null=True)
-    created_at = models.DateTimeField("when", default=timezone.now)
 
-    class Meta:
-        default_permissions = ()
+    class Meta(AuditEvent.Meta):
         ordering = ["id"]
         indexes = [models.Index(fields=["job", "id"], name="jobevent_by_job")]
-
-    def __str__(self) -> str:
-        return f"{self.get_action_display()} by {self.actor_name}"
 
 
 class JobAttempt(models.Model):

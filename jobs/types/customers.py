@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from apikeys.guard.serializers import BoundedListField, StrictSerializer, TextField
 from apikeys.permissions import Permission
+from customers.customers import lifecycle
 from customers.customers.serializers import CustomerInput, CustomerSerializer
 from customers.models import Customer, CustomerStatus
 from jobs.registry import JobFailed, Step, Steps, Work, job_type
@@ -54,18 +55,15 @@ def import_customers(work: Work) -> Steps:
 
 def _upsert(work: Work, row: dict[str, Any]) -> bool:
     """Write a row; return whether it made a customer."""
-    # Looked for among those only, so that not even a lock tells of another.
     reached = Customer.objects.visible_to(work.key)
     reference = row["external_reference"]
-    found = reached.select_for_update(of=("self",)).filter(external_reference=reference).first()
+    found = reached.filter(external_reference=reference).first()
     if found is None:
         if work.key.is_scoped:
             raise _unreached(reference)
-        Customer.objects.create(environment=work.key.environment, **row)
+        lifecycle.create(environment=work.key.environment, actor=work.actor, **row)
         return True
-    for name, value in row.items():
-        setattr(found, name, value)
-    found.save()
+    lifecycle.update(found, actor=work.actor, fields=row)
     return False
 
 
