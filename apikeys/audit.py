@@ -7,9 +7,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import Model
+from django.http import HttpRequest
 
+from apikeys.guard.client_address import client_address
 from apikeys.models import Action, ApiKey, Event, Source
 
 
@@ -25,6 +28,17 @@ class Actor:
     def columns(self) -> dict[str, Any]:
         """Return what every ``AuditEvent`` holds of its actor."""
         return {"source": self.source, "actor_name": self.name, "address": self.address}
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Return the member of staff behind a request to the admin."""
+    user = request.user
+    return Actor(
+        source=Source.ADMIN,
+        name=user.get_username(),
+        user=user if isinstance(user, User) else None,
+        address=client_address(request.META, settings.TRUSTED_PROXIES),
+    )
 
 
 def record(

@@ -1,67 +1,82 @@
-"""Forms that do what they ask for: a refusal becomes an error beside the field it is about.
+"""Forms that validate, then act: a refusal becomes an error beside the field it is about.
 
-The act is the last step of validation, so whatever was typed is still there when it is
-refused, and a form that is valid has been carried out.
+``is_valid`` is pure, as everywhere in Django. Whoever shows the form calls ``perform`` in a
+transaction: ``dialogs`` for a dialog, ``ActionFormAdmin`` for the page that adds or changes a row.
 """
 
-from typing import Any, Generic, TypeVar
+from copy import copy
+from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
-from django.db.models import Model
-from django.http import Http404, HttpRequest
-from unfold.forms import BaseDialogForm
+from django.contrib.admin.helpers import AdminErrorList
+from django.http import HttpRequest
 
 from database.refusals import Refused
 
-M = TypeVar("M", bound=Model)
-
-
-def find(model: type[M], object_id: Any) -> M | None:
-    """Return the row that an address names; None if there is none, or the id cannot be one."""
-    try:
-        return model._default_manager.filter(pk=object_id).first()
-    except (ValidationError, ValueError):
-        return None
-
 
 class ActionForm(forms.BaseForm):
-    """A mixin for forms; ``act`` calls the lifecycle."""
+    """A mixin for forms whose effect is more than the saving of their fields."""
 
-    request: HttpRequest
-    outcome: Any = None
-    _was_tried = False
-
-    def perform(self) -> Any:
-        """Do what the form asks for, from ``cleaned_data``; raise ``Refused`` if it may not be."""
+    def perform(self, request: HttpRequest) -> Any:
+        """Do what the valid form asks for; raise ``Refused`` if it may not be done."""
         raise NotImplementedError
 
-    def is_valid(self) -> bool:
-        if not super().is_valid():
-            return False
-        if not self._was_tried:
-            self._was_tried = True
-            try:
-                self.outcome = self.perform()
-            except Refused as refused:
-                field = refused.field if refused.field in self.fields else None
-                self.add_error(field, str(refused))
-        return not self.errors
+    def add_refusal(self, refused: Refused) -> None:
+        self.add_error(refused.field if refused.field in self.fields else None, str(refused))
 
 
-class ActionDialog(ActionForm, BaseDialogForm, Generic[M]):
-    """A dialog about one row of ``model``, which shows why it was refused."""
+class RefusedForms:
+    """A mixin for model admins. Validation writes what was typed into the object of the page."""
 
-    form_before_template = "backoffice/dialog_errors.html"
-    model: type[M]
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Head the page of a refused form with the row as it is stored."""
+        if form := context.pop("refused_form", None):
+            context["adminform"].form = form
+            context["errors"] = AdminErrorList(form, [])
+        elif (typed := context["original"]) is not None and context["errors"]:
+            context["original"] = type(typed)._default_manager.get(pk=typed.pk)
+            context["subtitle"] = str(context["original"])
+        return super().render_change_form(request, context, *args, **kwargs)  # type: ignore[misc]
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        found = find(self.model, self.object_id)
-        if found is None:
-            raise Http404
-        self.row = found
 
-    def get_before_template_context(self, request: Any, object_id: Any = None) -> dict[str, Any]:
-        """Return the errors that belong to no field."""
-        return {"errors": self.non_field_errors()}
+class _RefusedForm(Exception):
+    """Rolls back the transaction of the page."""
+
+    def __init__(self, form: ActionForm) -> None:
+        self.form = form
+
+
+class ActionFormAdmin(RefusedForms):
+    """A mixin for model admins whose forms perform, and record their own audit events."""
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Show a refused form again, on the page that a GET would show now."""
+        view = super().changeform_view  # type: ignore[misc]
+        try:
+            return view(request, object_id, form_url, extra_context)
+        except _RefusedForm as refused:
+            page = copy(request)
+            page.method = "GET"
+            context = {**(extra_context or {}), "refused_form": refused.form}
+            return view(page, object_id, form_url, context)
+
+    def save_form(self, request: HttpRequest, form: ActionForm, change: bool) -> Any:
+        """Return what the form made; Django hands it to the response."""
+        try:
+            return form.perform(request)
+        except Refused as refused:
+            form.add_refusal(refused)
+            raise _RefusedForm(form) from None
+
+    def _nothing(self, *args: Any, **kwargs: Any) -> None:
+        """The form has performed, and its audit event is the record."""
+
+    save_model = save_related = log_addition = log_change = construct_change_message = _nothing

@@ -1,11 +1,51 @@
-"""Filters that any list can have."""
+"""Filters that any list can have, and the rule that a list is narrowed by nothing else."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, time
-from typing import Any
+from typing import Any, ClassVar
 
 from django.http import HttpRequest
 from django.utils.dateparse import parse_date, parse_time
-from unfold.contrib.filters.admin import RangeDateTimeFilter
+from unfold.contrib.filters.admin import DropdownFilter, RangeDateTimeFilter
+
+# What the filters of a field call their parameters, after the field's name.
+SUFFIXES = ("__exact", "__id__exact", "_from_0", "_from_1", "_to_0", "_to_1")
+
+
+class OwnFiltersOnly:
+    """A mixin for model admins. A secret's digest could be guessed through any other lookup."""
+
+    list_filter: ClassVar[Any]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        return any(lookup in _parameters(chosen) for chosen in self.list_filter)
+
+
+def _parameters(chosen: Any) -> set[str]:
+    if isinstance(chosen, type):
+        return {chosen.parameter_name}  # type: ignore[attr-defined]
+    field = chosen if isinstance(chosen, str) else chosen[0]
+    return {f"{field}{suffix}" for suffix in SUFFIXES}
+
+
+class ChoiceFilter(DropdownFilter):
+    """Rows that fit one of ``offered``; a value that is none of them fits no row."""
+
+    offered: Sequence[tuple[str, Any]] = ()
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return self.offered
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        value = self.value()
+        if not value:
+            return queryset
+        if value not in dict(self.lookup_choices):
+            return queryset.none()
+        return self.fitting(queryset, value)
+
+    def fitting(self, rows: Any, value: str) -> Any:
+        return rows.filter(**{self.parameter_name: value})
 
 
 class TimeFilter(RangeDateTimeFilter):
@@ -14,7 +54,7 @@ class TimeFilter(RangeDateTimeFilter):
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Return the rows of the range; an end that cannot be read lets none pass."""
         try:
-            began, ended = self._instant("from", time.min), self._instant("to", time.max)
+            began, ended = self._timestamp("from", time.min), self._timestamp("to", time.max)
         except ValueError:
             return queryset.none()
         if began:
@@ -22,14 +62,12 @@ class TimeFilter(RangeDateTimeFilter):
         return self.until(queryset, ended) if ended else queryset
 
     def since(self, rows: Any, timestamp: datetime) -> Any:
-        """Return the rows from ``instant`` on."""
         return rows.filter(**{f"{self.parameter_name}__gte": timestamp})
 
     def until(self, rows: Any, timestamp: datetime) -> Any:
-        """Return the rows up to ``instant``."""
         return rows.filter(**{f"{self.parameter_name}__lte": timestamp})
 
-    def _instant(self, end: str, default: time) -> datetime | None:
+    def _timestamp(self, end: str, default: time) -> datetime | None:
         name = f"{self.parameter_name}_{end}"
         day, clock = (self.used_parameters.get(f"{name}_{part}") or "" for part in (0, 1))
         if not day:

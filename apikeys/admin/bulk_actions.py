@@ -9,7 +9,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 
 from apikeys import lifecycle
-from apikeys.admin.actors import actor_of
+from apikeys.audit import actor_of
 from apikeys.models import ApiKey
 from apikeys.validation import MAX_REASON_LENGTH, clean_text
 from database.refusals import Refused

@@ -5,6 +5,7 @@ from unfold.decorators import display
 
 from apikeys.environments import Environment
 from apikeys.models import ApiKey, Status
+from backoffice.columns import environment_column
 
 STATUS_COLOURS = {
     Status.ACTIVE.label: "success",
@@ -25,9 +26,7 @@ class KeyColumns:
     def named(self, key: ApiKey) -> list[str]:
         return [key.name, key.pk]
 
-    @display(description="Environment", ordering="environment", label=ENVIRONMENT_COLOURS)
-    def in_environment(self, key: ApiKey) -> str:
-        return key.get_environment_display()
+    in_environment = environment_column(ENVIRONMENT_COLOURS, ordering="environment")
 
     @display(description="Status", label=STATUS_COLOURS)
     def in_status(self, key: ApiKey) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core import signing
+from django.http import HttpRequest
 from django.utils import timezone
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
@@ -15,8 +16,8 @@ from unfold.widgets import (
 )
 
 from apikeys import credentials, lifecycle, permissions
-from apikeys.admin.actors import actor_of
 from apikeys.admin.key_widgets import CustomersWidget, PermissionsWidget
+from apikeys.audit import actor_of
 from apikeys.environments import Environment
 from apikeys.models import ApiKey, CustomerScope
 from apikeys.models.keys import customer_model
@@ -189,15 +190,13 @@ class CreateKeyForm(KeyForm):
                 "This form is more than a day old or was changed. Open a new one."
             ) from None
 
-    def perform(self) -> lifecycle.IssuedKey:
-        issued = lifecycle.create(
+    def perform(self, request: HttpRequest) -> lifecycle.IssuedKey:
+        return lifecycle.create(
             environment=Environment(self.cleaned_data["environment"]),
-            actor=actor_of(self.request),
+            actor=actor_of(request),
             key_id=self.cleaned_data["ticket"],
             **self.settings(),
         )
-        self.instance = issued.key
-        return issued
 
 
 class RevisionForm(LimitsForm):
@@ -217,13 +216,14 @@ class ChangeKeyForm(RevisionForm, KeyForm):
     class Meta(KeyForm.Meta):
         pass
 
-    def perform(self) -> Any:
-        return lifecycle.update(
+    def perform(self, request: HttpRequest) -> ApiKey:
+        lifecycle.update(
             self.instance,
-            actor=actor_of(self.request),
+            actor=actor_of(request),
             revision=self.cleaned_data["revision"],
             **self.settings(),
         )
+        return self.instance
 
 
 class NarrowKeyForm(RevisionForm):
@@ -238,10 +238,11 @@ class NarrowKeyForm(RevisionForm):
             if (kept := [choice for choice in group if choice[0] in granted])
         ]
 
-    def perform(self) -> Any:
-        return lifecycle.narrow(
+    def perform(self, request: HttpRequest) -> ApiKey:
+        lifecycle.narrow(
             self.instance,
-            actor=actor_of(self.request),
+            actor=actor_of(request),
             revision=self.cleaned_data["revision"],
             **self.settings(),
         )
+        return self.instance

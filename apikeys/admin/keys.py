@@ -11,33 +11,28 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdo
 from unfold.decorators import display
 
 from apikeys.admin.bulk_actions import BulkActions
-from apikeys.admin.key_actions import KeyActions
 from apikeys.admin.key_columns import STATUS_COLOURS, KeyColumns
-from apikeys.admin.key_dialogs import issued_context
+from apikeys.admin.key_dialogs import KeyActions, issued_context, may
 from apikeys.admin.key_filters import ExpiryFilter, PermissionFilter, StatusFilter, UseFilter
 from apikeys.admin.key_forms import ChangeKeyForm, CreateKeyForm, NarrowKeyForm
 from apikeys.models import ApiKey
 from apikeys.permissions import labels
 from apikeys.validation import LIMIT_FIELDS
+from backoffice.action_forms import ActionFormAdmin
+from backoffice.lists import CheckedList
 from backoffice.page_sections import sections_of
-from backoffice.refused_forms import RefusedForms
-from backoffice.search import BoundedSearch
-from backoffice.selection import CheckedSelection
 
 SHOWN_EVENTS = 50
-FILTERS = {
-    "environment__exact",
-    "customers__id__exact",
-    *(
-        choice.parameter_name
-        for choice in (StatusFilter, PermissionFilter, UseFilter, ExpiryFilter)
-    ),
-}
 
 
 @admin.register(ApiKey)
 class KeyAdmin(
-    KeyColumns, KeyActions, BulkActions, RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin
+    KeyColumns,
+    KeyActions,
+    BulkActions,
+    ActionFormAdmin,
+    CheckedList,
+    ModelAdmin,
 ):
     """Keys: made, watched and withdrawn. Never deleted, for their history stays."""
 
@@ -77,36 +72,11 @@ class KeyAdmin(
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whoever may change or narrow keys gets a form; which one, ``get_form`` decides."""
-        return self._may(request, "change") or self._may(request, "narrow")
+        return may(request, "change") or may(request, "narrow")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody: a revoked key is as good as gone, and its history stays."""
         return False
-
-    def has_regenerate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        """Whether the user may give a key a new secret."""
-        return self._may(request, "regenerate")
-
-    def has_revoke_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        """Whether the user may withdraw keys; offered for those that are not."""
-        return self._may(request, "revoke") and self._is_revoked(object_id) is not True
-
-    def has_activate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        """Whether the user may undo that; offered for those that are."""
-        return self._may(request, "activate") and self._is_revoked(object_id) is not False
-
-    @staticmethod
-    def _may(request: HttpRequest, action: str) -> bool:
-        return request.user.has_perm(f"apikeys.{action}_apikey")
-
-    @staticmethod
-    def _is_revoked(object_id: Any) -> bool | None:
-        key = ApiKey.objects.filter(pk=object_id).first() if object_id else None
-        return key.is_revoked if key else None
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Allow the filters above and no other: a digest can be guessed through a filter."""
-        return lookup in FILTERS
 
     def to_field_allowed(self, request: HttpRequest, to_field: str) -> bool:
         """Allow a pop-up to name a key by its key id and by nothing else."""
@@ -117,18 +87,16 @@ class KeyAdmin(
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any
     ) -> Any:
-        """Return the form for what the user may do, knowing the request."""
+        """Return the form for what the user may do."""
         if obj is None:
-            form: Any = CreateKeyForm
-        else:
-            form = ChangeKeyForm if self._may(request, "change") else NarrowKeyForm
-        return type(form.__name__, (form,), {"request": request})
+            return CreateKeyForm
+        return ChangeKeyForm if may(request, "change") else NarrowKeyForm
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return the form's parts; what the user may not change is shown."""
         limits = ("Rate limits", {"fields": LIMIT_FIELDS})
-        if obj is not None and not self._may(request, "change"):
-            is_operator = self._may(request, "narrow")
+        if obj is not None and not may(request, "change"):
+            is_operator = may(request, "narrow")
             granted = ["permissions", "revision"] if is_operator else ["granted"]
             return [
                 ("Permissions", {"fields": granted}),
@@ -146,7 +114,7 @@ class KeyAdmin(
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return what is shown and not asked."""
-        if obj is None or self._may(request, "change"):
+        if obj is None or may(request, "change"):
             return ()
         return ("granted", "limits_in_force", "reach", "allowed_networks")
 
@@ -163,21 +131,6 @@ class KeyAdmin(
     @display(description="Allowed networks")
     def allowed_networks(self, key: ApiKey) -> str:
         return ", ".join(key.networks) or "Any"
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        """Keep what the form has done through the lifecycle for the answer to this request."""
-        request.issued = form.outcome  # type: ignore[attr-defined]
-
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """Do nothing: the act's own event is the record."""
-
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """Do nothing, as for an addition."""
-
-    def construct_change_message(
-        self, request: Any, form: Any, formsets: Any, add: Any = False
-    ) -> Any:
-        return []
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
         labels = {"title": "Create API Key", "save_label": "Create API Key"}
@@ -202,11 +155,11 @@ class KeyAdmin(
         return super().change_view(request, object_id, form_url, context)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> Any:
-        """Answer a creation with the one page that shows the credential."""
-        context = self.admin_site.each_context(request) | issued_context(request.issued)  # type: ignore[attr-defined]
+        """Answer a creation with the one page that shows the credential; ``obj`` is issued."""
+        context = self.admin_site.each_context(request) | issued_context(obj)
         context |= {"title": "API key created", "opts": self.opts}
         response = TemplateResponse(
             request, "apikeys/issued_page.html", context, headers={"Cache-Control": "no-store"}
         )
-        # Now, within the act's transaction: a key that cannot be shown is not made.
+        # Now, within the transaction: a key that cannot be shown is not made.
         return response.render()

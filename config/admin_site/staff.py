@@ -18,19 +18,17 @@ from django.views.decorators.debug import sensitive_post_parameters
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from backoffice.refused_forms import RefusedForms
-from backoffice.search import BoundedSearch
-from backoffice.selection import CheckedSelection
+from backoffice.action_forms import RefusedForms
+from backoffice.lists import CheckedList
 
 RIGHTS = ("is_superuser", "groups", "user_permissions")
-FILTERS = {"is_active__exact", "is_superuser__exact", "groups__id__exact"}
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
 @admin.register(User)
-class StaffAdmin(RefusedForms, BoundedSearch, CheckedSelection, BaseUserAdmin, ModelAdmin):
+class StaffAdmin(RefusedForms, CheckedList, BaseUserAdmin, ModelAdmin):
     """People who may enter the admin, and what they may do there."""
 
     form = UserChangeForm
@@ -38,9 +36,6 @@ class StaffAdmin(RefusedForms, BoundedSearch, CheckedSelection, BaseUserAdmin, M
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "email", "is_active", "is_superuser", "last_login")
     list_filter = ("is_active", "is_superuser", "groups")
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        return lookup in FILTERS
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Show rights to all, and let superusers alone give them."""
@@ -80,7 +75,7 @@ class StaffAdmin(RefusedForms, BoundedSearch, CheckedSelection, BaseUserAdmin, M
 
 
 @admin.register(Group)
-class RoleAdmin(RefusedForms, BoundedSearch, CheckedSelection, BaseGroupAdmin, ModelAdmin):
+class RoleAdmin(RefusedForms, CheckedList, BaseGroupAdmin, ModelAdmin):
     """Roles: what a group of people may do; made by superusers."""
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
@@ -88,9 +83,6 @@ class RoleAdmin(RefusedForms, BoundedSearch, CheckedSelection, BaseGroupAdmin, M
         if request.method == "POST" and connection.in_atomic_block:
             list(Group.objects.select_for_update().filter(pk=_number(object_id)))
         return super().get_object(request, object_id, from_field)
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        return False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_superuser)

@@ -13,15 +13,15 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from apikeys.admin.actors import actor_of
 from apikeys.admin.key_columns import ENVIRONMENT_COLOURS
+from apikeys.audit import actor_of
 from apikeys.guard.etags import etag
 from apikeys.models import ApiKey
+from backoffice.action_forms import RefusedForms
+from backoffice.columns import MINUTES, environment_column, time_column
 from backoffice.form_fields import LineField, MetadataField
+from backoffice.lists import CheckedList
 from backoffice.page_sections import sections_of
-from backoffice.refused_forms import RefusedForms
-from backoffice.search import BoundedSearch
-from backoffice.selection import CheckedSelection
 from customers.customers import lifecycle
 from customers.models import Customer, CustomerStatus
 from database.fields import JSONObjectField
@@ -35,7 +35,6 @@ TABS = (
     ("keys", "Scoped keys", "apikeys.view_apikey"),
     ("telemetry", "Telemetry", "customers.view_telemetryevent"),
 )
-FILTERS = {"environment__exact", "status__exact"}
 STATUS_COLOURS = {
     CustomerStatus.ACTIVE.label: "success",
     CustomerStatus.SUSPENDED.label: "warning",
@@ -69,7 +68,7 @@ class CustomerForm(forms.ModelForm):
 
 
 @admin.register(Customer)
-class CustomerAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
+class CustomerAdmin(RefusedForms, CheckedList, ModelAdmin):
     """Customers of each environment."""
 
     list_display = (
@@ -115,9 +114,6 @@ class CustomerAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
             context["more_events"] = max(0, customer.events.count() - SHOWN_EVENTS)
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        return lookup in FILTERS
-
     def get_actions(self, request: HttpRequest) -> Any:
         """Leave out deleting many: each takes a look at what still belongs to it."""
         actions = super().get_actions(request)
@@ -162,13 +158,8 @@ class CustomerAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
             found = _of_one_environment(found, request.GET)
         return found, may_have_duplicates
 
-    @display(description="Environment", ordering="environment", label=ENVIRONMENT_COLOURS)
-    def in_environment(self, customer: Customer) -> str:
-        return customer.get_environment_display()
-
-    @display(description="Created (UTC)", ordering="created_at")
-    def made(self, customer: Customer) -> str:
-        return f"{customer.created_at:%Y-%m-%d %H:%M}"
+    in_environment = environment_column(ENVIRONMENT_COLOURS, ordering="environment")
+    made = time_column("created_at", "Created", shown=MINUTES, ordering="created_at")
 
     @display(description="Status", ordering="status", label=STATUS_COLOURS)
     def in_status(self, customer: Customer) -> str:

@@ -3,30 +3,25 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
-from django.utils.html import format_html
+from django.http import HttpRequest
 from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import (
-    AutocompleteSelectFilter,
-    ChoicesDropdownFilter,
-    DropdownFilter,
-)
-from unfold.decorators import action, display
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
+from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from apikeys.admin.key_columns import ENVIRONMENT_COLOURS
-from backoffice.action_forms import find
+from backoffice.action_forms import ActionFormAdmin
+from backoffice.columns import MINUTES, environment_column, time_column
+from backoffice.dialogs import dialog_action, find
+from backoffice.filters import ChoiceFilter
 from backoffice.form_fields import MetadataField
-from backoffice.refused_forms import RefusedForms
-from backoffice.search import BoundedSearch
-from backoffice.selection import CheckedSelection
+from backoffice.links import link_to
+from backoffice.lists import CheckedList
 from customers.licenses import license_keys, lifecycle
 from customers.licenses.admin_forms import (
     SETTINGS,
     LicenseForm,
-    MoveDialog,
     ReinstateDialog,
     RenewDialog,
     RevokeDialog,
@@ -44,35 +39,18 @@ STATUS_COLOURS = {
 SHOWN = 50
 
 
-def _dialog(title: str, description: str, form: type[MoveDialog]) -> dict[str, Any]:
-    return {
-        "title": title,
-        "description": description,
-        "form_class": form,
-        "form_submit_text": title.split(maxsplit=1)[0],
-    }
-
-
-class StatusFilter(DropdownFilter):
+class StatusFilter(ChoiceFilter):
     """What a license is now."""
 
-    title = "status"
-    parameter_name = "status"
+    title = parameter_name = "status"
+    offered = LicenseStatus.choices
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return LicenseStatus.choices
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        if self.value() in LicenseStatus.values:
-            return queryset.with_status(self.value())
-        return queryset
-
-
-FILTERS = {"environment__exact", "customer__id__exact", StatusFilter.parameter_name}
+    def fitting(self, rows: Any, value: str) -> Any:
+        return rows.with_status(value)
 
 
 @admin.register(License)
-class LicenseAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
+class LicenseAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
     """Licenses of each environment; never deleted, for their history stays."""
 
     form = LicenseForm
@@ -99,9 +77,6 @@ class LicenseAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
     change_form_outer_before_template = "customers/license_summary.html"
     change_form_outer_after_template = "customers/license_history.html"
     warn_unsaved_form = True
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        return lookup in FILTERS
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).with_seats_taken()
@@ -141,17 +116,8 @@ class LicenseAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
         found = find(License, object_id) if object_id else None
         return found is None or found.status in lifecycle.MOVES[name].sources
 
-    def get_form(
-        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
-    ) -> Any:
-        form = super().get_form(request, obj, change, **kwargs)
-        return type(form.__name__, (form,), {"request": request})
-
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ("customer",) if obj else ()
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        """Do nothing: the form has acted."""
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -172,52 +138,49 @@ class LicenseAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
             }
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
-    @action(
-        description="Suspend", permissions=["suspend"], icon="pause",
-        dialog=_dialog("Suspend the license", "It is refused until reinstated.", SuspendDialog),
+    @dialog_action(
+        SuspendDialog, label="Suspend", title="Suspend the license",
+        description="It is refused until reinstated.",
+        permission="suspend", icon="pause",
     )  # fmt: skip
-    def suspend(self, request: HttpRequest, form: MoveDialog, object_id: str) -> HttpResponse:
-        return self._moved(request, form, "suspended")
+    def suspend(self, request: HttpRequest, license_: License) -> str:
+        return f"{license_} is suspended."
 
-    @action(
-        description="Reinstate", permissions=["reinstate"], icon="play_arrow",
-        variant=ActionVariant.SUCCESS,
-        dialog=_dialog("Reinstate the license", "It is good again at once.", ReinstateDialog),
+    @dialog_action(
+        ReinstateDialog, label="Reinstate", title="Reinstate the license",
+        description="It is good again at once.",
+        permission="reinstate", icon="play_arrow", variant=ActionVariant.SUCCESS,
     )  # fmt: skip
-    def reinstate(self, request: HttpRequest, form: MoveDialog, object_id: str) -> HttpResponse:
-        return self._moved(request, form, "reinstated")
+    def reinstate(self, request: HttpRequest, license_: License) -> str:
+        return f"{license_} is reinstated."
 
-    @action(
-        description="Renew", permissions=["renew"], icon="update",
-        dialog=_dialog("Renew the license", "The new expiry must be later.", RenewDialog),
+    @dialog_action(
+        RenewDialog, label="Renew", title="Renew the license",
+        description="The new expiry must be later.",
+        permission="renew", icon="update",
     )  # fmt: skip
-    def renew(self, request: HttpRequest, form: MoveDialog, object_id: str) -> HttpResponse:
-        return self._moved(request, form, "renewed")
+    def renew(self, request: HttpRequest, license_: License) -> str:
+        return f"{license_} is renewed."
 
-    @action(
-        description="Revoke", permissions=["revoke"], icon="block", variant=ActionVariant.DANGER,
-        dialog=_dialog("Revoke the license", "For good: no move leads back.", RevokeDialog),
+    @dialog_action(
+        RevokeDialog, label="Revoke", title="Revoke the license",
+        description="For good: no move leads back.",
+        permission="revoke", icon="block", variant=ActionVariant.DANGER,
     )  # fmt: skip
-    def revoke(self, request: HttpRequest, form: MoveDialog, object_id: str) -> HttpResponse:
-        return self._moved(request, form, "revoked")
-
-    def _moved(self, request: HttpRequest, form: MoveDialog, outcome: str) -> HttpResponse:
-        self.message_user(request, f"{form.row} is {outcome}.")
-        address = reverse("admin:customers_license_change", args=(form.row.pk,))
-        return HttpResponse(headers={"HX-Redirect": address})
+    def revoke(self, request: HttpRequest, license_: License) -> str:
+        return f"{license_} is revoked."
 
     @display(description="License", header=True)
     def named(self, license_: License) -> list[str]:
         return [license_.product, license_keys.masked(license_.license_key)]
 
-    @display(description="Environment", label=ENVIRONMENT_COLOURS)
-    def in_environment(self, license_: License) -> str:
-        return license_.get_environment_display()
+    in_environment = environment_column(ENVIRONMENT_COLOURS)
+    expires = time_column("expires_at", "Expires", shown=MINUTES, ordering="expires_at")
+    issued = time_column("created_at", "Issued", shown=MINUTES, ordering="created_at")
 
     @display(description="Customer")
     def of_customer(self, license_: License) -> str:
-        address = reverse("admin:customers_customer_change", args=(license_.customer_id,))
-        return format_html('<a class="latchkey-link" href="{}">{}</a>', address, license_.customer)
+        return link_to(license_.customer)
 
     @display(description="Status", label=STATUS_COLOURS)
     def in_status(self, license_: License) -> str:
@@ -227,11 +190,3 @@ class LicenseAdmin(RefusedForms, BoundedSearch, CheckedSelection, ModelAdmin):
     def taken(self, license_: Any) -> str:
         """Return how many seats are taken, of how many."""
         return f"{license_.seats_taken} of {license_.seats}"
-
-    @display(description="Expires (UTC)", ordering="expires_at")
-    def expires(self, license_: License) -> str:
-        return f"{license_.expires_at:%Y-%m-%d %H:%M}" if license_.expires_at else "Never"
-
-    @display(description="Issued (UTC)", ordering="created_at")
-    def issued(self, license_: License) -> str:
-        return f"{license_.created_at:%Y-%m-%d %H:%M}"

@@ -6,9 +6,10 @@ from django import forms
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminSplitDateTimeWidget
 
-from apikeys.admin.actors import actor_of
+from apikeys.audit import actor_of
 from apikeys.guard.etags import etag
-from backoffice.action_forms import ActionDialog, ActionForm
+from backoffice.action_forms import ActionForm
+from backoffice.dialogs import ActionDialog
 from backoffice.form_fields import LineField, WholeNumberField
 from backoffice.selection import is_id
 from customers.licenses import lifecycle
@@ -20,9 +21,8 @@ SETTINGS = ("product", "seats", "expires_at", "metadata")
 
 
 class LicenseForm(ActionForm, forms.ModelForm):
-    """A license's settings; saving goes through the licensing rules."""
+    """A license's settings."""
 
-    request: HttpRequest
     # Chosen beforehand, so that a form sent twice issues one license.
     ticket = forms.UUIDField(widget=forms.HiddenInput, required=False)
     seen = forms.CharField(widget=forms.HiddenInput, required=False)
@@ -52,12 +52,12 @@ class LicenseForm(ActionForm, forms.ModelForm):
             raise forms.ValidationError(lifecycle.SEATS_OUT_OF_RANGE)
         return seats
 
-    def perform(self) -> License:
+    def perform(self, request: HttpRequest) -> License:
         settings = {name: self.cleaned_data[name] for name in SETTINGS}
         if not self.instance._state.adding and "expires_at" not in self.changed_data:
             # The page shows no fractions of a second: it stays as it is stored.
             del settings["expires_at"]
-        actor = actor_of(self.request)
+        actor = actor_of(request)
         if self.instance._state.adding:
             ticket = self.cleaned_data["ticket"]
             customer = self.cleaned_data["customer"]
@@ -72,12 +72,6 @@ class LicenseForm(ActionForm, forms.ModelForm):
                 "The license was changed after this page was opened. Reload it and try again."
             )
 
-    def save(self, commit: bool = True) -> Any:
-        return self.outcome
-
-    def save_m2m(self) -> None:
-        """Do nothing: there is none."""
-
 
 class MoveDialog(ActionDialog[License]):
     """One of the moves a license can make."""
@@ -85,11 +79,11 @@ class MoveDialog(ActionDialog[License]):
     model = License
     move: str
 
-    def perform(self) -> License:
+    def perform(self, request: HttpRequest) -> License:
         return lifecycle.move(
             self.row,
             self.move,
-            actor=actor_of(self.request),
+            actor=actor_of(request),
             expires_at=self.cleaned_data.get("expires_at"),
         )
 

@@ -3,9 +3,10 @@
 from typing import Any
 
 from django import forms
+from django.http import HttpRequest
 
-from apikeys.admin.actors import actor_of
-from backoffice.action_forms import ActionDialog
+from apikeys.audit import actor_of
+from backoffice.dialogs import ActionDialog
 from backoffice.form_fields import WholeNumberField
 from jobs import queue
 from jobs.models import Job
@@ -20,8 +21,8 @@ class JobDialog(ActionDialog[Job]):
 class CancelDialog(JobDialog):
     """Cancels."""
 
-    def perform(self) -> Job:
-        actor = actor_of(self.request)
+    def perform(self, request: HttpRequest) -> Job:
+        actor = actor_of(request)
         reason = f"Cancelled by {actor.name} in the admin."
         return queue.cancel(self.row, actor=actor, reason=reason)
 
@@ -35,6 +36,6 @@ class RetryDialog(JobDialog):
         super().__init__(*args, **kwargs)
         self.initial["attempt"] = self.row.attempt
 
-    def perform(self) -> Job:
-        actor, attempt = actor_of(self.request), self.cleaned_data["attempt"]
+    def perform(self, request: HttpRequest) -> Job:
+        actor, attempt = actor_of(request), self.cleaned_data["attempt"]
         return queue.retry(self.row, actor=actor, attempt=attempt)

@@ -5,18 +5,22 @@ from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.urls import path, reverse
+from django.http import HttpRequest, JsonResponse
+from django.urls import path
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
-from unfold.decorators import action, display
+from unfold.decorators import display
 from unfold.enums import ActionVariant
 
 from apikeys.admin.key_columns import ENVIRONMENT_COLOURS
-from backoffice.action_forms import find
+from backoffice.columns import environment_column, time_column
+from backoffice.dialogs import dialog_action, find
+from backoffice.filters import OwnFiltersOnly
+from backoffice.links import link_to
 from backoffice.pagination import KeysetChangeList
-from jobs.admin.dialogs import CancelDialog, JobDialog, RetryDialog
+from backoffice.read_only import ReadOnlyAdmin
+from jobs.admin.dialogs import CancelDialog, RetryDialog
 from jobs.admin.filters import TypeFilter
 from jobs.admin.formatting import pretty, progress_text, state_of
 from jobs.admin.timeline import timeline_of
@@ -31,20 +35,13 @@ STATUS_COLOURS = {
     JobStatus.DEAD.label: "danger",
     JobStatus.CANCELLED.label: "warning",
 }
-FILTERS = {
-    "status__exact",
-    "environment__exact",
-    "key__id__exact",
-    "customers__id__exact",
-    "type",
-}
 RETRIED = (JobStatus.DEAD, JobStatus.CANCELLED, JobStatus.FAILED)
 MAX_WATCHED = 100
 SHOWN_CUSTOMERS = 5
 
 
 @admin.register(Job)
-class JobAdmin(ModelAdmin):
+class JobAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
     """What keys asked for in the background, newest first."""
 
     list_display = (
@@ -74,17 +71,6 @@ class JobAdmin(ModelAdmin):
         """Return none: the page shows a job in words, secrets redacted."""
         return []
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody: jobs are asked for through the API."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes a job by a form; its dialogs ask for themselves."""
-        return False
-
     def has_cancel_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Offered to those who may change jobs, for jobs that have not ended."""
         job = self._job(object_id)
@@ -102,9 +88,6 @@ class JobAdmin(ModelAdmin):
     @staticmethod
     def _job(object_id: Any) -> Job | None:
         return find(Job, object_id) if object_id else None
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        return lookup in FILTERS
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Leave what may be large to the page of one job."""
@@ -160,51 +143,36 @@ class JobAdmin(ModelAdmin):
             }
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
-    @action(
-        description="Cancel",
-        permissions=["cancel"],
+    @dialog_action(
+        CancelDialog,
+        label="Cancel",
+        title="Cancel the job",
+        description="One that waits never runs; one that runs stops within 5 seconds.",
+        submit="Cancel the job",
+        permission="cancel",
         icon="cancel",
         variant=ActionVariant.DANGER,
-        dialog={
-            "title": "Cancel the job",
-            "description": "One that waits never runs; one that runs stops within 5 seconds.",
-            "form_class": CancelDialog,
-            "form_submit_text": "Cancel the job",
-        },
     )
-    def cancel(self, request: HttpRequest, form: JobDialog, object_id: str) -> HttpResponse:
-        """Say that it is cancelled, or will be."""
-        self.message_user(request, "The job is cancelled.")
-        return self._back_to(form.row)
+    def cancel(self, request: HttpRequest, job: Job) -> str:
+        return "The job is cancelled."
 
-    @action(
-        description="Try again",
-        permissions=["retry"],
+    @dialog_action(
+        RetryDialog,
+        label="Try again",
+        title="Try the job again",
+        description="It goes on from where it was.",
+        permission="retry",
         icon="replay",
-        dialog={
-            "title": "Try the job again",
-            "description": "It goes on from where it was.",
-            "form_class": RetryDialog,
-            "form_submit_text": "Try again",
-        },
     )
-    def retry(self, request: HttpRequest, form: JobDialog, object_id: str) -> HttpResponse:
-        self.message_user(request, "The job is queued again.")
-        return self._back_to(form.row)
-
-    @staticmethod
-    def _back_to(job: Job) -> HttpResponse:
-        return HttpResponse(
-            headers={"HX-Redirect": reverse("admin:jobs_job_change", args=(job.pk,))}
-        )
+    def retry(self, request: HttpRequest, job: Job) -> str:
+        return "The job is queued again."
 
     @display(description="Job", header=True)
     def named(self, job: Job) -> list[str]:
         return [job.type, str(job.pk)]
 
-    @display(description="Environment", label=ENVIRONMENT_COLOURS)
-    def in_environment(self, job: Job) -> str:
-        return job.get_environment_display()
+    in_environment = environment_column(ENVIRONMENT_COLOURS)
+    queued = time_column("queued_at", "Queued")
 
     @display(description="Status")
     def in_status(self, job: Job) -> str:
@@ -225,16 +193,11 @@ class JobAdmin(ModelAdmin):
 
     @display(description="Key")
     def of_key(self, job: Job) -> str:
-        address = reverse("admin:apikeys_apikey_change", args=(job.key_id,))
-        return format_html('<a class="latchkey-link" href="{}">{}</a>', address, job.key.name)
+        return link_to(job.key, job.key.name)
 
     @display(description="Attempts")
     def attempts_made(self, job: Job) -> str:
         return f"{job.attempt} of {job.max_attempts}"
-
-    @display(description="Queued (UTC)")
-    def queued(self, job: Job) -> str:
-        return f"{job.queued_at:%Y-%m-%d %H:%M:%S}"
 
     @display(description="Took")
     def took(self, job: Job) -> str:
