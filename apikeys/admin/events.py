@@ -1,18 +1,17 @@
 """The audit trail, to read."""
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
 from apikeys.models import Action, Event
+from backoffice.columns import time_column
 from backoffice.filters import TimeFilter
-from backoffice.search import BoundedSearch
+from backoffice.links import link_to
+from backoffice.lists import CheckedList
+from backoffice.read_only import ReadOnlyAdmin
 
 ACTION_COLOURS = {
     Action.CREATED.label: "success",
@@ -21,15 +20,10 @@ ACTION_COLOURS = {
     Action.REVOKED.label: "danger",
     Action.ACTIVATED.label: "success",
 }
-FILTERS = {
-    "action__exact",
-    "source__exact",
-    *(f"created_at_{end}_{part}" for end in ("from", "to") for part in (0, 1)),
-}
 
 
 @admin.register(Event)
-class EventAdmin(BoundedSearch, ModelAdmin):
+class EventAdmin(ReadOnlyAdmin, CheckedList, ModelAdmin):
     """Who did what to which key, when, from where."""
 
     list_display = ("when", "what", "of_key", "actor_name", "source", "address", "reason")
@@ -48,21 +42,7 @@ class EventAdmin(BoundedSearch, ModelAdmin):
     fields = ("when", "what", "of_key", "actor_name", "source", "address", "reason", "changed")
     readonly_fields = fields
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        return lookup in FILTERS
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    @display(description="When (UTC)", ordering="created_at")
-    def when(self, event: Event) -> str:
-        return f"{event.created_at:%Y-%m-%d %H:%M:%S}"
+    when = time_column("created_at", "When", ordering="created_at")
 
     @display(description="Action", ordering="action", label=ACTION_COLOURS)
     def what(self, event: Event) -> str:
@@ -70,8 +50,7 @@ class EventAdmin(BoundedSearch, ModelAdmin):
 
     @display(description="Key", ordering="key__name")
     def of_key(self, event: Event) -> str:
-        address = reverse("admin:apikeys_apikey_change", args=(event.key_id,))
-        return format_html('<a class="latchkey-link" href="{}">{}</a>', address, event.key)
+        return link_to(event.key)
 
     @display(description="Changes")
     def changed(self, event: Event) -> str:

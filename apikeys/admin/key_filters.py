@@ -3,86 +3,60 @@
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import QuerySet
-from django.http import HttpRequest
 from django.utils import timezone
-from unfold.contrib.filters.admin import DropdownFilter
 
-from apikeys.models import ApiKey, Status
+from apikeys.models import Status
 from apikeys.permissions import Permission
+from backoffice.filters import ChoiceFilter
 
-Keys = QuerySet[ApiKey]
 
-
-class StatusFilter(DropdownFilter):
+class StatusFilter(ChoiceFilter):
     """Active, inactive, expired."""
 
-    title = "status"
-    parameter_name = "status"
+    title = parameter_name = "status"
+    offered = Status.choices
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return Status.choices
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        if self.value() in Status.values:
-            return queryset.with_status(self.value())
-        return queryset
+    def fitting(self, rows: Any, value: str) -> Any:
+        return rows.with_status(value)
 
 
-class PermissionFilter(DropdownFilter):
+class PermissionFilter(ChoiceFilter):
     """Keys that were given a permission."""
 
-    title = "permission"
-    parameter_name = "permission"
+    title = parameter_name = "permission"
+    offered = Permission.choices
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return Permission.choices
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        if self.value() in Permission.values:
-            return queryset.granted(self.value())
-        return queryset
+    def fitting(self, rows: Any, value: str) -> Any:
+        return rows.granted(value)
 
 
-class UseFilter(DropdownFilter):
+class UseFilter(ChoiceFilter):
     """Keys nobody uses, or has not for a while."""
 
     title = "last used"
     parameter_name = "use"
-    DAYS = {"idle-30": 30, "idle-90": 90, "idle-365": 365}
+    offered = (
+        ("never", "Never used"),
+        *((f"idle-{days}", f"Not for {days} days") for days in (30, 90, 365)),
+    )
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return [
-            ("never", "Never used"),
-            *((value, f"Not for {days} days") for value, days in self.DAYS.items()),
-        ]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        if self.value() == "never":
-            return queryset.never_used()
-        if self.value() in self.DAYS:
-            return queryset.idle_since(timezone.now() - timedelta(days=self.DAYS[self.value()]))
-        return queryset
+    def fitting(self, rows: Any, value: str) -> Any:
+        if value == "never":
+            return rows.never_used()
+        days = int(value.removeprefix("idle-"))
+        return rows.idle_since(timezone.now() - timedelta(days=days))
 
 
-class ExpiryFilter(DropdownFilter):
+class ExpiryFilter(ChoiceFilter):
     """Keys whose time runs out."""
 
-    title = "expiry"
-    parameter_name = "expiry"
-    DAYS = {"7": 7, "30": 30, "90": 90}
+    title = parameter_name = "expiry"
+    offered = (
+        *((f"{days}", f"Within {days} days") for days in (7, 30, 90)),
+        ("none", "Never expires"),
+    )
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return [
-            *((value, f"Within {days} days") for value, days in self.DAYS.items()),
-            ("none", "Never expires"),
-        ]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        if self.value() == "none":
-            return queryset.filter(expires_at=None)
-        if self.value() in self.DAYS:
-            return queryset.expiring_before(
-                timezone.now() + timedelta(days=self.DAYS[self.value()])
-            )
-        return queryset
+    def fitting(self, rows: Any, value: str) -> Any:
+        if value == "none":
+            return rows.filter(expires_at=None)
+        return rows.expiring_before(timezone.now() + timedelta(days=int(value)))

@@ -8,7 +8,6 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Sum
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
@@ -18,17 +17,20 @@ from unfold.decorators import display
 from apikeys.admin.key_columns import ENVIRONMENT_COLOURS
 from apikeys.environments import Environment
 from backoffice import charts
+from backoffice.columns import environment_column, time_column
+from backoffice.filters import OwnFiltersOnly
+from backoffice.links import link_to
 from backoffice.pagination import KeysetChangeList
+from backoffice.read_only import ReadOnlyAdmin
 from customers.models import TelemetryEvent, TelemetryTotal
 from customers.models.telemetry import ALL_CUSTOMERS
 
 HOURS = 24
 MAX_TYPES = 5
-FILTERS = {"environment__exact", "customer__id__exact"}
 
 
 @admin.register(TelemetryEvent)
-class TelemetryAdmin(ModelAdmin):
+class TelemetryAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
     """What customers' installations reported, the last received first."""
 
     list_display = ("received", "in_environment", "type", "of_customer", "occurred", "shown")
@@ -52,18 +54,6 @@ class TelemetryAdmin(ModelAdmin):
     )  # fmt: skip
     readonly_fields = fields
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        return lookup in FILTERS
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return KeysetChangeList
 
@@ -78,22 +68,13 @@ class TelemetryAdmin(ModelAdmin):
         context = {"chart": _chart(timezone.now()), "stacked_options": charts.STACKED_OPTIONS}
         return super().changelist_view(request, context | (extra_context or {}))
 
-    @display(description="Received (UTC)")
-    def received(self, event: TelemetryEvent) -> str:
-        return f"{event.received_at:%Y-%m-%d %H:%M:%S}"
-
-    @display(description="Occurred (UTC)")
-    def occurred(self, event: TelemetryEvent) -> str:
-        return f"{event.occurred_at:%Y-%m-%d %H:%M:%S}"
-
-    @display(description="Environment", label=ENVIRONMENT_COLOURS)
-    def in_environment(self, event: TelemetryEvent) -> str:
-        return event.get_environment_display()
+    received = time_column("received_at", "Received")
+    occurred = time_column("occurred_at", "Occurred")
+    in_environment = environment_column(ENVIRONMENT_COLOURS)
 
     @display(description="Customer")
     def of_customer(self, event: TelemetryEvent) -> str:
-        address = reverse("admin:customers_customer_change", args=(event.customer_id,))
-        return format_html('<a class="latchkey-link" href="{}">{}</a>', address, event.customer)
+        return link_to(event.customer)
 
     @display(description="Properties")
     def shown(self, event: TelemetryEvent) -> str:

@@ -3,19 +3,15 @@
 from typing import Any
 
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import DropdownFilter
 
+from backoffice.filters import ChoiceFilter
 from jobs.registry import job_types
 
 
-class TypeFilter(DropdownFilter):
+class TypeFilter(ChoiceFilter):
     """Jobs of a type."""
 
-    title = "type"
-    parameter_name = "type"
+    title = parameter_name = "type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
         return [(name, name) for name in sorted(job_types())]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        return queryset.filter(type=self.value()) if self.value() in job_types() else queryset

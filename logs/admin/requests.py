@@ -18,8 +18,11 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdo
 from unfold.decorators import display
 
 from apikeys.admin.key_columns import ENVIRONMENT_COLOURS
+from backoffice.columns import SECONDS, environment_column
+from backoffice.filters import OwnFiltersOnly
 from backoffice.links import link_to
 from backoffice.pagination import KeysetChangeList
+from backoffice.read_only import ReadOnlyAdmin
 from logs import export
 from logs.admin.content import content_of
 from logs.admin.filters import CodeFilter, MethodFilter, SlowFilter, StatusClassFilter, TimeFilter
@@ -28,20 +31,10 @@ from logs.models import RequestLog
 # How far back a part of a path is looked for: nothing indexes the middle of a text.
 SEARCHED = 100_000
 STATUS_COLOURS = {"2": "success", "3": "info", "4": "warning", "5": "danger"}
-FILTERS = {
-    "environment__exact",
-    "key__id__exact",
-    "customer__id__exact",
-    *(
-        choice.parameter_name
-        for choice in (StatusClassFilter, CodeFilter, MethodFilter, SlowFilter)
-    ),
-    *(f"at_{end}_{part}" for end in ("from", "to") for part in (0, 1)),
-}
 
 
 @admin.register(RequestLog)
-class RequestLogAdmin(ModelAdmin):
+class RequestLogAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
     """Every request under ``/api/``, newest first."""
 
     list_display = (
@@ -74,19 +67,6 @@ class RequestLogAdmin(ModelAdmin):
     show_full_result_count = False
     sortable_by: Sequence[str] = ()
     ordering = ("-pk",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody: requests are recorded as they are answered."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        return lookup in FILTERS
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Read customers apart: a joined one would hide the requests about one that is gone."""
@@ -163,11 +143,9 @@ class RequestLogAdmin(ModelAdmin):
     @display(description="Time (UTC)")
     def when(self, record: RequestLog) -> str:
         """Return the time to the millisecond."""
-        return f"{record.at:%Y-%m-%d %H:%M:%S}.{record.at.microsecond // 1000:03}"
+        return f"{record.at:{SECONDS}}.{record.at.microsecond // 1000:03}"
 
-    @display(description="Environment", label=ENVIRONMENT_COLOURS)
-    def in_environment(self, record: RequestLog) -> str:
-        return record.get_environment_display() if record.environment else ""
+    in_environment = environment_column(ENVIRONMENT_COLOURS)
 
     @display(description="Key")
     def of_key(self, record: RequestLog) -> str:
