@@ -1,4 +1,4 @@
-"""The app's name in Django."""
+"""The app's name in Django, and what it has done in the background."""
 
 from django.apps import AppConfig
 
@@ -8,3 +8,7 @@ class ApiKeysConfig(AppConfig):
 
     name = "apikeys"
     verbose_name = "Keys"
+    periodic_tasks = (
+        "apikeys.limiter.SWEEP",
+        "apikeys.guard.idempotency.PRUNING",
+    )

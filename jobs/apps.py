@@ -1,4 +1,4 @@
-"""The app's name in Django."""
+"""The app's name in Django, and what it has done in the background."""
 
 from django.apps import AppConfig
 
@@ -8,3 +8,9 @@ class JobsConfig(AppConfig):
 
     name = "jobs"
     verbose_name = "Background jobs"
+    periodic_tasks = (
+        "jobs.queue.PRUNING",
+        "jobs.queue.CANCELLING",
+        "jobs.worker.loop.PRUNING",
+        "jobs.expiry_notices.ANNOUNCING",
+    )

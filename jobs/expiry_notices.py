@@ -16,6 +16,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apikeys.models import ApiKey
+from database.periodic_tasks import PeriodicTask
 from jobs.models import ExpiryNotice
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,9 @@ def announce(now: datetime) -> int:
             logger.warning("the expiry of %s could not be announced: %s", key.pk, error)
             break
     return sent
+
+
+ANNOUNCING = PeriodicTask("announcing of expiries", 600, announce, thread="announcing")
 
 
 def _announce(key: ApiKey, days: int, now: datetime) -> bool:

@@ -17,6 +17,7 @@ from django.utils import timezone
 from apikeys.audit import Actor
 from apikeys.models import ApiKey
 from database import bulk_sql
+from database.periodic_tasks import PeriodicTask
 from database.refusals import Conflict
 from jobs import leases
 from jobs.models import (
@@ -192,6 +193,10 @@ def cancel_unknown_types(now: datetime) -> int:
         reason="No worker knows this type of job. Submit one of the types that the guide lists.",
         finished_at=now,
     )
+
+
+PRUNING = PeriodicTask("pruning of jobs", 600, prune)
+CANCELLING = PeriodicTask("giving up on jobs of unknown types", 600, cancel_unknown_types)
 
 
 def _locked(job: Job) -> Job:

@@ -1,4 +1,4 @@
-"""The app's name in Django."""
+"""The app's name in Django, and what it has done in the background."""
 
 from django.apps import AppConfig
 
@@ -8,3 +8,5 @@ class LogsConfig(AppConfig):
 
     name = "logs"
     verbose_name = "Logs"
+    periodic_tasks = ("logs.retention.PRUNING",)
+    worker_threads = ("logs.shipping.shipper.run",)

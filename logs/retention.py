@@ -11,6 +11,7 @@ from time import sleep
 from django.conf import settings
 from django.db import transaction
 
+from database.periodic_tasks import PeriodicTask
 from logs.models import RequestContent, RequestLog
 
 BATCH = 500
@@ -37,10 +38,17 @@ def prune(timestamp: datetime) -> Iterator[int]:
             return
         with transaction.atomic():
             first, last = ids[0], ids[-1]
-            RequestContent.objects.filter(pk__gte=first, pk__lte=last)._raw_delete("default")
-            rows = RequestLog.objects.filter(pk__gte=first, pk__lte=last)
-            deleted = rows._raw_delete("default")
+            RequestContent.objects.filter(pk__gte=first, pk__lte=last).delete()
+            deleted, _ = RequestLog.objects.filter(pk__gte=first, pk__lte=last).delete()
         yield deleted
         if len(ids) < BATCH:
             return
         sleep(PAUSE_SECONDS)
+
+
+def prune_expired(now: datetime) -> None:
+    for _ in prune(expired_before(now)):
+        pass
+
+
+PRUNING = PeriodicTask("pruning of request logs", 300, prune_expired)

@@ -24,6 +24,8 @@ from apikeys.guard import problems
 from apikeys.guard.context import context_of
 from apikeys.guard.problems import FieldErrors, Problem
 from apikeys.models import ApiKey, IdempotentRequest
+from database.periodic_tasks import PeriodicTask
+from database.refusals import Conflict
 
 HEADER = "Idempotency-Key"
 MAX_KEY_LENGTH = 255
@@ -47,7 +49,8 @@ def run_once(request: Request, work: Callable[[], Response]) -> HttpResponseBase
             response = work()
             _complete(claimed, response)
         return response
-    except Problem as problem:
+    except (Problem, Conflict) as refusal:
+        problem = problems.as_problem(refusal)
         if problem.status_code == HTTPStatus.FORBIDDEN:
             # What the key may do can change; what was answered must not outlast it.
             _forget(claimed)
@@ -70,6 +73,9 @@ def run_once(request: Request, work: Callable[[], Response]) -> HttpResponseBase
 def prune(now: datetime) -> int:
     """Forget answers older than 24 hours; return how many."""
     return IdempotentRequest.objects.filter(created_at__lt=now - KEPT_FOR).delete()[0]
+
+
+PRUNING = PeriodicTask("pruning of idempotency keys", 600, prune)
 
 
 def _forget(claimed: IdempotentRequest) -> None:

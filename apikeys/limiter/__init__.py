@@ -7,6 +7,7 @@ from django.conf import settings
 from apikeys.limiter.redis import RedisCounters
 from apikeys.limiter.sqlite import CounterFile
 from apikeys.limiter.store import Store
+from database.periodic_tasks import PeriodicTask
 
 
 @cache
@@ -14,3 +15,6 @@ def counters() -> Store:
     if settings.REDIS_URL:
         return RedisCounters(settings.REDIS_URL)
     return CounterFile(settings.COUNTER_FILE)
+
+
+SWEEP = PeriodicTask("sweep of the rate-limit counters", 30, lambda now: counters().sweep())

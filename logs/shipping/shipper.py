@@ -11,10 +11,12 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django.db import (
     DatabaseError,
     InterfaceError,
@@ -34,6 +36,7 @@ logger = logging.getLogger(__name__)
 # How long the database's one writer is kept from others on SQLite: some 40 ms a batch.
 BATCH_BYTES = {"sqlite": 512 * 1024, "postgresql": 4 * 1024 * 1024}
 PARAMETERS = 500
+SHIP_SECONDS = 0.2
 REJECTED = "rejected.txt"
 MAX_REJECTED_BYTES = 16 * 1024 * 1024
 LOCK = "worker.lock"
@@ -154,6 +157,12 @@ class Shipper:
         path.touch(mode=0o600)
         with path.open("ab") as file:
             file.write(text + b"\n")
+
+
+def run(stopping: threading.Event) -> None:
+    """Ship this host's spool until ``stopping`` is set, and what came till then."""
+    with closing(Shipper(settings.LOG_SPOOL)) as shipper:
+        shipper.run(stopping, every=SHIP_SECONDS)
 
 
 def _stored_offset(name: str) -> int:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import pytest
 from django.db import connections
 
+from database.periodic_tasks import PeriodicTask, declared
 from jobs.models import Worker
 from jobs.worker import loop as worker_loop
-from jobs.worker.loop import PeriodicTask, WorkerLoop
+from jobs.worker.loop import WorkerLoop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -18,7 +19,7 @@ def no_thread_is_left(transactional_db: None) -> Iterator[None]:
     """Wait for the threads that a loop does not wait for, before the database is emptied."""
     yield
     for thread in threading.enumerate():
-        if thread.name in ("upkeep", "announcing"):
+        if thread.name in ("maintenance", "announcing"):
             thread.join(10)
             assert not thread.is_alive()
 
@@ -46,14 +47,29 @@ def test_it_says_that_it_lives_and_leaves_no_trace_when_told_to_stop() -> None:
         living.append(Worker.objects.count())
         seen.set()
 
-    loop._duties.append(PeriodicTask("a look around", 60, look))
+    loop._tasks.append(PeriodicTask("a look around", 60, look))
     run_until(loop, seen)
 
     assert living == [1]
     assert Worker.objects.count() == 0
 
 
-def test_a_duty_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_work_that_apps_declare_is_done() -> None:
+    assert {task.name: task.thread for task in declared("periodic_tasks")} == {
+        "sweep of the rate-limit counters": "maintenance",
+        "pruning of idempotency keys": "maintenance",
+        "pruning of request logs": "maintenance",
+        "pruning of jobs": "maintenance",
+        "giving up on jobs of unknown types": "maintenance",
+        "pruning of workers": "maintenance",
+        "announcing of expiries": "announcing",
+    }
+    assert [function.__module__ for function in declared("worker_threads")] == [
+        "logs.shipping.shipper"
+    ]
+
+
+def test_a_task_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
     loop, done = WorkerLoop(), threading.Event()
     tries: list[int] = []
 
@@ -66,7 +82,7 @@ def test_a_duty_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -> No
             done.set()
 
     # Alone, because the others wait for the database.
-    loop._duties[:] = [
+    loop._tasks[:] = [
         PeriodicTask("a failing duty", 0.05, fail),
         PeriodicTask("another", 0.05, go_on),
     ]
@@ -92,9 +108,9 @@ def test_a_mail_server_that_hangs_and_a_long_prune_hold_up_no_recovery() -> None
         if looks.count(2) == 3:
             seen.set()
 
-    loop._announcing[:] = [hold("mail")]
-    loop._maintenance[:] = [hold("prune")]
-    loop._duties.append(PeriodicTask("recovery", 0.05, look))
+    loop._threads["announcing"] = [hold("mail")]
+    loop._threads["maintenance"] = [hold("prune")]
+    loop._tasks.append(PeriodicTask("recovery", 0.05, look))
     try:
         run_until(loop, seen)
     finally:

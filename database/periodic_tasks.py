@@ -1,0 +1,34 @@
+"""What apps want done in the background; the worker of ``jobs`` runs whatever is declared.
+
+An app's config names its ``PeriodicTask`` objects in ``periodic_tasks``, and in
+``worker_threads`` the functions that run as long as the worker does: each is given an event, and
+returns soon after that is set.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.apps import apps
+from django.utils.module_loading import import_string
+
+
+@dataclass(frozen=True)
+class PeriodicTask:
+    """Something to do every so many seconds."""
+
+    name: str
+    every: float
+    run: Callable[[datetime], object]
+    # Tasks of one thread follow one another: what waits for others has a thread of its own.
+    thread: str = "maintenance"
+
+
+def declared(attribute: str) -> list[Any]:
+    """Return what the configs of all apps name in an attribute."""
+    return [
+        import_string(path)
+        for config in apps.get_app_configs()
+        for path in getattr(config, attribute, ())
+    ]
