@@ -29,8 +29,9 @@ test-crash: $(VENV)/.installed-dev
 # What starts the product itself runs on both storage pairs wherever it runs; settings and
 # documents are read alike on both.
 test-postgres: $(VENV)/.installed-dev
-	@$(PY) -m tests.support.on_postgres $(PY) -m pytest --ignore tests/promises --ignore tests/browser \
-		--ignore tests/config/test_serving.py --ignore tests/config/test_settings.py --ignore tests/docs
+	@$(PY) -m tests.support.on_postgres $(PY) -m pytest -n 2 --dist worksteal \
+		--ignore tests/promises --ignore tests/browser --ignore tests/docs \
+		--ignore tests/config/test_serving.py --ignore tests/config/test_settings.py
 
 check: lint types docs-check deploy migrations test
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
+from django.utils.module_loading import import_string
 
-from config.wsgi import application
 from tests.support.api_client import Caller
 from tests.support.factories import issue, make_customer
 
@@ -75,6 +75,8 @@ def _one_connection() -> Iterator[None]:
 def get(path: str, content_type: str, *, query: str, credential: str = "") -> tuple[str, bytes]:
     """Send a request as the web server hands it over; return the status and the body."""
     statuses: list[str] = []
+    # Loaded here: it opens the connection pool, which must name the test's own database.
+    application = import_string("config.wsgi.application")
     environ: dict[str, Any] = {
         "REQUEST_METHOD": "GET",
         "PATH_INFO": path,
