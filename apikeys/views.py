@@ -62,7 +62,7 @@ class KeySerializer(serializers.Serializer[dict[str, object]]):
 class CallingKeyView(GuardedView):
     """The calling key."""
 
-    @endpoint(ANY_KEY, "Show the calling key", answer=KeySerializer)
+    @endpoint(ANY_KEY, "Show the calling key", response=KeySerializer)
     def get(self, request: Request, environment: str) -> Response:
         """Answer the key itself, with what is left of its limits."""
         # The guard reads what it judges by; the rest of the row is this endpoint's own query.

@@ -40,7 +40,7 @@ class Guarded(GuardedView, RetrieveAPIView[Customer]):
         """Return what the key may see."""
         return Customer.objects.visible_to(self.key)
 
-    @endpoint(Permission.CUSTOMERS_READ, "Show a customer", answer=CustomerSerializer)
+    @endpoint(Permission.CUSTOMERS_READ, "Show a customer", response=CustomerSerializer)
     def get(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Answer the customer."""
         return self.retrieve(request, *args, **kwargs)

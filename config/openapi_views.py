@@ -6,11 +6,8 @@ from typing import Any, ClassVar
 from django.http import HttpResponse
 from django.utils.encoding import force_bytes
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
-
-from apikeys.guard import problems
 
 
 class _PublicView(APIView):
@@ -21,14 +18,6 @@ class _PublicView(APIView):
     def options(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
         """Answer with the ``Allow`` header alone."""
         return HttpResponse(status=204)
-
-    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Write a problem as JSON, whatever the page itself is written as."""
-        response = super().finalize_response(request, response, *args, **kwargs)
-        if response.status_code >= 400:
-            response.accepted_renderer = JSONRenderer()
-            response.content_type = problems.MEDIA_TYPE
-        return response
 
 
 class SchemaView(_PublicView, SpectacularJSONAPIView):

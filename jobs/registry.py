@@ -124,3 +124,9 @@ def job_types() -> Mapping[str, JobType]:
     for name in settings.JOB_TYPE_MODULES:
         importlib.import_module(name)
     return _types
+
+
+def type_permissions(name: str) -> tuple[Permission, ...]:
+    """Return the permissions that a type needs; none for a name that is no type."""
+    kind = job_types().get(name)
+    return kind.permissions if kind else ()

@@ -6,13 +6,13 @@ from uuid import UUID
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apikeys.guard.permissions import denial
 from apikeys.guard.problems import ErrorList, FieldErrors
 from apikeys.guard.serializers import ObjectField, PageQuery, StrictSerializer, TextField
 from apikeys.models import ApiKey
+from apikeys.permissions import Permission
 from customers.models import Customer
 from jobs.models import Job, JobAttempt, JobStatus
-from jobs.registry import JobType, job_types
+from jobs.registry import JobType, job_types, type_permissions
 
 
 class AttemptSerializer(serializers.ModelSerializer[JobAttempt]):
@@ -130,12 +130,6 @@ class JobInput(StrictSerializer):
     type = TextField(max_length=50, help_text="One of the types that the guide lists.")
     params = ObjectField(required=False, max_bytes=1_048_576)
 
-    def to_internal_value(self, data: Any) -> Any:
-        """Ask for the type's own permissions before anything is said of its parameters."""
-        if isinstance(data, dict) and isinstance(data.get("type"), str):
-            require_permissions(self.context["key"], data["type"])
-        return super().to_internal_value(data)
-
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Return the type, and its parameters as JSON keeps them."""
         kind = job_types().get(attrs["type"])
@@ -150,12 +144,10 @@ class JobInput(StrictSerializer):
         }
 
 
-def require_permissions(key: ApiKey, type_name: str) -> None:
-    """Raise the 403 for a permission that a job type takes and the key lacks."""
-    kind = job_types().get(type_name)
-    for permission in kind.permissions if kind else ():
-        if not key.may(permission):
-            raise denial(key.environment, permission)
+def body_permissions(body: Any) -> tuple[Permission, ...]:
+    """Return the permissions that the job type named in a body needs; none if it names none."""
+    name = body.get("type") if isinstance(body, dict) else None
+    return type_permissions(name) if isinstance(name, str) else ()
 
 
 def check_params(kind: JobType, params: dict[str, Any]) -> dict[str, Any]:
@@ -207,4 +199,4 @@ class JobQuery(PageQuery):
         required=False, help_text="Jobs that name the customer, or whose key was scoped to it."
     )
 
-    LOOKUPS = {"customer": "customers"}
+    FILTERS = {"customer": "customers"}

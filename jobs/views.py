@@ -5,24 +5,26 @@ from uuid import UUID
 
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apikeys.guard.context import context_of
-from apikeys.guard.permissions import scope_denial
-from apikeys.guard.problems import Problem, not_found
+from apikeys.guard.permissions import require_permissions, scope_denial
+from apikeys.guard.problems import not_found
 from apikeys.guard.views import GuardedView, endpoint
 from apikeys.permissions import Permission
 from database.refusals import Conflict
 from jobs import queue
 from jobs.models import Job, JobStatus
 from jobs.models.jobs import mark_redacted_jobs
+from jobs.registry import type_permissions
 from jobs.serializers import (
     JobDetailSerializer,
     JobInput,
     JobQuery,
     JobSerializer,
-    require_permissions,
+    body_permissions,
 )
 
 
@@ -31,28 +33,30 @@ class _JobView(GuardedView):
 
     def get_job(self, job_id: UUID) -> Job:
         """Return the job, or raise the 404."""
-        found = Job.objects.visible_to(self.key).filter(pk=job_id).first()
-        if found is None:
-            raise not_found()
-        mark_redacted_jobs([found], self.key)
-        return found
+        job = get_object_or_404(Job.objects.visible_to(self.key), pk=job_id)
+        mark_redacted_jobs([job], self.key)
+        return job
 
 
 class JobsView(_JobView):
     """The jobs a key asked for."""
 
-    @endpoint(Permission.JOBS_READ, "List jobs", query=JobQuery, answer=JobSerializer, is_list=True)
+    @endpoint(
+        Permission.JOBS_READ, "List jobs", query=JobQuery, response=JobSerializer, is_list=True
+    )
     def get(self, request: Request, environment: str) -> Response:
         """Answer a page of the jobs that this key asked for, newest first."""
-        rows = Job.objects.visible_to(self.key).filter(**JobQuery.filters(self.query))
-        return self.page(rows.without_bulk(), JobSerializer, prepare=mark_redacted_jobs)
+        rows = Job.objects.visible_to(self.key).without_bulk()
+        return self.page(rows, prepare=mark_redacted_jobs)
 
     @endpoint(
         Permission.JOBS_RUN,
         "Run a job",
         body=JobInput,
-        answer=JobDetailSerializer,
+        body_permissions=body_permissions,
+        response=JobDetailSerializer,
         status=202,
+        idempotent=True,
         problems=("conflict",),
     )
     def post(self, request: Request, environment: str) -> Response:
@@ -79,7 +83,7 @@ class JobsView(_JobView):
 class JobView(_JobView):
     """One job."""
 
-    @endpoint(Permission.JOBS_READ, "Show a job", answer=JobDetailSerializer)
+    @endpoint(Permission.JOBS_READ, "Show a job", response=JobDetailSerializer)
     def get(self, request: Request, environment: str, job_id: UUID) -> Response:
         """Answer the job with its progress and its attempts."""
         return Response(JobDetailSerializer(self.get_job(job_id)).data)
@@ -93,26 +97,22 @@ class CancelView(_JobView):
     def resolve_target(self) -> bool:
         """Find the job; the stored answer may hold what is redacted now."""
         self.job = self.get_job(self.kwargs["job_id"])
-        require_permissions(self.key, self.job.type)
+        require_permissions(self.key, type_permissions(self.job.type))
         return not self.job.is_redacted
 
     @endpoint(
         Permission.JOBS_RUN,
         "Cancel a job",
-        answer=JobDetailSerializer,
+        response=JobDetailSerializer,
         status=202,
+        idempotent=True,
         problems=("conflict",),
     )
     def post(self, request: Request, environment: str, job_id: UUID) -> Response:
         """Cancel a job: one that waits never runs, one that runs stops within 5 seconds."""
-        try:
-            job = queue.cancel(
-                self.job,
-                actor=self.actor,
-                reason="Cancelled by the key that asked for it.",
-            )
-        except Conflict as conflict:
-            raise Problem("conflict", str(conflict)) from None
+        job = queue.cancel(
+            self.job, actor=self.actor, reason="Cancelled by the key that asked for it."
+        )
         job.is_redacted = self.job.is_redacted
         return Response(JobDetailSerializer(job).data, status=202)
 
@@ -129,13 +129,13 @@ class ResultView(_JobView):
     def get(self, request: Request, environment: str, job_id: UUID) -> HttpResponseBase:
         """Answer the file of a job that has succeeded."""
         job = self.get_job(job_id)
-        require_permissions(self.key, job.type)
+        require_permissions(self.key, type_permissions(job.type))
         if job.is_redacted:
             raise scope_denial(environment, Permission.JOBS_READ)
         if not job.file_name:
             raise not_found()
         if job.status != JobStatus.SUCCEEDED:
-            raise Problem("conflict", f"The job is {job.status}. Wait until it has succeeded.")
+            raise Conflict(f"The job is {job.status}. Wait until it has succeeded.")
         return StreamingHttpResponse(
             _parts(job),
             content_type=job.file_type,

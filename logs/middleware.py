@@ -68,6 +68,4 @@ def not_recorded() -> Problem:
 def _unrecorded(request: HttpRequest, problem: Problem) -> HttpResponseBase:
     response = problems.respond(request, problem)
     response["X-Request-ID"] = context_of(request).request_id
-    # Said once, when the spool filled up or failed; Django would say it for each request.
-    response._has_been_logged = True  # type: ignore[attr-defined]
     return response

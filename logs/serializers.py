@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from apikeys.guard.serializers import PageQuery, TextField, TimestampField
 from apikeys.problem_codes import CODES
-from logs.models import RequestLog
+from logs.models import RequestLog, RequestLogQuerySet
 
 # What is left out of a request that is redacted, and what stands in its place.
 REDACTED: dict[str, Any] = {
@@ -125,16 +125,8 @@ class LogQuery(PageQuery):
     after = TimestampField(required=False, help_text="At or after this time.")
     before = TimestampField(required=False, help_text="Before this time.")
 
-    @classmethod
-    def narrow(cls, rows: Any, query: dict[str, Any]) -> Any:
-        """Return the rows that fit a validated query."""
-        for name, value in query.items():
-            if name == "after":
-                rows = rows.since(value)
-            elif name == "before":
-                rows = rows.before(value)
-            elif name == "customer":
-                rows = rows.filter(customer_id=value)
-            elif name not in {"limit", "cursor"}:
-                rows = rows.filter(**{name: value})
-        return rows
+    FILTERS = {
+        "customer": "customer_id",
+        "after": RequestLogQuerySet.since,
+        "before": RequestLogQuerySet.before,
+    }

@@ -3,10 +3,10 @@
 from typing import Any
 from uuid import UUID
 
+from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apikeys.guard.problems import not_found
 from apikeys.guard.views import GuardedView, endpoint
 from apikeys.permissions import Permission
 from logs.models import RequestLog
@@ -21,13 +21,13 @@ class LogsView(GuardedView):
         Permission.LOGS_READ,
         "List the requests made with this key",
         query=LogQuery,
-        answer=LogSerializer,
+        response=LogSerializer,
         is_list=True,
     )
     def get(self, request: Request, environment: str) -> Response:
         """Answer a page of requests, newest first; they appear within a second."""
-        rows = LogQuery.narrow(RequestLog.objects.visible_to(self.key), self.query)
-        return self.page(rows, LogSerializer, prepare=mark_redacted_requests)
+        rows = RequestLog.objects.visible_to(self.key)
+        return self.page(rows, prepare=mark_redacted_requests)
 
 
 class LogView(GuardedView):
@@ -36,14 +36,12 @@ class LogView(GuardedView):
     @endpoint(
         Permission.LOGS_READ,
         "Show a request made with this key",
-        answer=LogDetailSerializer,
+        response=LogDetailSerializer,
         problems=("not_found",),
     )
     def get(self, request: Request, environment: str, log_id: UUID) -> Response:
         """Answer the request with its headers and bodies, as far as they are kept."""
         rows: Any = RequestLog.objects.visible_to(self.key).select_related("content")
-        found = rows.filter(pk=log_id).first()
-        if found is None:
-            raise not_found()
-        mark_redacted_requests([found], self.key)
-        return Response(LogDetailSerializer(found).data)
+        log = get_object_or_404(rows, pk=log_id)
+        mark_redacted_requests([log], self.key)
+        return Response(LogDetailSerializer(log).data)

@@ -9,11 +9,12 @@ import hashlib
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import wraps
 from http import HTTPStatus
-from typing import cast
+from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from rest_framework.renderers import JSONRenderer
@@ -21,11 +22,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apikeys.guard import problems
-from apikeys.guard.context import context_of
 from apikeys.guard.problems import FieldErrors, Problem
 from apikeys.models import ApiKey, IdempotentRequest
 from database.periodic_tasks import PeriodicTask
-from database.refusals import Conflict
+from database.refusals import Refused
 
 HEADER = "Idempotency-Key"
 MAX_KEY_LENGTH = 255
@@ -33,36 +33,38 @@ KEPT_FOR = timedelta(hours=24)
 CLAIMED_FOR = timedelta(seconds=60)
 
 
-def run_once(request: Request, work: Callable[[], Response]) -> HttpResponseBase:
-    """Return the answer of ``work``, or the one this key's request got the first time."""
-    name = request.headers.get(HEADER)
-    if name is None:
-        return work()
-    if not (0 < len(name) <= MAX_KEY_LENGTH and name.isascii() and name.isprintable()):
-        raise FieldErrors([(HEADER, f"Use 1 to {MAX_KEY_LENGTH} printable ASCII characters.")])
-    context = context_of(request)
-    claimed = _claim(cast(ApiKey, context.key), name, _fingerprint(request), timezone.now())
-    if claimed.status is not None:
-        return _replay(claimed)
+def idempotent(method: Callable[..., Response]) -> Callable[..., HttpResponseBase]:
+    """Make a view method answer a request that is sent again as it did the first time."""
+
+    @wraps(method)
+    def run_once(view: Any, request: Request, **kwargs: Any) -> HttpResponseBase:
+        name = request.headers.get(HEADER)
+        if not view.resolve_target() or name is None:
+            return method(view, request, **kwargs)
+        if not (0 < len(name) <= MAX_KEY_LENGTH and name.isascii() and name.isprintable()):
+            raise FieldErrors([(HEADER, f"Use 1 to {MAX_KEY_LENGTH} printable ASCII characters.")])
+        claimed = _claim(view.key, name, _fingerprint(request), timezone.now())
+        if claimed.status is not None:
+            return _replay(claimed)
+        return _run(claimed, request, lambda: method(view, request, **kwargs))
+
+    return run_once
+
+
+def _run(claimed: IdempotentRequest, request: Request, work: Callable[[], Response]) -> Response:
     try:
         with transaction.atomic():
             response = work()
             _complete(claimed, response)
         return response
-    except (Problem, Conflict) as refusal:
-        problem = problems.as_problem(refusal)
+    except (Problem, Refused, Http404) as error:
+        problem = problems.as_problem(error)
         if problem.status_code == HTTPStatus.FORBIDDEN:
             # What the key may do can change; what was answered must not outlast it.
             _forget(claimed)
             raise
-        context.code = problem.code
         # Refused by the endpoint itself, with nothing written: that is the answer to keep.
-        response = Response(
-            problem.body(context.request_id),
-            status=problem.status_code,
-            headers=problem.headers,
-            content_type=problems.MEDIA_TYPE,
-        )
+        response = problems.respond(request, problem)
         _complete(claimed, response)
         return response
     except BaseException:

@@ -1,5 +1,6 @@
 """What a key may do: each view names the permission of each of its methods."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from rest_framework.permissions import BasePermission
@@ -8,7 +9,7 @@ from rest_framework.request import Request
 from apikeys.guard.authentication import challenge
 from apikeys.guard.context import context_of
 from apikeys.guard.problems import Problem
-from apikeys.models import CustomerScope
+from apikeys.models import ApiKey, CustomerScope
 from apikeys.permissions import Permission
 
 # What a view says of a method that every valid key may use.
@@ -29,6 +30,13 @@ class HasRequiredPermission(BasePermission):
             context.permission = required
             return True
         raise denial(view.kwargs["environment"], required)
+
+
+def require_permissions(key: ApiKey, permissions: Iterable[Permission]) -> None:
+    """Raise the 403 that names the first of ``permissions`` that ``key`` lacks."""
+    for permission in permissions:
+        if not key.may(permission):
+            raise denial(key.environment, permission)
 
 
 def scope_denial(environment: str, required: Permission | str) -> Problem:

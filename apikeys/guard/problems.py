@@ -12,16 +12,17 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import IntegrityError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest
 from rest_framework import exceptions
 from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apikeys.credentials import mask
 from apikeys.guard.context import context_of
 from apikeys.problem_codes import CODES
 from database.outages import is_outage
-from database.refusals import Conflict
+from database.refusals import Conflict, Refused
 
 logger = logging.getLogger(__name__)
 
@@ -185,35 +186,34 @@ def internal_error() -> Problem:
 
 def handle_exception(exc: Exception, context: dict[str, Any]) -> Response:
     """Answer any exception of a view; REST framework's ``EXCEPTION_HANDLER``."""
-    problem = write_conflict() if isinstance(exc, IntegrityError) else as_problem(exc)
-    request_context = context_of(context["request"])
-    request_context.code = problem.code
+    request, problem = context["request"], as_problem(exc)
+    request_id = context_of(request).request_id
     if isinstance(exc, IntegrityError):
         # Usually two requests racing; logged in case it is something else.
-        logger.warning("request %s: %s", request_context.request_id, " ".join(str(exc).split()))
+        logger.warning("request %s: %s", request_id, " ".join(str(exc).split()))
     if problem.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log_failure(request_context.request_id, exc)
-    response = Response(
-        problem.body(request_context.request_id),
-        status=problem.status_code,
-        headers=problem.headers,
-        content_type=MEDIA_TYPE,
-    )
-    # Already logged with its cause; stops Django logging it again.
-    response._has_been_logged = True  # type: ignore[attr-defined]
-    return response
+        log_failure(request_id, exc)
+    return respond(request, problem)
 
 
-def respond(request: HttpRequest, problem: Problem) -> HttpResponse:
-    """Answer ``problem`` outside a REST framework view."""
+def respond(request: HttpRequest | Request, problem: Problem) -> Response:
+    """Answer ``problem``, in a view or outside of one."""
     context = context_of(request)
     context.code = problem.code
-    return HttpResponse(
-        JSONRenderer().render(problem.body(context.request_id)),
+    response = Response(
+        problem.body(context.request_id),
         status=problem.status_code,
         headers=problem.headers,
         content_type=MEDIA_TYPE,
     )
+    # Rendered here: outside of a view REST framework does not, and a page has another renderer.
+    response.accepted_renderer = JSONRenderer()
+    response.accepted_media_type = MEDIA_TYPE
+    response.renderer_context = {}  # type: ignore[attr-defined]
+    # Already logged with its cause; stops Django logging it again.
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    response.render()
+    return response
 
 
 def log_failure(request_id: str, exc: Exception) -> None:
@@ -232,6 +232,21 @@ def as_problem(exc: Exception) -> Problem:
             return exc
         case Conflict():
             return Problem("conflict", str(exc))
+        case Refused():
+            return FieldErrors([(exc.field or "body", str(exc))])
+        case IntegrityError():
+            return write_conflict()
+        case exceptions.ValidationError():
+            errors = ErrorList()
+            errors.add_details(exc.detail)
+            return FieldErrors(errors.named, count=errors.count)
+        case _:
+            return _framework_problem(exc)
+
+
+def _framework_problem(exc: Exception) -> Problem:
+    """Return the problem for what Django and REST framework raise."""
+    match exc:
         case Http404() | exceptions.NotFound():
             return not_found()
         case exceptions.MethodNotAllowed():
@@ -242,10 +257,6 @@ def as_problem(exc: Exception) -> Problem:
             return Problem("not_acceptable", "Send Accept: application/json, or no Accept header.")
         case exceptions.UnsupportedMediaType():
             return Problem("unsupported_media_type", "Send Content-Type: application/json.")
-        case exceptions.ValidationError():
-            errors = ErrorList()
-            errors.add_details(exc.detail)
-            return FieldErrors(errors.named, count=errors.count)
         case PermissionDenied() | exceptions.PermissionDenied() | exceptions.NotAuthenticated():
             return Problem("permission_denied", "The API key may not do this.")
         case SuspiciousOperation():

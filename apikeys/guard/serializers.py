@@ -1,7 +1,7 @@
 """Strict reading of bodies and query strings: what is not known is refused, not ignored."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 from urllib.parse import unquote_to_bytes
@@ -154,17 +154,18 @@ class PageQuery(StrictSerializer):
         required=False, help_text="`next_cursor` of the page before this one."
     )
 
-    # A parameter's lookup, where it is not the field of the same name.
-    LOOKUPS: ClassVar[Mapping[str, str]] = {}
+    # How a parameter narrows the rows, where it is not the field of its name: the lookup, or a
+    # function of the rows and the value.
+    FILTERS: ClassVar[Mapping[str, str | Callable[[Any, Any], Any]]] = {}
 
     @classmethod
-    def filters(cls, query: dict[str, Any]) -> dict[str, Any]:
-        """Return the lookups that a validated query asks for."""
-        return {
-            cls.LOOKUPS.get(name, name): value
-            for name, value in query.items()
-            if name not in {"limit", "cursor"}
-        }
+    def narrow(cls, rows: Any, query: Mapping[str, Any]) -> Any:
+        """Return the rows that fit a validated query."""
+        for name, value in query.items():
+            if name not in {"limit", "cursor"}:
+                how = cls.FILTERS.get(name, name)
+                rows = how(rows, value) if callable(how) else rows.filter(**{how: value})
+        return rows
 
 
 def read_query(request: HttpRequest, serializer_class: type[StrictSerializer]) -> dict[str, Any]:

@@ -4,14 +4,12 @@
 The guard refuses by it and the public schema is drawn from it, so neither can drift.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import wraps
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NoReturn, TypeVar, cast
 from uuid import UUID
 
 from django.conf import settings
-from django.http.response import HttpResponseBase
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -25,9 +23,9 @@ from apikeys.guard.context import context_of
 from apikeys.guard.middleware import body_length
 from apikeys.guard.pagination import page_of
 from apikeys.guard.parsers import is_json
-from apikeys.guard.permissions import ANY_KEY, scope_denial
+from apikeys.guard.permissions import ANY_KEY, require_permissions, scope_denial
 from apikeys.guard.problems import MEDIA_TYPE, not_found
-from apikeys.guard.serializers import NoBody, NoQuery, StrictSerializer, read_query
+from apikeys.guard.serializers import NoBody, NoQuery, PageQuery, StrictSerializer, read_query
 from apikeys.limiter.store import Decision
 from apikeys.models import ApiKey, Source
 from apikeys.permissions import Permission
@@ -40,45 +38,41 @@ CHANGING = frozenset({"POST", "PATCH", "DELETE"})
 
 @dataclass(frozen=True)
 class Operation:
-    """What one method of an endpoint needs, takes and answers."""
+    """What one method of an endpoint needs, takes and answers; a decorator of that method."""
 
     permission: Permission | str
     summary: str
+    _: KW_ONLY
     query: type[StrictSerializer] = NoQuery
     body: type[StrictSerializer] | None = None
-    answer: type[BaseSerializer[Any]] | tuple[type[BaseSerializer[Any]], ...] | None = None
+    # The permissions that a parsed body needs besides; it may be any JSON value.
+    body_permissions: Callable[[Any], Iterable[Permission]] | None = None
+    # Whether a key for selected customers is refused.
+    needs_all_customers: bool = False
+    response: type[BaseSerializer[Any]] | tuple[type[BaseSerializer[Any]], ...] | None = None
     is_list: bool = False
     status: int = 200
-    # What a good answer is, if it is no JSON.
+    extra_statuses: tuple[int, ...] = ()
+    # What is answered, if it is not JSON.
     media_type: str = ""
-    # Other statuses of a good answer.
-    also: tuple[int, ...] = ()
     # Whether the answer has an ETag, and a change may name it in If-Match.
     has_etag: bool = False
+    # Whether it honours Idempotency-Key; ``resolve_target`` is then called first.
+    idempotent: bool = False
     problems: tuple[str, ...] = ()
-    # Whether it takes a key for all customers: one for selected ones is refused.
-    needs_all_customers: bool = False
+
+    @property
+    def good_statuses(self) -> tuple[int, ...]:
+        return (self.status, *self.extra_statuses)
+
+    def __call__(self, method: F) -> F:
+        declared: Any = idempotency.idempotent(method) if self.idempotent else method
+        declared.operation = self
+        return cast(F, declared)
 
 
-def endpoint(permission: Permission | str, summary: str, **declared: Any) -> Callable[[F], F]:
-    """Declare a view method; a POST is made to honour ``Idempotency-Key``."""
-    operation = Operation(permission, summary, **declared)
-
-    def decorate(method: F) -> F:
-        declared_method: Any = method
-        if method.__name__ == "post":
-
-            @wraps(method)
-            def once(self: "GuardedView", request: Request, **kwargs: Any) -> HttpResponseBase:
-                if not self.resolve_target():
-                    return cast(HttpResponseBase, method(self, request, **kwargs))
-                return idempotency.run_once(request, lambda: method(self, request, **kwargs))
-
-            declared_method = once
-        declared_method.operation = operation
-        return cast(F, declared_method)
-
-    return decorate
+# As views write it: ``@endpoint(Permission.CUSTOMERS_READ, "List customers", …)``.
+endpoint = Operation
 
 
 class JSONNegotiation(DefaultContentNegotiation):
@@ -143,10 +137,11 @@ class GuardedView(APIView):
         return Actor(source=Source.API, name=f"key {self.key.pk}", address=address)
 
     def resolve_target(self) -> bool:
-        """Resolve what a POST names, or refuse it: before a first request and before a replay.
+        """Find what an idempotent request names, or refuse it.
 
-        So that an answer is not given again to a key that no longer reaches what it is about.
-        Return whether the stored answer to an ``Idempotency-Key`` may be replayed.
+        Called before the first request and before each replay, so that an answer is not given
+        again to a key that no longer reaches what it is about. Return whether the stored
+        answer may be replayed.
         """
         return True
 
@@ -186,10 +181,6 @@ class GuardedView(APIView):
         request.accepted_renderer, request.accepted_media_type = negotiated
         self._read(request)
 
-    def perform_authentication(self, request: Request) -> None:
-        """Authenticate now, not when ``request.user`` is first looked at."""
-        request._authenticate()  # type: ignore[attr-defined]
-
     def throttled(self, request: Request, wait: float | None) -> NoReturn:
         raise throttling.refusal(cast(Decision, context_of(request).decision))
 
@@ -213,17 +204,15 @@ class GuardedView(APIView):
         return response
 
     def page(
-        self,
-        rows: Any,
-        serializer_class: type[BaseSerializer[Any]],
-        *,
-        prepare: Callable[[list[Any], ApiKey], None] | None = None,
+        self, rows: Any, *, prepare: Callable[[list[Any], ApiKey], None] | None = None
     ) -> Response:
-        """Answer one page of ``rows``, which ``prepare`` is given first."""
-        found, cursor = page_of(rows, self.query)
+        """Answer the page of ``rows`` that the query asks for, which ``prepare`` is given first."""
+        operation = self.operations["GET"]
+        query_class = cast(type[PageQuery], operation.query)
+        found, cursor = page_of(query_class.narrow(rows, self.query), self.query)
         if prepare is not None:
             prepare(found, self.key)
-        data = serializer_class(found, many=True).data
+        data = cast(type[BaseSerializer[Any]], operation.response)(found, many=True).data
         return Response({"data": data, "has_more": cursor is not None, "next_cursor": cursor})
 
     def _read(self, request: Request) -> None:
@@ -235,6 +224,8 @@ class GuardedView(APIView):
             self.query = read_query(http, operation.query)
         is_sent = request.method in CHANGING and body_length(http.META) > 0
         if operation.body is not None or is_sent:
+            if operation.body_permissions is not None:
+                require_permissions(self.key, operation.body_permissions(request.data))
             serializer = (operation.body or NoBody)(
                 data=request.data, partial=request.method == "PATCH", context={"key": self.key}
             )

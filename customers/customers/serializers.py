@@ -76,4 +76,4 @@ class CustomerQuery(PageQuery):
     created_after = TimestampField(required=False)
     created_before = TimestampField(required=False)
 
-    LOOKUPS = {"created_after": "created_at__gt", "created_before": "created_at__lt"}
+    FILTERS = {"created_after": "created_at__gt", "created_before": "created_at__lt"}

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -22,21 +23,21 @@ class CustomersView(GuardedView):
         Permission.CUSTOMERS_READ,
         "List customers",
         query=CustomerQuery,
-        answer=CustomerSerializer,
+        response=CustomerSerializer,
         is_list=True,
     )
     def get(self, request: Request, environment: str) -> Response:
-        rows = Customer.objects.visible_to(self.key).filter(**CustomerQuery.filters(self.query))
-        return self.page(rows, CustomerSerializer)
+        return self.page(Customer.objects.visible_to(self.key))
 
     @endpoint(
         Permission.CUSTOMERS_WRITE,
         "Create a customer",
         body=CustomerInput,
-        answer=CustomerSerializer,
+        response=CustomerSerializer,
         status=201,
         problems=("conflict",),
         needs_all_customers=True,
+        idempotent=True,
     )
     def post(self, request: Request, environment: str) -> Response:
         customer = lifecycle.create(environment=environment, actor=self.actor, **self.body)
@@ -49,7 +50,7 @@ class CustomerView(GuardedView):
     """One customer."""
 
     @endpoint(
-        Permission.CUSTOMERS_READ, "Show a customer", answer=CustomerSerializer, has_etag=True
+        Permission.CUSTOMERS_READ, "Show a customer", response=CustomerSerializer, has_etag=True
     )
     def get(self, request: Request, environment: str, customer_id: UUID) -> Response:
         return _answer(self._customer(customer_id))
@@ -58,7 +59,7 @@ class CustomerView(GuardedView):
         Permission.CUSTOMERS_WRITE,
         "Change a customer",
         body=CustomerInput,
-        answer=CustomerSerializer,
+        response=CustomerSerializer,
         has_etag=True,
         problems=("conflict",),
     )
@@ -106,10 +107,7 @@ class CustomerView(GuardedView):
             raise scope_denial(self.key.environment, Permission.CUSTOMERS_WRITE)
 
     def _customer(self, customer_id: UUID) -> Customer:
-        customer = Customer.objects.visible_to(self.key).filter(pk=customer_id).first()
-        if customer is None:
-            raise not_found()
-        return customer
+        return get_object_or_404(Customer.objects.visible_to(self.key), pk=customer_id)
 
 
 def _answer(customer: Customer, status: int = 200, **headers: str) -> Response:

@@ -18,7 +18,7 @@ from apikeys.guard.serializers import (
 )
 from customers.licenses import license_keys
 from customers.licenses.lifecycle import MAX_SEATS
-from customers.models import Activation, License, LicenseStatus
+from customers.models import Activation, License, LicenseQuerySet, LicenseStatus
 
 CODES = (
     "VALID",
@@ -122,24 +122,12 @@ class LicenseQuery(PageQuery):
     license_key = TextField(required=False, help_text="The whole key.")
     expires_before = TimestampField(required=False)
 
-    @classmethod
-    def narrow(cls, rows: Any, query: dict[str, Any]) -> Any:
-        """Return the rows that fit a validated query."""
-        for name, value in query.items():
-            match name:
-                case "limit" | "cursor":
-                    pass
-                case "customer":
-                    rows = rows.filter(customer_id=value)
-                case "status":
-                    rows = rows.with_status(value)
-                case "license_key":
-                    rows = rows.filter(license_key=license_keys.parse(value) or "")
-                case "expires_before":
-                    rows = rows.filter(expires_at__lt=value)
-                case _:
-                    rows = rows.filter(**{name: value})
-        return rows
+    FILTERS = {
+        "customer": "customer_id",
+        "status": LicenseQuerySet.with_status,
+        "license_key": lambda rows, text: rows.filter(license_key=license_keys.parse(text) or ""),
+        "expires_before": "expires_at__lt",
+    }
 
 
 class ValidateInput(StrictSerializer):

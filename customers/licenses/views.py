@@ -1,15 +1,15 @@
 """The licenses endpoints."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apikeys.guard.etags import etag, require_match
-from apikeys.guard.problems import FieldErrors, Problem, not_found
+from apikeys.guard.problems import FieldErrors
 from apikeys.guard.serializers import PageQuery
 from apikeys.guard.views import GuardedView, endpoint
 from apikeys.permissions import Permission
@@ -26,16 +26,6 @@ from customers.licenses.serializers import (
     ValidateInput,
 )
 from customers.models import Activation, Customer, License
-from database.refusals import Conflict
-
-
-@contextmanager
-def conflicts() -> Iterator[None]:
-    """Answer what the life of a license refuses as a 409."""
-    try:
-        yield
-    except Conflict as conflict:
-        raise Problem("conflict", str(conflict)) from None
 
 
 class _LicenseView(GuardedView):
@@ -43,11 +33,9 @@ class _LicenseView(GuardedView):
 
     def get_license(self, license_id: UUID) -> License:
         """Return the license, or raise the 404."""
-        found = License.objects.visible_to(self.key).filter(pk=license_id).first()
-        if found is None:
-            raise not_found()
-        self.set_log_customer(found.customer_id)
-        return found
+        license_ = get_object_or_404(License.objects.visible_to(self.key), pk=license_id)
+        self.set_log_customer(license_.customer_id)
+        return license_
 
     def answer(self, license_: License, status: int = 200, **headers: str) -> Response:
         """Answer a license, its key whole to whoever may manage it."""
@@ -74,34 +62,33 @@ class LicensesView(_LicenseView):
         Permission.LICENSES_READ,
         "List licenses",
         query=LicenseQuery,
-        answer=LicenseSerializer,
+        response=LicenseSerializer,
         is_list=True,
     )
     def get(self, request: Request, environment: str) -> Response:
         """Answer a page of licenses, newest first, their keys masked."""
-        rows = LicenseQuery.narrow(License.objects.visible_to(self.key), self.query)
-        return self.page(rows, LicenseSerializer)
+        return self.page(License.objects.visible_to(self.key))
 
     @endpoint(
         Permission.LICENSES_MANAGE,
         "Issue a license",
         body=LicenseInput,
-        answer=LicenseSerializer,
+        response=LicenseSerializer,
         status=201,
+        idempotent=True,
         problems=("conflict",),
     )
     def post(self, request: Request, environment: str) -> Response:
         """Issue a license to a customer, with a new license key."""
         settings = {name: value for name, value in self.body.items() if name != "customer"}
-        with conflicts():
-            made = lifecycle.issue(self.customer, actor=self.actor, **settings)
-        return self.answer(made, 201, Location=f"{request.path}/{made.pk}")
+        issued = lifecycle.issue(self.customer, actor=self.actor, **settings)
+        return self.answer(issued, 201, Location=f"{request.path}/{issued.pk}")
 
 
 class LicenseView(_LicenseView):
     """One license."""
 
-    @endpoint(Permission.LICENSES_READ, "Show a license", answer=LicenseSerializer, has_etag=True)
+    @endpoint(Permission.LICENSES_READ, "Show a license", response=LicenseSerializer, has_etag=True)
     def get(self, request: Request, environment: str, license_id: UUID) -> Response:
         return self.answer(self.get_license(license_id))
 
@@ -109,20 +96,19 @@ class LicenseView(_LicenseView):
         Permission.LICENSES_MANAGE,
         "Change a license",
         body=LicenseChanges,
-        answer=LicenseSerializer,
+        response=LicenseSerializer,
         has_etag=True,
         problems=("conflict",),
     )
     def patch(self, request: Request, environment: str, license_id: UUID) -> Response:
         """Change what the body names and keep the rest."""
-        with conflicts():
-            found = lifecycle.update(
-                self.get_license(license_id),
-                actor=self.actor,
-                settings=self.body,
-                precondition=lambda row: require_match(request, row),
-            )
-        return self.answer(found)
+        license_ = lifecycle.update(
+            self.get_license(license_id),
+            actor=self.actor,
+            settings=self.body,
+            precondition=lambda row: require_match(request, row),
+        )
+        return self.answer(license_)
 
 
 class _MoveView(_LicenseView):
@@ -136,46 +122,58 @@ class _MoveView(_LicenseView):
         return True
 
     def make(self, request: Request, **arguments: Any) -> Response:
-        """Make the move, or answer that the license cannot."""
-        with conflicts():
-            found = lifecycle.move(
-                self.license,
-                self.move,
-                actor=self.actor,
-                precondition=lambda row: require_match(request, row),
-                **arguments,
-            )
-        return self.answer(found)
-
-
-def _moving(name: str, summary: str, described: str) -> type[_MoveView]:
-    """Return the view of a move that takes nothing but the license."""
-
-    class View(_MoveView):
-        move = name
-
-        @endpoint(
-            Permission.LICENSES_MANAGE,
-            summary,
-            answer=LicenseSerializer,
-            has_etag=True,
-            problems=("conflict",),
+        """Make the move, or refuse it."""
+        license_ = lifecycle.move(
+            self.license,
+            self.move,
+            actor=self.actor,
+            precondition=lambda row: require_match(request, row),
+            **arguments,
         )
-        def post(self, request: Request, environment: str, license_id: UUID) -> Response:
-            return self.make(request)
-
-        post.__doc__ = described
-
-    View.__name__ = View.__qualname__ = f"{name.title()}View"
-    View.__doc__ = described
-    return View
+        return self.answer(license_)
 
 
-SuspendView = _moving(
-    "suspend", "Suspend a license", "Have the license refused until it is reinstated."
+_move = partial(
+    endpoint,
+    Permission.LICENSES_MANAGE,
+    response=LicenseSerializer,
+    has_etag=True,
+    idempotent=True,
+    problems=("conflict",),
 )
-ReinstateView = _moving("reinstate", "Reinstate a license", "Undo a suspension.")
-RevokeView = _moving("revoke", "Revoke a license", "Have the license refused for good.")
+
+
+class SuspendView(_MoveView):
+    """Suspends a license."""
+
+    move = "suspend"
+
+    @_move("Suspend a license")
+    def post(self, request: Request, environment: str, license_id: UUID) -> Response:
+        """Have the license refused until it is reinstated."""
+        return self.make(request)
+
+
+class ReinstateView(_MoveView):
+    """Reinstates a license."""
+
+    move = "reinstate"
+
+    @_move("Reinstate a license")
+    def post(self, request: Request, environment: str, license_id: UUID) -> Response:
+        """Undo a suspension."""
+        return self.make(request)
+
+
+class RevokeView(_MoveView):
+    """Revokes a license."""
+
+    move = "revoke"
+
+    @_move("Revoke a license")
+    def post(self, request: Request, environment: str, license_id: UUID) -> Response:
+        """Have the license refused for good."""
+        return self.make(request)
 
 
 class RenewView(_MoveView):
@@ -183,14 +181,7 @@ class RenewView(_MoveView):
 
     move = "renew"
 
-    @endpoint(
-        Permission.LICENSES_MANAGE,
-        "Renew a license",
-        body=RenewInput,
-        answer=LicenseSerializer,
-        has_etag=True,
-        problems=("conflict",),
-    )
+    @_move("Renew a license", body=RenewInput)
     def post(self, request: Request, environment: str, license_id: UUID) -> Response:
         """Let the license last longer; an expired one is good again."""
         return self.make(request, expires_at=self.body["expires_at"])
@@ -209,7 +200,8 @@ class ValidateView(GuardedView):
         Permission.LICENSES_READ,
         "Validate a license key",
         body=ValidateInput,
-        answer=ValidatedSerializer,
+        response=ValidatedSerializer,
+        idempotent=True,
     )
     def post(self, request: Request, environment: str) -> Response:
         """Say whether a license key is good now, for a machine if one is named, and why not."""
@@ -236,28 +228,28 @@ class ActivationsView(_LicenseView):
         Permission.LICENSES_READ,
         "List the activations of a license",
         query=PageQuery,
-        answer=ActivationSerializer,
+        response=ActivationSerializer,
         is_list=True,
     )
     def get(self, request: Request, environment: str, license_id: UUID) -> Response:
         rows = Activation.objects.visible_to(self.key).filter(license=self.get_license(license_id))
-        return self.page(rows, ActivationSerializer)
+        return self.page(rows)
 
     @endpoint(
         Permission.LICENSES_MANAGE,
         "Activate a machine",
         body=ActivationInput,
-        answer=ActivationSerializer,
+        response=ActivationSerializer,
         status=201,
-        also=(200,),
+        extra_statuses=(200,),
+        idempotent=True,
         problems=("conflict",),
     )
     def post(self, request: Request, environment: str, license_id: UUID) -> Response:
         """Take a seat for a machine; one that has a seat keeps it (200)."""
-        with conflicts():
-            activation, is_new = lifecycle.activate(
-                self.license, actor=self.actor, fingerprint=self.body["fingerprint"]
-            )
+        activation, is_new = lifecycle.activate(
+            self.license, actor=self.actor, fingerprint=self.body["fingerprint"]
+        )
         location = f"{request.path}/{activation.pk}"
         return Response(
             ActivationSerializer(activation).data,
@@ -274,8 +266,6 @@ class ActivationView(_LicenseView):
         self, request: Request, environment: str, license_id: UUID, activation_id: UUID
     ) -> Response:
         rows = Activation.objects.visible_to(self.key).filter(license=self.get_license(license_id))
-        found = rows.select_related("license").filter(pk=activation_id).first()
-        if found is None:
-            raise not_found()
-        lifecycle.deactivate(found, actor=self.actor)
+        activation = get_object_or_404(rows.select_related("license"), pk=activation_id)
+        lifecycle.deactivate(activation, actor=self.actor)
         return Response(status=204)

@@ -11,6 +11,7 @@ from customers.models.licenses import (
     License,
     LicenseAction,
     LicenseEvent,
+    LicenseQuerySet,
     LicenseStatus,
     StoredLicenseStatus,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "License",
     "LicenseAction",
     "LicenseEvent",
+    "LicenseQuerySet",
     "LicenseStatus",
     "StoredLicenseStatus",
     "TelemetryEvent",

@@ -5,11 +5,12 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Sum
+from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apikeys.guard.problems import FieldErrors, not_found
+from apikeys.guard.problems import FieldErrors
 from apikeys.guard.views import GuardedView, endpoint
 from apikeys.permissions import Permission
 from customers.models import TelemetryEvent, TelemetryTotal
@@ -40,21 +41,21 @@ class TelemetryView(GuardedView):
         Permission.TELEMETRY_READ,
         "List telemetry",
         query=TelemetryQuery,
-        answer=TelemetrySerializer,
+        response=TelemetrySerializer,
         is_list=True,
     )
     def get(self, request: Request, environment: str) -> Response:
         """Answer a page of events, the last received first."""
-        rows = TelemetryEvent.objects.visible_to(self.key)
-        return self.page(rows.filter(**TelemetryQuery.filters(self.query)), TelemetrySerializer)
+        return self.page(TelemetryEvent.objects.visible_to(self.key))
 
     @endpoint(
         Permission.TELEMETRY_WRITE,
         "Send telemetry",
         body=TelemetryInput,
-        answer=(TelemetrySerializer, BatchSerializer),
+        response=(TelemetrySerializer, BatchSerializer),
         status=201,
-        also=(200,),
+        extra_statuses=(200,),
+        idempotent=True,
         problems=("conflict",),
     )
     def post(self, request: Request, environment: str) -> Response:
@@ -83,13 +84,11 @@ class TelemetryView(GuardedView):
 class TelemetryEventView(GuardedView):
     """One event."""
 
-    @endpoint(Permission.TELEMETRY_READ, "Show an event", answer=TelemetrySerializer)
+    @endpoint(Permission.TELEMETRY_READ, "Show an event", response=TelemetrySerializer)
     def get(self, request: Request, environment: str, telemetry_id: UUID) -> Response:
-        found = TelemetryEvent.objects.visible_to(self.key).filter(pk=telemetry_id).first()
-        if found is None:
-            raise not_found()
-        self.set_log_customer(found.customer_id)
-        return Response(TelemetrySerializer(found).data)
+        event = get_object_or_404(TelemetryEvent.objects.visible_to(self.key), pk=telemetry_id)
+        self.set_log_customer(event.customer_id)
+        return Response(TelemetrySerializer(event).data)
 
 
 class SummaryView(GuardedView):
@@ -99,7 +98,7 @@ class SummaryView(GuardedView):
         Permission.TELEMETRY_READ,
         "Sum telemetry up",
         query=SummaryQuery,
-        answer=SummarySerializer,
+        response=SummarySerializer,
     )
     def get(self, request: Request, environment: str) -> Response:
         """Answer how many events of each type occurred in each hour, in whole hours."""

@@ -22,7 +22,7 @@ NONE = str(UUID(int=0))
 def _narrowed(work: Work) -> Any:
     """Return the events asked for, as far as the key sees them now, oldest first."""
     rows = TelemetryEvent.objects.visible_to(work.key)
-    return rows.filter(**TelemetryQuery.filters(dict(work.params))).order_by("pk")
+    return TelemetryQuery.narrow(rows, work.params).order_by("pk")
 
 
 class ExportParams(StrictSerializer):

@@ -1,7 +1,7 @@
 """The app's tables."""
 
 from logs.models.positions import SpoolPosition
-from logs.models.requests import RequestContent, RequestLog
+from logs.models.requests import RequestContent, RequestLog, RequestLogQuerySet
 from logs.models.usage import BUCKETS, HourlyUsage, PermissionUse
 
 __all__ = [
@@ -10,5 +10,6 @@ __all__ = [
     "PermissionUse",
     "RequestContent",
     "RequestLog",
+    "RequestLogQuerySet",
     "SpoolPosition",
 ]

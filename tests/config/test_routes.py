@@ -236,6 +236,13 @@ def test_another_customers_object_is_404(method: str, path: str) -> None:
     assert state(other) == before
 
 
+def test_every_post_honours_an_idempotency_key() -> None:
+    posts = [o for view in ENDPOINTS.values() if (o := view.operations.get("POST"))]
+
+    assert posts
+    assert all(operation.idempotent for operation in posts)
+
+
 LISTS = [
     path for path, view in ENDPOINTS.items() if (o := view.operations.get("GET")) and o.is_list
 ]

@@ -107,7 +107,7 @@ class EndpointSchema(AutoSchema):
         if self.declared is None:
             return super().get_response_serializers()
         answer = self._answer(self.declared)
-        answers: dict[Any, Any] = dict.fromkeys((self.declared.status, *self.declared.also), answer)
+        answers: dict[Any, Any] = dict.fromkeys(self.declared.good_statuses, answer)
         if self.declared.media_type:
             file = OpenApiResponse(OpenApiTypes.BINARY, "The file.")
             answers = {(self.declared.status, self.declared.media_type): file}
@@ -135,7 +135,7 @@ class EndpointSchema(AutoSchema):
             parameters.append(self.declared.query)
         if self.declared.has_etag:
             parameters += _tag_headers(is_change=self.method != "GET")
-        if self.method == "POST":
+        if self.declared.idempotent:
             parameters.append(
                 OpenApiParameter(
                     idempotency.HEADER,
@@ -145,7 +145,7 @@ class EndpointSchema(AutoSchema):
                 )
             )
             text = "`true`, if the answer is the one to the first request."
-            good = [self.declared.status, *self.declared.also]
+            good = list(self.declared.good_statuses)
             parameters.append(_answer_header("Idempotent-Replayed", text, good))
         return parameters
 
@@ -154,7 +154,7 @@ class EndpointSchema(AutoSchema):
         if self.declared is None:
             return []
         examples = []
-        for form in (self.declared.body, self.declared.answer):
+        for form in (self.declared.body, self.declared.response):
             # Of several forms the last is the larger one.
             example = getattr(form[-1] if isinstance(form, tuple) else form, "example", None)
             if example is not None and form is self.declared.body:
@@ -162,25 +162,25 @@ class EndpointSchema(AutoSchema):
             elif example is not None:
                 if self.declared.is_list:
                     example = {"data": [example], "has_more": False, "next_cursor": None}
-                good = [str(status) for status in (self.declared.status, *self.declared.also)]
+                good = [str(status) for status in self.declared.good_statuses]
                 examples.append(
                     OpenApiExample("Answer", example, response_only=True, status_codes=good)
                 )
         return examples + [problem_example(code) for code in self._problem_codes(self.declared)]
 
     def _answer(self, operation: Operation) -> Any:
-        if operation.answer is None:
+        if operation.response is None:
             return None
-        if isinstance(operation.answer, tuple):
-            names = [answer.__name__.removesuffix("Serializer") for answer in operation.answer]
-            forms: Any = list(operation.answer)
+        if isinstance(operation.response, tuple):
+            names = [answer.__name__.removesuffix("Serializer") for answer in operation.response]
+            forms: Any = list(operation.response)
             return PolymorphicProxySerializer("Or".join(names), forms, None)
         if not operation.is_list:
-            return operation.answer
+            return operation.response
         return inline_serializer(
-            operation.answer.__name__.removesuffix("Serializer") + "Page",
+            operation.response.__name__.removesuffix("Serializer") + "Page",
             {
-                "data": operation.answer(many=True),
+                "data": operation.response(many=True),
                 "has_more": serializers.BooleanField(),
                 "next_cursor": serializers.CharField(allow_null=True),
             },
@@ -194,7 +194,7 @@ class EndpointSchema(AutoSchema):
             codes += WITH_BODY
         if operation.has_etag and self.method != "GET":
             codes.append("precondition_failed")
-        if self.method == "POST":
+        if operation.idempotent:
             codes += WITH_IDEMPOTENCY
         return codes
 
