@@ -5,6 +5,7 @@ that of two people acting at once the second acts on what the first left. The gu
 row on every request: an act binds from the next request on, in every process.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Unpack
@@ -185,27 +186,34 @@ def _update(
         if "expires_at" in settings and settings["expires_at"] == key.expires_at:
             del settings["expires_at"]
         chosen = validation.clean(settings, environment=key.environment, now=now)
-        old_scope = validation.scope_of(key)
-        before = audit.readable(key, old_scope)
-        new_scope = chosen.pop("customers", old_scope)
-        differing = {name: value for name, value in chosen.items() if getattr(key, name) != value}
+        scope = validation.scope_of(key)
+        changes = _changes(key, chosen, scope)
         if not may_widen:
-            validation.refuse_widening(
-                key, differing | ({} if new_scope == old_scope else {"customers": new_scope})
-            )
-        for name, value in differing.items():
-            setattr(key, name, value)
-        if new_scope != old_scope:
-            key.customer_scope = CustomerScope.ALL if new_scope is None else CustomerScope.SELECTED
-            _replace_scope(key, new_scope)
-        after = audit.readable(key, new_scope)
-        changes = {
-            name: [before[name], after[name]] for name in after if before[name] != after[name]
-        }
+            validation.refuse_widening(key, changes)
         if not changes:
             return None
-        _touch(key, "customer_scope", *differing)
-        return audit.record(key, Action.UPDATED, actor, changes)
+        before = audit.readable(key, scope)
+        if "customers" in changes:
+            scope = changes.pop("customers")
+            changes["customer_scope"] = (
+                CustomerScope.ALL if scope is None else CustomerScope.SELECTED
+            )
+            _replace_scope(key, scope)
+        for name, value in changes.items():
+            setattr(key, name, value)
+        _touch(key, *changes)
+        after = audit.readable(key, scope)
+        pairs = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
+        return audit.record(key, Action.UPDATED, actor, pairs)
+
+
+def _changes(key: ApiKey, chosen: dict[str, Any], scope: Iterable[UUID] | None) -> dict[str, Any]:
+    """Return what of ``chosen`` differs from ``key`` and its ``scope`` as they are."""
+    return {
+        name: value
+        for name, value in chosen.items()
+        if value != (scope if name == "customers" else getattr(key, name))
+    }
 
 
 def _locked(key_id: str) -> ApiKey:
