@@ -13,6 +13,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 
 from apikeys.guard.client_address import client_address
+from apikeys.limits import WINDOWS, LimitWindow
 from apikeys.models import Action, ApiKey, Event, Source
 
 
@@ -89,9 +90,12 @@ def readable(key: ApiKey, scope: Iterable[UUID] | None) -> dict[str, str | int]:
         "environment": key.environment,
         "permissions": ", ".join(key.permissions) or "none",
         "customers": customers or "none",
-        "limit per minute": "default" if key.limit_minute is None else key.limit_minute,
-        "limit per hour": "default" if key.limit_hour is None else key.limit_hour,
-        "limit per day": "default" if key.limit_day is None else key.limit_day,
+        **{f"limit per {window.name}": _readable_limit(key, window) for window in WINDOWS},
         "networks": ", ".join(key.networks) or "any",
         "expires": key.expires_at.isoformat() if key.expires_at else "never",
     }
+
+
+def _readable_limit(key: ApiKey, window: LimitWindow) -> str | int:
+    limit: int | None = getattr(key, window.field)
+    return "default" if limit is None else limit

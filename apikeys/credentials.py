@@ -20,14 +20,14 @@ PREFIX = re.compile(r"[a-z][a-z0-9]{0,15}")
 KEY_ID = re.compile(rf"[0-9A-Za-z]{{{ID_LENGTH}}}")
 
 _FORM = re.compile(
-    rf"({PREFIX.pattern}_(?:{'|'.join(TAGS.values())})"
+    rf"({PREFIX.pattern}_(?:{'|'.join(TAGS)})"
     rf"_([0-9A-Za-z]{{{ID_LENGTH}}})_([0-9A-Za-z]{{{SECRET_LENGTH}}}))"
     rf"([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})"
 )
 # An underscore may arrive written as an address or as JSON writes any character.
 _BAR = r"(?:_|%(?:25)*5[fF]|\\\\*u005[fF])"
 _SECRET_PART = re.compile(
-    rf"({PREFIX.pattern}{_BAR}(?:{'|'.join(TAGS.values())}){_BAR}[0-9A-Za-z]{{{ID_LENGTH}}}{_BAR})"
+    rf"({PREFIX.pattern}{_BAR}(?:{'|'.join(TAGS)}){_BAR}[0-9A-Za-z]{{{ID_LENGTH}}}{_BAR})"
     r"[0-9A-Za-z]+"
 )
 _PAIRS = [first + second for first in ALPHABET for second in ALPHABET]

@@ -1,32 +1,57 @@
-"""Rate limits: the windows, how a limit is written, and the numbers a key is held to."""
+"""Rate limits: the windows, one row each, and how a limit is written.
+
+Fields, forms, commands, the API, audit and headers loop over ``WINDOWS``. A window more is a
+row here, a member of ``LimitFields`` and a column of ``ApiKey``.
+"""
 
 import re
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, TypedDict
 
 MAX_LIMIT = 1_000_000_000
-
-SECONDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
-SPELLINGS = {
-    "s": "second",
-    "sec": "second",
-    "second": "second",
-    "m": "minute",
-    "min": "minute",
-    "minute": "minute",
-    "h": "hour",
-    "hour": "hour",
-    "d": "day",
-    "day": "day",
-}
 RATE = re.compile(r"(\d{1,10})/([a-z]+)", re.ASCII)
 
 
-class Limits(NamedTuple):
-    """Requests admitted in any rolling minute, hour and day; 0 blocks."""
+class LimitWindow(NamedTuple):
+    """A rolling window in which every key is limited.
 
-    minute: int
-    hour: int
-    day: int
+    ``default``: the highest default limit. ``units``: how a rate names the window; documents
+    use the first.
+    """
+
+    name: str
+    seconds: int
+    default: int
+    units: tuple[str, ...]
+
+    @property
+    def field(self) -> str:
+        """The field of ``ApiKey`` that holds a key's own limit."""
+        return f"limit_{self.name}"
+
+
+WINDOWS = (
+    LimitWindow("minute", 60, 600, ("min", "minute", "m")),
+    LimitWindow("hour", 3_600, 20_000, ("hour", "h")),
+    LimitWindow("day", 86_400, 200_000, ("day", "d")),
+)
+LIMIT_FIELDS = tuple(window.field for window in WINDOWS)
+
+_WINDOW_OF = {unit: window for window in WINDOWS for unit in window.units}
+_SECONDS = {"s": 1, "sec": 1, "second": 1} | {
+    unit: window.seconds for unit, window in _WINDOW_OF.items()
+}
+
+# Requests admitted in each of ``WINDOWS``, in their order; 0 blocks.
+Limits = tuple[int, ...]
+
+
+class LimitFields(TypedDict, total=False):
+    """A key's own limits; None for the environment's default, 0 to block."""
+
+    limit_minute: int | None
+    limit_hour: int | None
+    limit_day: int | None
 
 
 class Rate(NamedTuple):
@@ -36,10 +61,15 @@ class Rate(NamedTuple):
     seconds: int
 
 
+def by_window(numbers: Iterable[int]) -> dict[str, int]:
+    """Return numbers that are in the order of ``WINDOWS`` by the names of the windows."""
+    return {window.name: number for window, number in zip(WINDOWS, numbers, strict=True)}
+
+
 def parse_rate(text: str) -> Rate:
     """Read ``60/min``, ``1000/hour`` and the like; raise ``ValueError`` for anything else."""
     number, unit = _split(text)
-    return Rate(number, SECONDS[unit])
+    return Rate(number, _SECONDS[unit])
 
 
 def parse_limits(text: str, base: Limits) -> Limits:
@@ -50,14 +80,22 @@ def parse_limits(text: str, base: Limits) -> Limits:
     numbers: dict[str, int] = {}
     for part in text.split(","):
         number, unit = _split(part)
-        if unit not in Limits._fields or unit in numbers:
+        window = _WINDOW_OF.get(unit)
+        if window is None or window.name in numbers:
             raise ValueError(part)
-        numbers[unit] = number
-    return base._replace(**numbers)
+        numbers[window.name] = number
+    return tuple((by_window(base) | numbers).values())
+
+
+def write_limits(limits: Limits) -> str:
+    """Return what ``parse_limits`` reads."""
+    return ",".join(
+        f"{number}/{window.units[0]}" for window, number in zip(WINDOWS, limits, strict=True)
+    )
 
 
 def _split(text: str) -> tuple[int, str]:
     match = RATE.fullmatch(text.strip().lower())
-    if match is None or match[2] not in SPELLINGS or int(match[1]) > MAX_LIMIT:
+    if match is None or match[2] not in _SECONDS or int(match[1]) > MAX_LIMIT:
         raise ValueError(text)
-    return int(match[1]), SPELLINGS[match[2]]
+    return int(match[1]), match[2]

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from apikeys.limits import by_window
 from apikeys.models import ApiKey
 
 
@@ -19,7 +20,7 @@ def as_json(key: ApiKey) -> dict[str, Any]:
         "customers": sorted(str(row.customer_id) for row in key.scope.all())
         if key.is_scoped
         else [],
-        "limits": key.limits._asdict(),
+        "limits": by_window(key.limits),
         "networks": list(key.networks),
         "expires_at": _instant(key.expires_at),
         "last_used_at": _instant(key.last_used_at),

@@ -1,8 +1,9 @@
 """What a key's settings may be. Every door's values pass here before anything is written."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypedDict
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
@@ -10,7 +11,7 @@ from django.utils import timezone
 from apikeys import permissions
 from apikeys.credentials import mask
 from apikeys.guard import client_address
-from apikeys.limits import MAX_LIMIT
+from apikeys.limits import LIMIT_FIELDS, MAX_LIMIT, WINDOWS, LimitFields, LimitWindow
 from apikeys.models import ApiKey, KeyCustomer
 from apikeys.models.keys import customer_model
 from database.refusals import Refused
@@ -20,22 +21,17 @@ MAX_OVERLAP = timedelta(days=7)
 MAX_NETWORKS = 100
 MAX_NAME_LENGTH = 100
 MAX_REASON_LENGTH = 500
-LIMIT_FIELDS = ("limit_minute", "limit_hour", "limit_day")
 
 
-class KeyFields(TypedDict, total=False):
+class KeyFields(LimitFields, total=False):
     """What may be chosen for a key, and changed later. A setting left out stays as it is.
 
-    ``customers``: ids of the selected customers, or None for all. Limits: None for the
-    environment's default, 0 to block. ``expires_at``: None for never.
+    ``customers``: ids of the selected customers, or None for all. ``expires_at``: None for never.
     """
 
     name: str
     permissions: Iterable[str]
     customers: Iterable[UUID] | None
-    limit_minute: int | None
-    limit_hour: int | None
-    limit_day: int | None
     networks: Iterable[str]
     expires_at: datetime | None
 
@@ -46,13 +42,13 @@ def clean(settings: KeyFields, *, environment: str, now: datetime) -> dict[str, 
     An expiry is compared with ``now`` by the caller's wish alone: one that is kept as it was
     may have passed.
     """
-    cleaners = {
+    cleaners: dict[str, Callable[[Any], Any]] = {
         "name": clean_name,
         "permissions": clean_permissions,
         "customers": lambda ids: clean_customers(ids, environment),
         "networks": clean_networks,
         "expires_at": lambda timestamp: clean_expiry(timestamp, now),
-        **{field: _limit_cleaner(field) for field in LIMIT_FIELDS},
+        **{window.field: partial(_clean_limit, window) for window in WINDOWS},
     }
     return {field: cleaners[field](value) for field, value in settings.items()}
 
@@ -200,15 +196,11 @@ def scope_of(key: ApiKey) -> tuple[UUID, ...] | None:
     return tuple(sorted(ids))
 
 
-def _limit_cleaner(field: str) -> Any:
-    def clean_limit(limit: int | None) -> int | None:
-        if limit is not None and not 0 <= limit <= MAX_LIMIT:
-            window = field.removeprefix("limit_")
-            raise Refused(
-                f"The limit per {window} is {limit}. Use 0 to {MAX_LIMIT:,},"
-                " or none for the default.",
-                field=field,
-            )
-        return limit
-
-    return clean_limit
+def _clean_limit(window: LimitWindow, limit: int | None) -> int | None:
+    if limit is not None and not 0 <= limit <= MAX_LIMIT:
+        raise Refused(
+            f"The limit per {window.name} is {limit}. Use 0 to {MAX_LIMIT:,},"
+            " or none for the default.",
+            field=window.field,
+        )
+    return limit

@@ -1,6 +1,6 @@
 """``GET key``: what a caller may know of its own key."""
 
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -12,6 +12,7 @@ from apikeys.guard.context import context_of
 from apikeys.guard.permissions import ANY_KEY
 from apikeys.guard.views import GuardedView, endpoint
 from apikeys.limiter.store import Decision
+from apikeys.limits import WINDOWS
 from apikeys.models import ApiKey, CustomerScope, Status
 from apikeys.permissions import Permission
 from apikeys.serializers import as_json
@@ -20,9 +21,8 @@ from apikeys.serializers import as_json
 class WindowsSerializer(serializers.Serializer[dict[str, int]]):
     """A number for each window."""
 
-    minute = serializers.IntegerField(min_value=0)
-    hour = serializers.IntegerField(min_value=0)
-    day = serializers.IntegerField(min_value=0)
+    def get_fields(self) -> dict[str, Any]:
+        return {window.name: serializers.IntegerField(min_value=0) for window in WINDOWS}
 
 
 class KeySerializer(serializers.Serializer[dict[str, object]]):
@@ -36,8 +36,8 @@ class KeySerializer(serializers.Serializer[dict[str, object]]):
         "permissions": ["customers:read", "licenses:read"],
         "customer_scope": "all",
         "customers": [],
-        "limits": {"minute": 600, "hour": 20_000, "day": 200_000},
-        "remaining": {"minute": 599, "hour": 19_999, "day": 199_999},
+        "limits": {window.name: window.default for window in WINDOWS},
+        "remaining": {window.name: window.default - 1 for window in WINDOWS},
         "networks": ["203.0.113.0/24"],
         "expires_at": "2027-01-31T00:00:00Z",
         "last_used_at": "2026-11-24T08:00:00Z",

@@ -1,13 +1,14 @@
 """Demo data that looks like a platform in use: customers, keys of every status, history."""
 
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from django.utils import timezone
 
 from apikeys import lifecycle
 from apikeys.audit import Actor
 from apikeys.environments import Environment
+from apikeys.limits import LIMIT_FIELDS, LimitFields, Limits
 from apikeys.models import ApiKey, Event, SecretVersion, Source
 from apikeys.permissions import Permission
 from customers.licenses import lifecycle as license_lifecycle
@@ -48,7 +49,7 @@ class DemoKey(NamedTuple):
     used: float | None = None
     expires: float | None = None
     revoked: str = ""
-    limits: tuple[int | None, int | None, int | None] = (None, None, None)
+    limits: Limits = ()
     networks: tuple[str, ...] = ()
     customers: tuple[str, ...] = ()
     regenerated: float | None = None
@@ -157,9 +158,7 @@ def _load_key(demo: DemoKey, now: datetime) -> None:
         name=demo.name,
         permissions=demo.permissions,
         customers=[customer.pk for customer in scope] if demo.customers else None,
-        limit_minute=demo.limits[0],
-        limit_hour=demo.limits[1],
-        limit_day=demo.limits[2],
+        **cast(LimitFields, dict(zip(LIMIT_FIELDS, demo.limits, strict=False))),
         networks=demo.networks,
     ).key
     _backdate(key, now - timedelta(days=demo.age))

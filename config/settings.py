@@ -13,7 +13,7 @@ from typing import Any
 from apikeys.credentials import PREFIX
 from apikeys.environments import Environment
 from apikeys.guard.client_address import is_loopback
-from apikeys.limits import Limits, parse_limits, parse_rate
+from apikeys.limits import Limits, parse_limits, parse_rate, write_limits
 from apikeys.peppers import parse_peppers
 from config import databases, secret_files
 from config.admin_site.unfold import UNFOLD  # noqa: F401 - read by django-unfold
@@ -85,15 +85,11 @@ if not AUTH_FAILURE_LIMIT.limit:
 DEFAULT_LIMITS: dict[str, Limits] = {
     environment: variables.parsed(
         f"DEFAULT_LIMITS_{environment.name}",
-        partial(parse_limits, base=parse_limits(default, Limits(0, 0, 0))),
-        default,
+        partial(parse_limits, base=environment.default_limits),
+        write_limits(environment.default_limits),
         f"Limits of {environment.value} keys that set none.",
     )
-    for environment, default in {
-        Environment.PRODUCTION: "600/min,20000/hour,200000/day",
-        Environment.STAGING: "60/min,2000/hour,20000/day",
-        Environment.DEVELOPMENT: "60/min,2000/hour,20000/day",
-    }.items()
+    for environment in Environment
 }
 
 # --- Latchkey's own: the request log ---------------------------------------------------------

@@ -4,6 +4,7 @@ from django.utils.timesince import timesince, timeuntil
 from unfold.decorators import display
 
 from apikeys.environments import Environment
+from apikeys.limits import WINDOWS
 from apikeys.models import ApiKey, Status
 from backoffice.columns import environment_column
 
@@ -12,11 +13,7 @@ STATUS_COLOURS = {
     Status.INACTIVE.label: "danger",
     Status.EXPIRED.label: "warning",
 }
-ENVIRONMENT_COLOURS = {
-    Environment.PRODUCTION.label: "info",
-    Environment.STAGING.label: "warning",
-    Environment.DEVELOPMENT.label: "primary",
-}
+ENVIRONMENT_COLOURS = {environment.label: environment.colour for environment in Environment}
 
 
 class KeyColumns:
@@ -37,7 +34,7 @@ class KeyColumns:
         """Return the first permissions and how many more."""
         return key.permission_summary
 
-    @display(description="Limits per min / h / day")
+    @display(description=f"Limits per {' / '.join(window.units[0] for window in WINDOWS)}")
     def limits_in_force(self, key: ApiKey) -> str:
         return " / ".join(f"{number:,}" for number in key.limits)
 

@@ -1,7 +1,7 @@
 """The key form: creating, changing and narrowing a key."""
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.core import signing
@@ -19,9 +19,10 @@ from apikeys import credentials, lifecycle, permissions
 from apikeys.admin.key_widgets import CustomersWidget, PermissionsWidget
 from apikeys.audit import actor_of
 from apikeys.environments import Environment
+from apikeys.limits import LIMIT_FIELDS
 from apikeys.models import ApiKey, CustomerScope
 from apikeys.models.keys import customer_model
-from apikeys.validation import LIMIT_FIELDS, KeyFields
+from apikeys.validation import KeyFields
 from backoffice.action_forms import ActionForm
 from backoffice.form_fields import WholeNumberField
 
@@ -55,7 +56,7 @@ class LimitsForm(ActionForm, _KeyModelForm):
         fields: tuple[str, ...] = LIMIT_FIELDS
         field_classes = dict.fromkeys(LIMIT_FIELDS, WholeNumberField)
         widgets = dict.fromkeys(LIMIT_FIELDS, UnfoldAdminIntegerFieldWidget)
-        help_texts = {"limit_minute": "Blank: the environment's default. 0: no requests at all."}
+        help_texts = {LIMIT_FIELDS[0]: "Blank: the environment's default. 0: no requests at all."}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -64,12 +65,8 @@ class LimitsForm(ActionForm, _KeyModelForm):
             self.fields[field].widget.attrs["placeholder"] = "default"
 
     def settings(self) -> KeyFields:
-        return {
-            "permissions": self.cleaned_data["permissions"],
-            "limit_minute": self.cleaned_data["limit_minute"],
-            "limit_hour": self.cleaned_data["limit_hour"],
-            "limit_day": self.cleaned_data["limit_day"],
-        }
+        names = ("permissions", *LIMIT_FIELDS)
+        return cast(KeyFields, {name: self.cleaned_data[name] for name in names})
 
 
 class KeyForm(LimitsForm):

@@ -15,9 +15,9 @@ from apikeys.admin.key_columns import STATUS_COLOURS, KeyColumns
 from apikeys.admin.key_dialogs import KeyActions, issued_context, may
 from apikeys.admin.key_filters import ExpiryFilter, PermissionFilter, StatusFilter, UseFilter
 from apikeys.admin.key_forms import ChangeKeyForm, CreateKeyForm, NarrowKeyForm
+from apikeys.limits import LIMIT_FIELDS
 from apikeys.models import ApiKey
 from apikeys.permissions import labels
-from apikeys.validation import LIMIT_FIELDS
 from backoffice.action_forms import ActionFormAdmin
 from backoffice.lists import CheckedList
 from backoffice.page_sections import sections_of

@@ -20,6 +20,7 @@ from django.db import (
 from django.db.models.base import ModelState
 from django.db.models.functions import Now
 
+from apikeys.limits import LIMIT_FIELDS
 from apikeys.models import ApiKey, SecretVersion
 from apikeys.peppers import Peppers
 from database.circuit_breaker import CircuitBreaker
@@ -33,9 +34,7 @@ KEY_FIELDS = (
     "environment",
     "permissions",
     "customer_scope",
-    "limit_minute",
-    "limit_hour",
-    "limit_day",
+    *LIMIT_FIELDS,
     "networks",
     "expires_at",
     "revoked_at",

@@ -16,7 +16,7 @@ from apikeys.guard.context import context_of
 from apikeys.guard.problems import Problem
 from apikeys.limiter import counters
 from apikeys.limiter.store import MICROSECONDS, Decision, Window
-from apikeys.limits import SECONDS, Limits
+from apikeys.limits import WINDOWS, Limits, by_window
 from apikeys.models import ApiKey
 
 
@@ -64,8 +64,7 @@ def headers(decision: Decision) -> dict[str, str]:
 
 def remaining(decision: Decision) -> dict[str, int]:
     """Return what is left of each window, by its name."""
-    pairs = zip(decision.windows, decision.remaining, strict=True)
-    return {window.name: left for window, left in pairs}
+    return by_window(decision.remaining)
 
 
 def _subject(key: ApiKey) -> str:
@@ -79,4 +78,5 @@ def _policy(windows: Sequence[Window]) -> str:
 
 @lru_cache(maxsize=4096)
 def _windows(limits: Limits) -> tuple[Window, ...]:
-    return tuple(Window(name, limit, SECONDS[name]) for name, limit in limits._asdict().items())
+    pairs = zip(WINDOWS, limits, strict=True)
+    return tuple(Window(window.name, limit, window.seconds) for window, limit in pairs)

@@ -12,10 +12,10 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, OutputWrapper
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import Error as DatabaseError
 from django.db import transaction
 from django.utils import timezone
@@ -23,6 +23,7 @@ from rich.console import Console
 
 from apikeys.audit import Actor
 from apikeys.lifecycle import IssuedKey
+from apikeys.limits import WINDOWS, LimitFields
 from apikeys.management.terminal import discard
 from apikeys.models import ApiKey, Source
 from apikeys.permissions import labels
@@ -204,6 +205,18 @@ def customer_ids(texts: list[str]) -> list[UUID]:
         return [UUID(text) for text in texts]
     except ValueError:
         raise Refused("A customer id is not a UUID. Copy it from the customer's page.") from None
+
+
+def add_limits(parser: CommandParser) -> None:
+    for window in WINDOWS:
+        parser.add_argument(f"--per-{window.name}", metavar="N|default")
+
+
+def limits(options: dict[str, Any]) -> LimitFields:
+    """Return the limits that are named."""
+    named = {window.field: options[f"per_{window.name}"] for window in WINDOWS}
+    read = {field: limit(text) for field, text in named.items() if text is not None}
+    return cast(LimitFields, read)
 
 
 def limit(text: str) -> int | None:

@@ -5,6 +5,7 @@ impossible rows impossible: two current secrets, a customer of another environme
 """
 
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Self
 
 from django.conf import settings
@@ -13,9 +14,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apikeys import permissions
-from apikeys.environments import Environment
+from apikeys.environments import MAX_ENVIRONMENT_LENGTH, Environment
 from apikeys.guard import client_address
-from apikeys.limits import Limits
+from apikeys.limits import LIMIT_FIELDS, Limits
 from database.constraints import SameEnvironment
 from database.fields import WordsField
 
@@ -72,6 +73,8 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return self.active().filter(expires_at__lt=timestamp)
 
 
+_own_limits = attrgetter(*LIMIT_FIELDS)
+
 # The one reference to a higher app: whom a scoped key reaches.
 CUSTOMER = "customers.Customer"
 
@@ -81,7 +84,7 @@ class ApiKey(models.Model):
 
     id = models.CharField("key id", primary_key=True, max_length=12, editable=False)
     name = models.CharField(max_length=100)
-    environment = models.CharField(max_length=11, choices=Environment)
+    environment = models.CharField(max_length=MAX_ENVIRONMENT_LENGTH, choices=Environment)
     permissions = WordsField()
     customer_scope = models.CharField(
         max_length=8, choices=CustomerScope, default=CustomerScope.ALL
@@ -164,13 +167,9 @@ class ApiKey(models.Model):
     @property
     def limits(self) -> Limits:
         """The limits in force: the key's own, else its environment's."""
-        default: Limits = settings.DEFAULT_LIMITS[self.environment]
-        minute, hour, day = self.limit_minute, self.limit_hour, self.limit_day
-        return Limits(
-            default.minute if minute is None else minute,
-            default.hour if hour is None else hour,
-            default.day if day is None else day,
-        )
+        defaults: Limits = settings.DEFAULT_LIMITS[self.environment]
+        pairs = zip(_own_limits(self), defaults, strict=True)
+        return tuple([default if own is None else own for own, default in pairs])
 
     def may(self, permission: str) -> bool:
         """Whether the key was given ``permission``."""
@@ -196,7 +195,7 @@ class KeyCustomer(models.Model):
     customer: "models.ForeignKey[Any, Any]" = models.ForeignKey(
         CUSTOMER, on_delete=models.CASCADE, related_name="key_scopes"
     )
-    environment = models.CharField(max_length=11, choices=Environment)
+    environment = models.CharField(max_length=MAX_ENVIRONMENT_LENGTH, choices=Environment)
 
     class Meta:
         default_permissions = ()

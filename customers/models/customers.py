@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from apikeys.environments import Environment
+from apikeys.environments import MAX_ENVIRONMENT_LENGTH, Environment
 from apikeys.guard.isolation import IsolatedQuerySet
 from apikeys.models import AuditEvent
 from database.fields import JSONObjectField
@@ -33,7 +33,7 @@ class Customer(models.Model):
     """A customer. Its reference is the caller's own number for it, unique per environment."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    environment = models.CharField(max_length=11, choices=Environment)
+    environment = models.CharField(max_length=MAX_ENVIRONMENT_LENGTH, choices=Environment)
     name = models.CharField(max_length=200)
     email = models.EmailField(blank=True)
     external_reference = models.CharField(max_length=100, null=True, blank=True)

@@ -11,7 +11,7 @@ from django.db.models import Count, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from apikeys.environments import Environment
+from apikeys.environments import MAX_ENVIRONMENT_LENGTH, Environment
 from apikeys.guard.isolation import IsolatedQuerySet
 from apikeys.models import AuditEvent
 from customers.models.customers import Customer
@@ -60,7 +60,7 @@ class License(models.Model):
     """A license. Its key is kept whole, for its holder to be told again."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    environment = models.CharField(max_length=11, choices=Environment)
+    environment = models.CharField(max_length=MAX_ENVIRONMENT_LENGTH, choices=Environment)
     customer = models.ForeignKey(
         Customer, on_delete=models.PROTECT, related_name="licenses", db_index=False
     )
@@ -117,7 +117,7 @@ class Activation(models.Model):
     """A machine that a license runs on; it takes a seat."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    environment = models.CharField(max_length=11, choices=Environment)
+    environment = models.CharField(max_length=MAX_ENVIRONMENT_LENGTH, choices=Environment)
     license = models.ForeignKey(
         License, on_delete=models.CASCADE, related_name="activations", db_index=False
     )

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import models
 from django.utils import timezone
 
-from apikeys.environments import Environment
+from apikeys.environments import MAX_ENVIRONMENT_LENGTH, Environment
 from apikeys.guard.isolation import IsolatedQuerySet
 from customers.models.customers import Customer
 from customers.models.licenses import License
@@ -29,7 +29,7 @@ class TelemetryEvent(models.Model):
     """Something that happened at a customer. ``event_id`` is the sender's own name for it."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    environment = models.CharField(max_length=11, choices=Environment)
+    environment = models.CharField(max_length=MAX_ENVIRONMENT_LENGTH, choices=Environment)
     customer = models.ForeignKey(
         Customer, on_delete=models.PROTECT, related_name="telemetry", db_index=False
     )
@@ -100,7 +100,7 @@ class TelemetryTotal(models.Model):
     nothing of what became of its customer.
     """
 
-    environment = models.CharField(max_length=11, choices=Environment)
+    environment = models.CharField(max_length=MAX_ENVIRONMENT_LENGTH, choices=Environment)
     subject = models.UUIDField()
     hour = models.DateTimeField()
     type = models.CharField(max_length=100)

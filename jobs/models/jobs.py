@@ -13,7 +13,7 @@ from django.db import models
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from apikeys.environments import Environment
+from apikeys.environments import MAX_ENVIRONMENT_LENGTH, Environment
 from apikeys.guard.isolation import reached
 from apikeys.models import ApiKey, AuditEvent
 from customers.models import Customer
@@ -69,7 +69,7 @@ class Job(models.Model):
     """One thing to do in the background, on behalf of a key."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    environment = models.CharField(max_length=11, choices=Environment)
+    environment = models.CharField(max_length=MAX_ENVIRONMENT_LENGTH, choices=Environment)
     key: "models.ForeignKey[Any, Any]" = models.ForeignKey(
         ApiKey, on_delete=models.PROTECT, related_name="jobs", db_index=False
     )
@@ -149,7 +149,7 @@ class JobCustomer(models.Model):
     customer = models.ForeignKey(
         Customer, on_delete=models.CASCADE, related_name="+", db_index=False
     )
-    environment = models.CharField(max_length=11, choices=Environment)
+    environment = models.CharField(max_length=MAX_ENVIRONMENT_LENGTH, choices=Environment)
 
     class Meta:
         default_permissions = ()

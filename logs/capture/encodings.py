@@ -13,7 +13,7 @@ from apikeys.credentials import MASK, mask
 from apikeys.environments import TAGS
 
 # As much of a credential as tells one: a prefix, a tag, the key id and a character of the secret.
-MIN_LENGTH = 1 + min(map(len, TAGS.values())) + 12 + 3 + 1
+MIN_LENGTH = 1 + min(map(len, TAGS)) + 12 + 3 + 1
 _NESTED = 3
 # A visible ASCII character as \x5f \u005f \u{5f} \U0000005f &#x5f; =5F, \137, &#95; or &lowbar;.
 # No run of backslashes or zeros is scanned twice, however long a caller makes it.
@@ -47,7 +47,7 @@ def _cores(marker: bytes) -> list[str]:
 BASE64_HINTS = tuple(
     {
         hint.lower()
-        for tag in TAGS.values()
+        for tag in TAGS
         for core in _cores(f"_{tag}_".encode())
         for hint in (core, core.translate(str.maketrans("+/", "-_")))
     }

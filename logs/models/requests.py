@@ -13,7 +13,7 @@ from typing import Any, Self
 from django.db import models
 from django.db.models import Q
 
-from apikeys.environments import Environment
+from apikeys.environments import MAX_ENVIRONMENT_LENGTH, Environment
 from apikeys.guard.isolation import narrowed_at, reached
 from apikeys.models import ApiKey
 from apikeys.models.keys import CUSTOMER
@@ -50,7 +50,9 @@ class RequestLog(models.Model):
 
     id = models.UUIDField("request id", primary_key=True, editable=False)
     at = models.DateTimeField("time")
-    environment = models.CharField(max_length=11, choices=Environment, null=True)
+    environment = models.CharField(
+        max_length=MAX_ENVIRONMENT_LENGTH, choices=Environment, null=True
+    )
     key: "models.ForeignKey[Any, Any]" = models.ForeignKey(
         ApiKey,
         on_delete=models.DO_NOTHING,

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import models
 
-from apikeys.environments import Environment
+from apikeys.environments import MAX_ENVIRONMENT_LENGTH, Environment
 from apikeys.models import ApiKey
 
 # Upper bounds of the duration histogram, in microseconds; the last bucket has none.
@@ -16,7 +16,7 @@ class HourlyUsage(models.Model):
     """What a key did in an hour in an environment; without a key, what nobody's key did."""
 
     hour = models.DateTimeField()
-    environment = models.CharField(max_length=11, choices=Environment)
+    environment = models.CharField(max_length=MAX_ENVIRONMENT_LENGTH, choices=Environment)
     # Not a reference: blank stands for requests whose secret matched no key.
     key_id = models.CharField(max_length=12, blank=True)
     requests = models.PositiveBigIntegerField(default=0)

@@ -2,18 +2,22 @@
 
 import pytest
 
-from apikeys.limits import Limits, Rate, parse_limits, parse_rate
+from apikeys.limits import WINDOWS, Limits, Rate, parse_limits, parse_rate
 
-BASE = Limits(600, 20_000, 200_000)
+BASE = tuple(window.default for window in WINDOWS)
+
+
+def base_with(**numbers: int) -> Limits:
+    return tuple(numbers.get(window.name, window.default) for window in WINDOWS)
 
 
 @pytest.mark.parametrize(
     ("text", "limits"),
     [
         ("600/min,20000/hour,200000/day", BASE),
-        ("5/min", Limits(5, 20_000, 200_000)),
-        (" 0/d , 7/h", Limits(600, 7, 0)),
-        ("1/MINUTE", Limits(1, 20_000, 200_000)),
+        ("5/min", base_with(minute=5)),
+        (" 0/d , 7/h", base_with(hour=7, day=0)),
+        ("1/MINUTE", base_with(minute=1)),
     ],
 )
 def test_a_window_left_out_keeps_its_number(text: str, limits: Limits) -> None:

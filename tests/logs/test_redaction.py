@@ -160,7 +160,7 @@ def test_an_environment_that_is_added_is_masked_too() -> None:
     program = """
 from base64 import b64encode
 from apikeys import environments
-environments.TAGS["quality"] = "qual"
+environments.TAGS += ("qual",)
 from logs.capture import redaction
 credential = "lk_qual_AbCdEfGhIjK1_" + "Zx81kQ" * 6
 for written in (credential, b64encode(credential.encode()).decode()):

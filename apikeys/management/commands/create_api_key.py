@@ -8,7 +8,14 @@ from django.core.management.base import CommandParser
 from apikeys import lifecycle
 from apikeys.checks import check_peppers
 from apikeys.environments import Environment
-from apikeys.management.base_command import KeyCommand, actor, customer_ids, expiry, limit
+from apikeys.management.base_command import (
+    KeyCommand,
+    actor,
+    add_limits,
+    customer_ids,
+    expiry,
+    limits,
+)
 
 
 class Command(KeyCommand):
@@ -23,8 +30,7 @@ class Command(KeyCommand):
         parser.add_argument(
             "--customer", action="append", metavar="ID", help="reach only this customer; repeatable"
         )
-        for window in ("minute", "hour", "day"):
-            parser.add_argument(f"--per-{window}", default="default", metavar="N")
+        add_limits(parser)
         parser.add_argument("--allow", action="append", default=[], metavar="CIDR")
         parser.add_argument("--expires", default="never", metavar="90d|2027-01-31T00:00Z")
         parser.add_argument("--json", action="store_true")
@@ -39,9 +45,7 @@ class Command(KeyCommand):
             name=options["name"],
             permissions=options["permission"],
             customers=None if customers is None else customer_ids(customers),
-            limit_minute=limit(options["per_minute"]),
-            limit_hour=limit(options["per_hour"]),
-            limit_day=limit(options["per_day"]),
+            **limits(options),
             networks=options["allow"],
             expires_at=expiry(options["expires"]),
         )

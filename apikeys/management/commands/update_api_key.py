@@ -1,11 +1,19 @@
 """``manage.py update_api_key``: change a key's settings, never its environment."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from django.core.management.base import CommandParser
 
 from apikeys import lifecycle, validation
-from apikeys.management.base_command import KeyCommand, actor, customer_ids, expiry, limit
+from apikeys.management.base_command import (
+    KeyCommand,
+    actor,
+    add_limits,
+    customer_ids,
+    expiry,
+    limits,
+)
 from apikeys.models import ApiKey
 from apikeys.validation import KeyFields
 
@@ -20,8 +28,7 @@ class Command(KeyCommand):
         parser.add_argument("--name", metavar="N")
         parser.add_argument("--add-permission", action="append", default=[], metavar="P")
         parser.add_argument("--remove-permission", action="append", default=[], metavar="P")
-        for window in ("minute", "hour", "day"):
-            parser.add_argument(f"--per-{window}", metavar="N|default")
+        add_limits(parser)
         parser.add_argument(
             "--allow", action="append", metavar="CIDR|any", help="replaces the networks; repeatable"
         )
@@ -38,25 +45,23 @@ class Command(KeyCommand):
         self.write_key(self.find(key.pk), as_object=options["json"])
 
 
+# By option: the setting, and what reads the option's value.
+READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "name": ("name", str),
+    "allow": ("networks", lambda networks: [] if networks == ["any"] else networks),
+    "expires": ("expires_at", expiry),
+    "customer": ("customers", lambda ids: None if ids == ["all"] else customer_ids(ids)),
+}
+
+
 def _settings(key: ApiKey, options: dict[str, Any]) -> KeyFields:
-    settings: KeyFields = {}
-    if options["name"] is not None:
-        settings["name"] = options["name"]
+    settings: dict[str, Any] = {
+        setting: read(options[option])
+        for option, (setting, read) in READERS.items()
+        if options[option] is not None
+    }
     added = validation.clean_permissions(options["add_permission"])
     removed = validation.clean_permissions(options["remove_permission"])
     if added or removed:
         settings["permissions"] = (set(key.permissions) | set(added)) - set(removed)
-    if options["per_minute"] is not None:
-        settings["limit_minute"] = limit(options["per_minute"])
-    if options["per_hour"] is not None:
-        settings["limit_hour"] = limit(options["per_hour"])
-    if options["per_day"] is not None:
-        settings["limit_day"] = limit(options["per_day"])
-    if options["allow"] is not None:
-        settings["networks"] = [] if options["allow"] == ["any"] else options["allow"]
-    if options["expires"] is not None:
-        settings["expires_at"] = expiry(options["expires"])
-    if options["customer"] is not None:
-        every = options["customer"] == ["all"]
-        settings["customers"] = None if every else customer_ids(options["customer"])
-    return settings
+    return cast(KeyFields, settings | limits(options))
