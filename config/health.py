@@ -1,5 +1,6 @@
 """Health for supervisors and balancers: is the process alive, can it serve."""
 
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -14,6 +15,8 @@ from database import deadline
 from database.postgresql_connection import connect
 from jobs.models import Worker
 from logs.capture import spool
+
+logger = logging.getLogger(__name__)
 
 # A worker says that it lives every few seconds; three silences mean that it does not.
 WORKER_SILENCE = timedelta(seconds=15)
@@ -35,14 +38,16 @@ def readyz(request: HttpRequest) -> JsonResponse:
         }
         behind = spool.backlog(settings.LOG_SPOOL)
         restored_at = spool.restored_at(settings.LOG_SPOOL)
-    is_ready = all(outcome == "ok" for outcome in checks.values())
+    failed = {name: outcome for name, outcome in checks.items() if outcome != "ok"}
+    if failed:
+        logger.error("not ready: %s", "; ".join(f"{name}: {failed[name]}" for name in failed))
     return JsonResponse(
         {
-            "status": "ok" if is_ready else "unavailable",
+            "status": "unavailable" if failed else "ok",
             "checks": checks,
             "request_log": {**behind._asdict(), "restored_at": restored_at},
         },
-        status=200 if is_ready else 503,
+        status=503 if failed else 200,
         headers={"Cache-Control": "no-store"},
     )
 

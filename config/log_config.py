@@ -4,6 +4,8 @@ import logging
 from typing import Any
 
 from apikeys.credentials import mask
+from apikeys.guard.context import context_of
+from config.command_errors import is_down
 
 
 class MaskingFormatter(logging.Formatter):
@@ -11,6 +13,20 @@ class MaskingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return mask(super().format(record))
+
+
+class UnexpectedErrors(logging.Filter):
+    """Passes what only Django logs: an exception that is no outage, with the request's id.
+
+    Whoever answers another 5xx has logged it; Django would log it again.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None or is_down(error):
+            return False
+        record.msg = f"request {context_of(record.request).request_id} failed: {record.msg}"  # type: ignore[attr-defined]
+        return True
 
 
 _TERMINAL: dict[str, Any] = {
@@ -29,10 +45,11 @@ _TERMINAL: dict[str, Any] = {
     },
 }
 LOGGING = _TERMINAL | {
+    "filters": {"unexpected": {"()": "config.log_config.UnexpectedErrors"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
-        "django.request": {"level": "ERROR"},
+        "django.request": {"level": "ERROR", "filters": ["unexpected"]},
         # Anybody can send a foreign Host; it is answered 400, and under /api/ on record.
         "django.security.DisallowedHost": {"handlers": ["null"], "propagate": False},
         # The pool warns at each attempt; what a caller gets is logged once, by the guard.
@@ -41,5 +58,6 @@ LOGGING = _TERMINAL | {
 }
 # Latchkey's own: what the web server logs looks the same.
 GRANIAN_LOGGING = _TERMINAL | {
-    "loggers": {"_granian": {"handlers": ["stderr"], "level": "WARNING", "propagate": False}}
+    "filters": {"unexpected": {"()": "config.log_config.UnexpectedErrors"}},
+    "loggers": {"_granian": {"handlers": ["stderr"], "level": "WARNING", "propagate": False}},
 }

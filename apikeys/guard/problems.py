@@ -210,8 +210,6 @@ def respond(request: HttpRequest | Request, problem: Problem) -> Response:
     response.accepted_renderer = JSONRenderer()
     response.accepted_media_type = MEDIA_TYPE
     response.renderer_context = {}  # type: ignore[attr-defined]
-    # Already logged with its cause; stops Django logging it again.
-    response._has_been_logged = True  # type: ignore[attr-defined]
     response.render()
     return response
 

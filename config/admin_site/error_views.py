@@ -97,8 +97,6 @@ def failed(request: HttpRequest) -> HttpResponse:
         kept,
     )
     response["Retry-After"] = str(problems.RETRY_AFTER_SECONDS)
-    # One line says it; Django would add a traceback.
-    response._has_been_logged = True  # type: ignore[attr-defined]
     return response
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from contextlib import redirect_stdout
 from datetime import timedelta
 from typing import Any
 
@@ -25,7 +26,8 @@ def aged(days: float, **fields: Any) -> RequestLog:
 
 def output(name: str, *arguments: str) -> str:
     stream = io.StringIO()
-    call_command(name, *arguments, stdout=stream)
+    with redirect_stdout(stream):
+        call_command(name, *arguments)
     return stream.getvalue()
 
 

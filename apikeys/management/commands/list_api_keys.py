@@ -1,6 +1,7 @@
 """``manage.py list_api_keys``: a table of keys, or JSON."""
 
 import json
+import sys
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -62,7 +63,7 @@ class Command(KeyCommand):
                 _day(key.last_used_at),
                 _day(key.expires_at),
             )
-        console(self.stdout._out).print(table)
+        console(sys.stdout).print(table)
 
 
 def _day(timestamp: Any) -> str:

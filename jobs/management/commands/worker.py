@@ -1,6 +1,7 @@
 """``manage.py worker``: what is done in the background."""
 
 import signal
+import sys
 import threading
 from typing import Any
 
@@ -50,7 +51,7 @@ class Command(LineCommand):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopping.set())
-        terminal = console(self.stderr._out)
+        terminal = console(sys.stderr)
         loop = WorkerLoop(concurrency=concurrency, queues=options["queue"])
         if terminal.is_terminal:
             with terminal.status("Starting") as status:

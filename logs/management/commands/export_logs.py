@@ -1,5 +1,6 @@
 """``manage.py export_logs``: requests as CSV or NDJSON on stdout."""
 
+import sys
 from typing import Any
 from uuid import UUID
 
@@ -59,18 +60,17 @@ class Command(KeyCommand):
         self._write(rows, options["format"])
 
     def _write(self, rows: Any, form: str) -> None:
-        terminal = console(self.stderr._out)
+        terminal = console(sys.stderr)
         is_shown = terminal.is_terminal
         total = rows.order_by("-pk")[:MAX_COUNTED].count() if is_shown else None
         with Progress(console=terminal, disable=not is_shown) as progress:
             task = progress.add_task("Exporting", total=total)
             # A file holds what was recorded; a terminal must not obey what a caller sent.
-            file: Any = self.stdout._out
             is_seen = self.stdout.isatty()
             for text in export.lines(rows, form):
                 if is_seen:
                     self.stdout.write(text.replace("\r\n", "\n"), ending="")
                 else:
-                    file.write(text)
+                    sys.stdout.write(text)
                 progress.advance(task, text.count("\n"))
             self.stdout.flush()

@@ -1,5 +1,6 @@
 """``manage.py prune_logs``: delete old requests now."""
 
+import sys
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -27,7 +28,7 @@ class Command(LineCommand):
         if options["dry_run"]:
             self.stdout.write(f"{total} requests are older than {timestamp:%Y-%m-%d %H:%M} UTC.")
             return
-        terminal = console(self.stderr._out)
+        terminal = console(sys.stderr)
         deleted = 0
         with Progress(console=terminal, disable=not terminal.is_terminal) as progress:
             task = progress.add_task("Deleting", total=total)
