@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, QueryDict
@@ -15,15 +14,15 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from apikeys.admin.key_columns import ENVIRONMENT_COLOURS
 from apikeys.audit import actor_of
-from apikeys.guard.etags import etag
 from apikeys.models import ApiKey
-from backoffice.action_forms import RefusedForms
+from backoffice.action_forms import ActionFormAdmin
 from backoffice.columns import MINUTES, environment_column, time_column
 from backoffice.form_fields import LineField, MetadataField
 from backoffice.lists import CheckedList
 from backoffice.page_sections import sections_of
 from customers.customers import lifecycle
 from customers.models import Customer, CustomerStatus
+from customers.seen_form import SeenForm
 from database.fields import JSONObjectField
 from database.refusals import Conflict
 
@@ -41,34 +40,27 @@ STATUS_COLOURS = {
 }
 
 
-class CustomerForm(forms.ModelForm):
-    """A customer's fields; a form that somebody else was faster with is refused."""
-
-    seen = forms.CharField(widget=forms.HiddenInput, required=False)
+class CustomerForm(SeenForm):
+    """A customer's fields."""
 
     class Meta:
         field_classes = {"name": LineField}
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if not self.instance._state.adding:
-            self.initial["seen"] = etag(self.instance)
-
-    def clean(self) -> dict[str, Any]:
-        """Compare with what is stored now, locked until it is saved."""
-        cleaned: dict[str, Any] = super().clean() or {}
-        stored = Customer.objects.select_for_update().filter(pk=self.instance.pk).first()
-        if stored is None and not self.instance._state.adding:
-            raise forms.ValidationError("The customer was deleted. Go back to the list.")
-        if stored is not None and cleaned.get("seen") not in {"", etag(stored)}:
-            raise forms.ValidationError(
-                "The customer was changed after this page was opened. Reload it and try again."
+    def perform(self, request: HttpRequest) -> Customer:
+        actor = actor_of(request)
+        fields = {name: self.cleaned_data[name] for name in self.changed_data if name != "seen"}
+        if self.instance._state.adding:
+            return lifecycle.create(actor=actor, **fields)
+        try:
+            return lifecycle.update(
+                self.instance, actor=actor, fields=fields, precondition=self.require_seen
             )
-        return cleaned
+        except Customer.DoesNotExist:
+            raise Conflict("The customer was deleted. Go back to the list.") from None
 
 
 @admin.register(Customer)
-class CustomerAdmin(RefusedForms, CheckedList, ModelAdmin):
+class CustomerAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
     """Customers of each environment."""
 
     list_display = (
@@ -137,13 +129,6 @@ class CustomerAdmin(RefusedForms, CheckedList, ModelAdmin):
     def _still_has(self, request: HttpRequest, text: str, object_id: str) -> HttpResponseBase:
         self.message_user(request, text, messages.ERROR)
         return redirect("admin:customers_customer_change", object_id)
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        fields = {name: form.cleaned_data[name] for name in form.changed_data if name != "seen"}
-        if change:
-            lifecycle.update(obj, actor=actor_of(request), fields=fields)
-        else:
-            lifecycle.create(customer_id=obj.pk, actor=actor_of(request), **fields)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         lifecycle.delete(obj, actor=actor_of(request))

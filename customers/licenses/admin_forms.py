@@ -7,25 +7,22 @@ from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminSplitDateTimeWidget
 
 from apikeys.audit import actor_of
-from apikeys.guard.etags import etag
-from backoffice.action_forms import ActionForm
 from backoffice.dialogs import ActionDialog
 from backoffice.form_fields import LineField, WholeNumberField
 from backoffice.selection import is_id
 from customers.licenses import lifecycle
 from customers.models import License
-from database.refusals import Conflict
+from customers.seen_form import SeenForm
 from database.uuid7 import new_id
 
 SETTINGS = ("product", "seats", "expires_at", "metadata")
 
 
-class LicenseForm(ActionForm, forms.ModelForm):
+class LicenseForm(SeenForm):
     """A license's settings."""
 
     # Chosen beforehand, so that a form sent twice issues one license.
     ticket = forms.UUIDField(widget=forms.HiddenInput, required=False)
-    seen = forms.CharField(widget=forms.HiddenInput, required=False)
 
     class Meta:
         model = License
@@ -42,8 +39,6 @@ class LicenseForm(ActionForm, forms.ModelForm):
             self.data["customer"] = ""  # type: ignore[index]
         if self.instance._state.adding:
             self.initial["ticket"] = new_id()
-        else:
-            self.initial["seen"] = etag(self.instance)
 
     def clean_seats(self) -> int:
         """Refuse what the database would refuse in words of its own."""
@@ -63,14 +58,8 @@ class LicenseForm(ActionForm, forms.ModelForm):
             customer = self.cleaned_data["customer"]
             return lifecycle.issue(customer, actor=actor, license_id=ticket, **settings)
         return lifecycle.update(
-            self.instance, actor=actor, settings=settings, precondition=self._require_seen
+            self.instance, actor=actor, settings=settings, precondition=self.require_seen
         )
-
-    def _require_seen(self, row: License) -> None:
-        if self.cleaned_data["seen"] not in {"", etag(row)}:
-            raise Conflict(
-                "The license was changed after this page was opened. Reload it and try again."
-            )
 
 
 class MoveDialog(ActionDialog[License]):

@@ -8,10 +8,13 @@ import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
-from django.test import Client
+from django.template import TemplateDoesNotExist, engines
+from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from apikeys import lifecycle
+from apikeys.admin.key_dialogs import RegenerateDialog, RevokeDialog
+from apikeys.admin.key_forms import CreateKeyForm
 from apikeys.environments import Environment
 from apikeys.models import ApiKey, Event
 from tests.support.api_client import Caller
@@ -246,6 +249,55 @@ def test_a_regenerate_dialog_sent_again_makes_no_other_secret(staff: Client) -> 
     assert not CREDENTIAL.search(second.content.decode())
     assert "regenerated a moment ago" in second.content.decode()
     assert key.secrets.count() == 2
+
+
+def test_the_new_key_of_a_revoked_one_is_shown_without_a_command_to_try_it(staff: Client) -> None:
+    key = issue().key
+    lifecycle.revoke(key, actor=ACTOR)
+
+    text = dialog(staff, "regenerate", key).content.decode()
+
+    assert len(CREDENTIAL.findall(text)) == 1
+    assert "curl" not in text
+    assert "The key is inactive" in text
+
+
+def test_a_form_that_is_checked_has_changed_nothing(staff: Client, rf: RequestFactory) -> None:
+    key = issue().key
+    page = staff.get(reverse("admin:apikeys_apikey_add"))
+    forms = [
+        CreateKeyForm(fields_of(page) | {"name": "Checked"}),
+        RevokeDialog(rf.post("/"), key.pk, {"_form_submitted": "1"}),
+        RegenerateDialog(
+            rf.post("/"), key.pk, {"_form_submitted": "1", "version": 1, "overlap": 0}
+        ),
+    ]
+
+    assert [form.is_valid() for form in forms] == [True, True, True]
+    assert ApiKey.objects.get().revision == key.revision
+    assert key.secrets.count() == 1
+
+
+def test_a_key_that_cannot_be_shown_is_neither_made_nor_regenerated(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = issue().key
+    engine: Any = engines["django"].engine
+    find = engine.find_template
+
+    def find_all_but_one(name: str, **options: Any) -> Any:
+        if name == "apikeys/credential.html":
+            raise TemplateDoesNotExist(name)
+        return find(name, **options)
+
+    monkeypatch.setattr(engine, "find_template", find_all_but_one)
+    with pytest.raises(TemplateDoesNotExist):
+        create(staff)
+    with pytest.raises(TemplateDoesNotExist):
+        dialog(staff, "regenerate", key)
+
+    assert ApiKey.objects.get() == key
+    assert key.secrets.count() == 1
 
 
 def test_revoking_takes_a_reason_and_activating_undoes_it(staff: Client) -> None:
