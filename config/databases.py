@@ -128,7 +128,8 @@ def _postgresql(config: Settings, web_threads: int | None) -> Settings:
         pool |= {"min_size": web_threads, "max_size": web_threads + 1}
     return config | {
         "CONN_MAX_AGE": 0,
-        "CONN_HEALTH_CHECKS": True,
+        # Or the pool asks before it hands out a connection: see database.postgresql_connection.
+        "CONN_HEALTH_CHECKS": False,
         "OPTIONS": {
             **config.get("OPTIONS", {}),
             "connect_timeout": 2,

@@ -1,12 +1,12 @@
 """The PostgreSQL connection: never past a request's deadline, and one query without ceremony.
 
-The pool asks the server before it hands out a connection, and when the server has hung up on
-one (it was restarted, or a firewall forgot it) it sleeps longer than a request may take.
-``first_answer`` instead puts such connections away, and its caller's question does the asking.
+The pool could ask the server before it hands out a connection, but when the server has hung up
+on one (it was restarted, or a firewall forgot it) it sleeps longer than a request may take. So it
+does not ask: ``first_answer`` puts such connections away, and its caller's question does the
+asking. Whoever has no question calls ``connect``.
 """
 
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import psycopg
@@ -28,8 +28,6 @@ NAME_LOST = (
     errors.FeatureNotSupported,
 )
 
-_check_is_spared: ContextVar[bool] = ContextVar("the pool's check is spared", default=False)
-
 
 class ServerSilent(psycopg.OperationalError):
     """The server did not answer in the time there was."""
@@ -39,12 +37,6 @@ class GuardConnection(psycopg.Connection[Any]):
     """What the pool hands out."""
 
     _query_prepared: str | None = None
-
-    def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-        """Run a query; the blank one is the pool's check."""
-        if query == "" and _check_is_spared.get():
-            return None
-        return super().execute(query, *args, **kwargs)
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Wait for the server until ``timeout`` or the request's deadline, then hang up.
@@ -98,11 +90,7 @@ def first_answer(database: Any, question: Callable[[GuardConnection], RV]) -> RV
     if connection is not None:
         return question(connection)
     while True:
-        token = _check_is_spared.set(True)
-        try:
-            database.ensure_connection()
-        finally:
-            _check_is_spared.reset(token)
+        database.ensure_connection()
         taken: GuardConnection = database.connection
         try:
             return question(taken)
@@ -115,7 +103,9 @@ def first_answer(database: Any, question: Callable[[GuardConnection], RV]) -> RV
 
 
 def connect(database: Any) -> None:
-    """Give ``database`` a connection that is alive, whatever the pool holds."""
+    """Give ``database`` a connection that is alive, whatever the pool holds, if it has none."""
+    if database.connection is not None:
+        return
     if database.vendor == "postgresql":
         with database.wrap_database_errors:
             first_answer(database, lambda connection: connection.execute(""))

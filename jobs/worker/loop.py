@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from database.outages import Unavailable
 from database.periodic_tasks import PeriodicTask, declared
+from database.postgresql_connection import connect
 from jobs import leases
 from jobs.models import Job, Worker
 from jobs.models.jobs import ENDED
@@ -109,6 +110,7 @@ def _do(task: PeriodicTask) -> None:
     """Run a task; an outage is a line, a defect a traceback, and the worker goes on."""
     close_old_connections()
     try:
+        connect(connection)
         task.run(timezone.now())
     except (DatabaseError, InterfaceError, Unavailable) as error:
         logger.warning("%s failed: %s", task.name, " ".join(str(error).split()))

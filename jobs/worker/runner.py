@@ -23,6 +23,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from apikeys.audit import Actor
 from apikeys.models import Source
+from database.postgresql_connection import connect
 from jobs import leases, queue
 from jobs.leases import CancelRequested, LeaseLost, Withdrawn
 from jobs.models import Job
@@ -49,6 +50,7 @@ class Runner:
     def run(self) -> None:
         while not self._stopping.is_set():
             try:
+                connect(connection)
                 job = queue.claim(self._name, self._queues)
             except (DatabaseError, InterfaceError) as error:
                 logger.warning("claiming a job failed: %s", " ".join(str(error).split()))

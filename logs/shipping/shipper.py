@@ -25,6 +25,7 @@ from django.db import (
     transaction,
 )
 
+from database.postgresql_connection import connect
 from logs.capture.record import REQUEST_CUT, RESPONSE_CUT, Record
 from logs.models import RequestContent, RequestLog, SpoolPosition
 from logs.models.requests import SLOW_MICROSECONDS
@@ -85,6 +86,7 @@ class Shipper:
         while True:
             is_last = stopping.wait(every)
             try:
+                connect(connection)
                 self.ship()
             except (DatabaseError, InterfaceError, OSError) as error:
                 logger.warning("shipping of request logs: %s", " ".join(str(error).split()))
