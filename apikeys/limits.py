@@ -6,6 +6,7 @@ row here, a member of ``LimitFields`` and a column of ``ApiKey``.
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple, TypedDict
 
 MAX_LIMIT = 1_000_000_000
@@ -64,6 +65,13 @@ class Rate(NamedTuple):
 def by_window(numbers: Iterable[int]) -> dict[str, int]:
     """Return numbers that are in the order of ``WINDOWS`` by the names of the windows."""
     return {window.name: number for window, number in zip(WINDOWS, numbers, strict=True)}
+
+
+@lru_cache(maxsize=4096)
+def in_force(own: tuple[int | None, ...], defaults: Limits) -> Limits:
+    """Return a key's own limits, and the default where it has none."""
+    pairs = zip(own, defaults, strict=True)
+    return tuple(default if limit is None else limit for limit, default in pairs)
 
 
 def parse_rate(text: str) -> Rate:

@@ -63,6 +63,13 @@ end
 
 local counters, waits, longest = {}, {}, 0
 local start = number * FIELDS * 8 + 1
+-- The length is another one where the state was written for another number of windows.
+local length = start - 1
+for i = 1, number do
+  if #state < i * FIELDS * 8 then break end
+  length = length + unpack_('<d', state, i * FIELDS * 8 - 7) * SLOT
+end
+if #state ~= length then state = '' end
 for i = 1, number do
   local c = {limit = tonumber(ARGV[3 + 2 * i]), span = tonumber(ARGV[4 + 2 * i]) * 1000000,
              now = time_now, total = 0, opened = 0, newest = 0, count = 0, oldest = 0, closed = ''}

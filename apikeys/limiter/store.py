@@ -71,7 +71,7 @@ class Store(Protocol):
     """Where admissions are counted.
 
     Any number of windows, in any order; a subject is always asked with the same lengths in the
-    same order. Without a window: ``ValueError``.
+    same order, and starts anew when their number changes. Without a window: ``ValueError``.
     """
 
     def hit(self, subject: str, windows: Sequence[Window]) -> Decision:

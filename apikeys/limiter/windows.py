@@ -122,7 +122,10 @@ def _grow(state: bytes, windows: Sequence[Window], now: float) -> tuple[Decision
     The same as the long way, a third of its cost; None where that must be taken.
     """
     header = _header(len(windows))
+    if len(state) < header.size:
+        return None
     fields = _FIELDS.iter_unpack(state[: header.size])
+    slots = 0.0
     numbers: list[float] = []
     remaining: list[int] = []
     resets: list[int] = []
@@ -143,13 +146,21 @@ def _grow(state: bytes, windows: Sequence[Window], now: float) -> tuple[Decision
         numbers += (total + 1, opened, now, count + 1, oldest, closed)
         remaining.append(int(limit - total - 1))
         resets.append(int(oldest + span - now))
+        slots += closed
+    if len(state) != header.size + slots * _SLOT.size:
+        return None
     decision = Decision(windows, (0,) * len(windows), remaining, resets)
     return decision, header.pack(*numbers) + state[header.size :]
 
 
 def _read(state: bytes, windows: Sequence[Window], now: float) -> list[_Counter]:
     header = _header(len(windows))
-    numbers = header.unpack_from(state) if state else NOTHING * len(windows)
+    numbers = NOTHING * len(windows)
+    if len(state) >= header.size:
+        stored = header.unpack_from(state)
+        # The length is another one where the state was written for another number of windows.
+        if len(state) == header.size + sum(stored[FIELDS - 1 :: FIELDS]) * _SLOT.size:
+            numbers = stored
     counters = []
     start, first = header.size, 0
     for window in windows:

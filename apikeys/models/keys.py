@@ -16,7 +16,7 @@ from django.utils import timezone
 from apikeys import permissions
 from apikeys.environments import MAX_ENVIRONMENT_LENGTH, Environment
 from apikeys.guard import client_address
-from apikeys.limits import LIMIT_FIELDS, Limits
+from apikeys.limits import LIMIT_FIELDS, Limits, in_force
 from database.constraints import SameEnvironment
 from database.fields import WordsField
 
@@ -167,9 +167,7 @@ class ApiKey(models.Model):
     @property
     def limits(self) -> Limits:
         """The limits in force: the key's own, else its environment's."""
-        defaults: Limits = settings.DEFAULT_LIMITS[self.environment]
-        pairs = zip(_own_limits(self), defaults, strict=True)
-        return tuple([default if own is None else own for own, default in pairs])
+        return in_force(_own_limits(self), settings.DEFAULT_LIMITS[self.environment])
 
     def may(self, permission: str) -> bool:
         """Whether the key was given ``permission``."""

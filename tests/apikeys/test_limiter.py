@@ -303,6 +303,18 @@ def test_any_number_of_windows_in_any_order_decide_together(clocked: Clocked) ->
     assert clocked.store.peek(clocked.subject, MANY).violated == ["minute"]
 
 
+@pytest.mark.parametrize("slots", [0, 2, SLOTS + 9])
+def test_another_number_of_windows_starts_anew(clocked: Clocked, slots: int) -> None:
+    for windows in (MANY[1:], MANY, MANY[1:], MANY[2:], MANY):
+        lots = tuple(window._replace(limit=1000) for window in windows)
+        remaining = []
+        for _ in range(slots + 1):
+            remaining.append(clocked.store.hit(clocked.subject, lots).remaining[-1])
+            clocked.advance(2 * MICROSECONDS)
+
+        assert remaining == list(range(999, 998 - slots, -1))
+
+
 def test_one_sweep_keeps_a_subject_until_its_longest_window_has_passed(
     file_store: Clocked,
 ) -> None:
