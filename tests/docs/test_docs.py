@@ -74,14 +74,16 @@ def test_the_readme_is_short_and_begins_with_the_two_commands() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", *sorted(p.name for p in (ROOT / "docs").glob("*.md"))]
+    "document",
+    sorted(str(p.relative_to(ROOT)) for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]),
 )
 def test_what_a_document_points_to_is_there(document: str) -> None:
-    path = ROOT / document if document == "README.md" else ROOT / "docs" / document
+    path = ROOT / document
     text = path.read_text()
     links = re.findall(r"\]\(([^)#]+)\)", text)
     named = re.findall(
-        r"`((?:apikeys|config|customers|jobs|logs|tests|docs|benchmarks)/[\w./]+)`", text
+        r"`((?:apikeys|backoffice|config|customers|database|jobs|logs|tests|docs|benchmarks)/[\w./]+)`",
+        text,
     )
 
     local = [path.parent / link for link in links if "://" not in link]

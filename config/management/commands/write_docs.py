@@ -85,7 +85,7 @@ def _permissions() -> str:
                 needed.setdefault(operation.permission, []).append(operation.summary.lower())
     return _table(
         ("permission", "name", "endpoints"),
-        ((_code(code), code.label, ", ".join(needed[code])) for code in Permission),
+        ((_code(code), code.label, ", ".join(needed.get(code, ()))) for code in Permission),
     )
 
 
