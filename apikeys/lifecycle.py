@@ -25,6 +25,7 @@ from apikeys.validation import KeyFields
 from database.refusals import Conflict, Refused
 
 MAX_ACCEPTED_SECRETS = 5
+MAX_OVERLAP = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def regenerate(
     now = timezone.now()
     with transaction.atomic():
         key = _locked(key.pk)
-        overlap = validation.clean_overlap(overlap, is_revoked=key.is_revoked)
+        _refuse_overlap(key, overlap)
         current = key.secrets.get(retires_at=None)
         if version is not None and version != current.number:
             raise Conflict(
@@ -228,6 +229,19 @@ def _refuse_stale(key: ApiKey, revision: int | None) -> None:
         who = f" by {last.actor_name}" if last else ""
         raise Conflict(
             f"The key was changed{who} after this page was opened. Reload it and try again."
+        )
+
+
+def _refuse_overlap(key: ApiKey, overlap: timedelta) -> None:
+    """Raise ``Refused`` unless the old secret may go on for ``overlap``."""
+    if not timedelta(0) <= overlap <= MAX_OVERLAP:
+        raise Refused(
+            f"The overlap is out of range. Choose 0 to {MAX_OVERLAP.days} days.", field="overlap"
+        )
+    if overlap and key.is_revoked:
+        raise Refused(
+            "The key is revoked, so its old secret must not live on. Regenerate without overlap.",
+            field="overlap",
         )
 
 

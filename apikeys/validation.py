@@ -1,7 +1,7 @@
 """What a key's settings may be. Every door's values pass here before anything is written."""
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,6 @@ from apikeys.models.keys import customer_model
 from database.refusals import Refused
 from database.text import check_line
 
-MAX_OVERLAP = timedelta(days=7)
 MAX_NETWORKS = 100
 MAX_NAME_LENGTH = 100
 MAX_REASON_LENGTH = 500
@@ -149,20 +148,6 @@ def clean_expiry(timestamp: datetime | None, now: datetime) -> datetime | None:
             field="expires_at",
         )
     return timestamp
-
-
-def clean_overlap(overlap: timedelta, *, is_revoked: bool) -> timedelta:
-    """Return how long the old secret goes on after a regenerate: 0 to 7 days."""
-    if not timedelta(0) <= overlap <= MAX_OVERLAP:
-        raise Refused(
-            f"The overlap is out of range. Choose 0 to {MAX_OVERLAP.days} days.", field="overlap"
-        )
-    if overlap and is_revoked:
-        raise Refused(
-            "The key is revoked, so its old secret must not live on. Regenerate without overlap.",
-            field="overlap",
-        )
-    return overlap
 
 
 def refuse_widening(key: ApiKey, changes: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path, register_converter
+from django.urls.converters import StringConverter
 from django.views.generic import RedirectView
 
 from apikeys.guard.views import UnknownEndpointView
@@ -12,7 +13,7 @@ from config import health
 from config.openapi_views import DocsView, SchemaView
 
 
-class EnvironmentConverter:
+class EnvironmentConverter(StringConverter):
     """An environment that this deployment serves; any other is a path like any unknown one."""
 
     regex = "[a-z]+"
@@ -20,9 +21,6 @@ class EnvironmentConverter:
     def to_python(self, value: str) -> str:
         if value not in settings.API_ENVIRONMENTS:
             raise ValueError(value)
-        return value
-
-    def to_url(self, value: str) -> str:
         return value
 
 

@@ -15,7 +15,6 @@ from apikeys.audit import actor_of
 from apikeys.models import ApiKey
 from apikeys.validation import MAX_REASON_LENGTH
 from backoffice.dialogs import ActionDialog, dialog_action, find
-from backoffice.form_fields import WholeNumberField
 
 HOUR = 3600
 OVERLAPS = {
@@ -35,7 +34,7 @@ class KeyDialog(ActionDialog[ApiKey]):
 class RegenerateDialog(KeyDialog):
     """A new secret, and what becomes of the old one."""
 
-    version = WholeNumberField(widget=forms.HiddenInput)
+    version = forms.IntegerField(widget=forms.HiddenInput)
     overlap = forms.TypedChoiceField(
         choices=list(OVERLAPS.items()),
         coerce=int,
@@ -77,7 +76,7 @@ class RevokeDialog(KeyDialog):
 class ActivateDialog(KeyDialog):
     """Undoes the revoke that the page showed."""
 
-    revision = WholeNumberField(widget=forms.HiddenInput)
+    revision = forms.IntegerField(widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -89,8 +89,9 @@ class LiveConnectionMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.path_info.startswith("/admin/"):
             return self.get_response(request)
-        with deadline.running():
-            connect(connection)
+        if connection.vendor == "postgresql":
+            with deadline.running():
+                connect(connection)
         with deadline.running(PAGE_WRITE_SECONDS, since=request.META.get(ARRIVED_AT)):
             return self.get_response(request)
 
