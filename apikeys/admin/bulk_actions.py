@@ -1,4 +1,4 @@
-"""Acts on the keys ticked in the list: asked once more, then done one by one."""
+"""Actions on the keys ticked in the list: asked once more, then done one by one."""
 
 from typing import Any
 
