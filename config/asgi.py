@@ -20,13 +20,13 @@ from typing import Any, NamedTuple
 from config.wsgi import application as wsgi_application  # isort: skip - sets Django up
 
 from django.conf import settings
+from uuid_utils import uuid7
 
 from apikeys.guard import problems
 from apikeys.guard.middleware import API
 from apikeys.guard.parsers import BodyError, UnreadBody
 from config.server.environ import environ_of
 from config.server.request_bodies import Body, Headers, Message, Receive, Scope, Send, read_body
-from database.uuid7 import new_id_text
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ def _start(status: int, headers: Headers) -> Message:
 def _plain(status: int, text: str) -> Answer:
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
-        (b"x-request-id", new_id_text().encode()),
+        (b"x-request-id", str(uuid7()).encode()),
         CLOSE,
     ]
     return Answer(status, headers, text.encode())

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-import uuid_utils
 from uuid_utils.compat import uuid7
 
 MAX_MILLISECONDS = 2**48 - 1
@@ -12,11 +11,6 @@ MAX_MILLISECONDS = 2**48 - 1
 def new_id() -> UUID:
     """Return a new id; later ones of one process compare greater."""
     return uuid7()
-
-
-def new_id_text() -> str:
-    """Return a new id as text, at a fifth of the cost."""
-    return str(uuid_utils.uuid7())
 
 
 def first_id_at(timestamp: datetime) -> UUID:

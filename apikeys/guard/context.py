@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
+from uuid_utils import uuid7
+
 from apikeys.limiter.store import Decision
-from database.uuid7 import new_id_text
 
 # The server reads headers with the guard's rules before Django has loaded the models.
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def context_of(request: Any) -> RequestContext:
     """Return the context of Django's request or REST framework's; the first call makes it."""
     http = getattr(request, "_request", request)
     if not hasattr(http, "context"):
-        http.context = RequestContext(new_id_text())
+        # As text from the start: a fifth of the cost of Python's own UUID.
+        http.context = RequestContext(str(uuid7()))
     context: RequestContext = http.context
     return context

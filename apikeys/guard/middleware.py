@@ -9,6 +9,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
 from django.http.request import UnreadablePostError
 from django.http.response import HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
 
 from apikeys.guard import problems
 from apikeys.guard.context import context_of
@@ -32,11 +33,11 @@ class ApiMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer the request, with its id in ``X-Request-ID``."""
         context = context_of(request)
         is_api = request.path_info.startswith(API)
         response = self._answer(request) if is_api else self.get_response(request)
         response["X-Request-ID"] = context.request_id
+        response["Content-Security-Policy"] = settings.CONTENT_SECURITY_POLICY
         return response
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
@@ -47,6 +48,17 @@ class ApiMiddleware:
         if response.status_code >= 400 and response["Content-Type"] != problems.MEDIA_TYPE:
             return problems.respond(request, _problem(response.status_code))
         return response
+
+
+class PagesOnly(MiddlewareMixin):
+    """A middleware for what people look at: requests under ``/api/`` pass by it."""
+
+    def __call__(self, request: HttpRequest) -> Any:
+        is_api = request.path_info.startswith(API)
+        return self.get_response(request) if is_api else self.answer_page(request)
+
+    def answer_page(self, request: HttpRequest) -> Any:
+        return super().__call__(request)
 
 
 def body_length(meta: Mapping[str, Any]) -> int:

@@ -23,9 +23,10 @@ class StrictSerializer(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
         """Refuse unknown fields before the known ones are read."""
         if isinstance(data, dict):
-            errors = ErrorList()
-            errors.add_unknown(data, {name for name, f in self.fields.items() if not f.read_only})
-            if errors.count:
+            known = {name for name, field in self.fields.items() if not field.read_only}
+            if not data.keys() <= known:
+                errors = ErrorList()
+                errors.add_unknown(data, known)
                 raise serializers.ValidationError(errors.as_details())
         return super().to_internal_value(data)
 

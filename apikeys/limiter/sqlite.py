@@ -136,7 +136,7 @@ class _Turn:
 
     def __enter__(self) -> sqlite3.Connection:
         file = self._file
-        if file._breaker.is_open:
+        if file._connection is None and file._breaker.is_open:
             raise CountersUnavailable("the counter file could not be used a moment ago")
         if not file._lock.acquire(timeout=BUSY_SECONDS):
             raise CountersUnavailable("the counter file is busy")

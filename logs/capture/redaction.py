@@ -13,14 +13,22 @@ from urllib.parse import quote, unquote_plus
 
 from apikeys.credentials import MASK, mask
 from apikeys.environments import TAGS
-from logs.capture.encodings import MIN_LENGTH, has_base64, has_escapes, mask_base64, unescaped
+from logs.capture.encodings import (
+    BASE64_HINTS,
+    ESCAPE_HINTS,
+    MIN_LENGTH,
+    has_base64,
+    has_escapes,
+    mask_base64,
+    unescaped,
+)
 from logs.capture.secret_names import ELEMENT, PAIR, TEXT_HINTS, is_secret
 
 # In lower case: text that holds something to mask contains at least one of these.
 HINTS = (
     "key", "secret", "token", "pass", "pwd", "authori", "credential", "cookie", "bearer",
     "session", "connection", "licen", "serial", *(f"_{tag}_" for tag in TAGS),
-    '"auth', '"jwt', '"otp', '"pin"', '"sid"', '"private"', '"sig',
+    '"auth', '"jwt', '"otp', '"pin"', '"sid"', '"private"', '"sig', *ESCAPE_HINTS, *BASE64_HINTS,
 )  # fmt: skip
 _PART_NAME = re.compile(r"\bname\*?\s*=\s*(?:[\w\-]*'[^']*')?\"?([^\";\r\n]*)", re.IGNORECASE)
 _BOUNDARY = re.compile(r"boundary=\"?([^\";\s]+)", re.IGNORECASE)
@@ -107,8 +115,11 @@ def body(content: bytes, media_type: str = "") -> str:
     for hint in HINTS:
         if hint in low:
             return _visible(_redacted(text, media_type))
+    # Escapes that no hint shows begin with these, and lines of base64 end so.
+    is_marked = "\\" in low or "=" in low or "\n" in low
     # A form of its own has names that need no quotes.
-    if has_escapes(low) or has_base64(low) or (media_type and "json" not in media_type):
+    is_form = media_type and "json" not in media_type
+    if is_form or (is_marked and (has_escapes(low) or has_base64(low))):
         return _visible(_redacted(text, media_type))
     return _visible(text)
 

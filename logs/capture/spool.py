@@ -66,7 +66,9 @@ class Spool:
             was_full, self._is_full = self._is_full, size(self._folder) >= self._max_bytes
             if self._is_full and not was_full:
                 logger.error("the request log's spool is full: requests are refused")
-        return not (self._is_full or self._breaker.is_open)
+        # The breaker opens only where there is no file, or where one could not be restored.
+        is_failing = self._file is None or self._is_broken
+        return not (self._is_full or (is_failing and self._breaker.is_open))
 
     def append(self, record: bytes) -> None:
         """Write one record, without its line end; raises ``SpoolUnavailable``."""

@@ -1,6 +1,10 @@
 """What every endpoint does around its own work: order of checks, headers, the one error voice."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -10,7 +14,6 @@ from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 
 from apikeys import lifecycle
-from apikeys.environments import Environment
 from apikeys.guard.views import GuardedView
 from apikeys.limiter import counters
 from apikeys.models import ApiKey
@@ -150,12 +153,25 @@ def test_an_address_outside_every_environment_is_404_in_the_same_voice(path: str
     assert response.json()["code"] == "not_found"
 
 
-def test_an_environment_this_deployment_does_not_serve_is_404(settings: Any) -> None:
-    settings.API_ENVIRONMENTS = ["production"]
+def test_an_environment_this_deployment_does_not_serve_is_404(tmp_path: Path) -> None:
+    program = (
+        "import django; django.setup(); from django.test import Client;"
+        "get = Client(HTTP_HOST='localhost').get;"
+        "print(*(get(f'/api/{name}/v1/key').json()['code'] for name in ('production', 'staging')))"
+    )
+    environment = {"DJANGO_SETTINGS_MODULE": "config.settings", "LATCHKEY_VAR": str(tmp_path)}
+    environment |= {"PATH": os.environ["PATH"], "API_ENVIRONMENTS": "production"}
 
-    response = Caller(issue(environment=Environment.STAGING), environment="staging").get("key")
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True
+    )
 
-    assert response.status_code == 404
+    assert done.stdout.split() == ["key_missing", "not_found"], done.stderr
+
+
+@pytest.mark.parametrize("path", ["/api/docs", "/api/production/v1/key", "/healthz", "/nowhere"])
+def test_every_answer_has_the_content_security_policy(path: str) -> None:
+    assert "default-src 'self'" in Client().get(path)["Content-Security-Policy"]
 
 
 def test_a_host_that_is_not_served_is_told_so_as_a_problem() -> None:

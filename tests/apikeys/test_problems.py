@@ -9,11 +9,12 @@ import pytest
 from rest_framework.exceptions import ValidationError
 
 from apikeys.credentials import mask
-from apikeys.guard.problems import MAX_ERRORS, Problem, log_failure
+from apikeys.guard.problems import MAX_ERRORS, Problem, as_problem, log_failure
 from apikeys.permissions import Permission
 from customers.customers.serializers import CustomerInput
 from customers.telemetry import ingestion
 from customers.telemetry.serializers import TelemetryInput
+from database.refusals import Conflict, Refused
 from jobs.registry import job_types
 from jobs.serializers import check_params
 from tests.support.api_client import Caller
@@ -155,4 +156,14 @@ def test_a_lack_of_room_is_one_line_in_our_log(caplog: pytest.LogCaptureFixture)
 
     assert [(record.exc_info, record.message) for record in caplog.records] == [
         (None, "request a request: Problem: There is no room now.")
+    ]
+
+
+def test_what_a_change_refuses_names_its_field_and_a_conflict_is_a_409() -> None:
+    refused = as_problem(Refused("The name is blank. Say what the key is for.", field="name"))
+    conflict = as_problem(Conflict("The license is revoked. Issue another.", field="status"))
+
+    assert (refused.code, conflict.code) == ("validation_failed", "conflict")
+    assert refused.members["errors"] == [
+        {"field": "name", "message": "The name is blank. Say what the key is for."}
     ]

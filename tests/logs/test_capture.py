@@ -185,6 +185,8 @@ def test_a_key_that_is_refused_is_not_used_whatever_the_status(
     callers = [Caller(each, REMOTE_ADDR="198.51.100.9") for each in (revoked, expired)]
     answers = [caller.get("key") for caller in callers * 2]
     answers.append(Caller(confined).get("key"))
+    # As after a failure: without a connection, and with an open circuit breaker.
+    monkeypatch.setattr(counters(), "_connection", None, raising=False)
     monkeypatch.setattr(counters()._breaker, "_ends_at", monotonic() + 60)
     answers.append(Caller(revoked).get("key"))
 
