@@ -1,7 +1,13 @@
-"""What must hold before a program starts that goes on for long; each failure is one line."""
+"""What a server needs before it starts: its stores, with this version's tables and these peppers.
+
+``serve``, ``worker`` and ``bootstrap`` run these checks, and ``manage.py check --deploy --database
+default``. They count as deployment checks, or ``migrate`` would ask for its own outcome.
+"""
+
+from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
+from django.core.checks import Error, register
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import F
@@ -10,49 +16,72 @@ from apikeys.limiter import counters
 from apikeys.models import Pepper, SecretVersion
 from apikeys.peppers import Peppers
 
+TAG = "latchkey"
 
-def check_stores() -> None:
-    """See that database and counters answer, with this version's tables and these peppers.
 
-    Raises ``ImproperlyConfigured``, or the outage of what is down.
-    """
+@register(TAG, deploy=True)
+def check_stores(databases: Any = None, **_: Any) -> list[Error]:
+    """Return the first error of database and peppers; raise the outage of what is down."""
+    if not databases:
+        return []
     connection.ensure_connection()
-    if connection.vendor == "postgresql":
-        check_encoding()
-    check_migrations()
-    check_writable()
-    check_peppers()
+    for check in (check_database, check_migrations, check_writable, check_peppers):
+        if errors := check():
+            return errors
     counters().ping()
+    return []
 
 
-def check_encoding() -> None:
-    """See that PostgreSQL keeps every character there is."""
+def check_database() -> list[Error]:
+    """See that PostgreSQL keeps every character there is, and SQLite reads while it writes."""
     with connection.cursor() as cursor:
-        cursor.execute("SHOW server_encoding")
-        (encoding,) = cursor.fetchone()
-    if encoding != "UTF8":
-        raise ImproperlyConfigured(
-            f"DATABASE_URL names a database in {encoding}, which cannot hold every request."
-            " Create one with ENCODING 'UTF8' and TEMPLATE template0."
-        )
+        if connection.vendor == "postgresql":
+            cursor.execute("SHOW server_encoding")
+            (encoding,) = cursor.fetchone()
+            if encoding != "UTF8":
+                return [
+                    Error(
+                        f"DATABASE_URL names a database in {encoding}, which cannot hold every"
+                        " request.",
+                        hint="Create one with ENCODING 'UTF8' and TEMPLATE template0.",
+                        id="apikeys.E001",
+                    )
+                ]
+            return []
+        mode = cursor.execute("PRAGMA journal_mode").fetchone()[0]
+        busy = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
+    if mode != "wal" or not busy:
+        return [
+            Error(
+                "DATABASE_URL names an SQLite file on a file system without shared memory.",
+                hint="Move the data folder to a local disk.",
+                id="apikeys.E002",
+            )
+        ]
+    return []
 
 
-def check_writable() -> None:
-    """See that the database takes writes; a standby or a read-only file raises an outage."""
-    Pepper.objects.update(fingerprint=F("fingerprint"))
-
-
-def check_migrations() -> None:
+def check_migrations() -> list[Error]:
     """See that the tables are those of this version."""
     executor = MigrationExecutor(connection)
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise ImproperlyConfigured(
-            "DATABASE_URL names a database that lacks this version's tables."
-            " Run `manage.py migrate` first."
+    if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        return []
+    return [
+        Error(
+            "DATABASE_URL names a database that lacks this version's tables.",
+            hint="Run `manage.py migrate` first.",
+            id="apikeys.E003",
         )
+    ]
 
 
-def check_peppers() -> None:
+def check_writable() -> list[Error]:
+    """See that the database takes writes; a standby or a read-only file raises an outage."""
+    Pepper.objects.update(fingerprint=F("fingerprint"))
+    return []
+
+
+def check_peppers() -> list[Error]:
     """Compare the configured peppers with those this database knows; remember new ones.
 
     A data folder that was lost, or one of another installation, brings peppers under which no
@@ -62,17 +91,25 @@ def check_peppers() -> None:
     used = SecretVersion.objects.exclude(digest="").values_list("pepper", flat=True).distinct()
     for number in used:
         if number not in peppers:
-            raise ImproperlyConfigured(
-                f"API_KEY_PEPPERS lacks pepper {number}, under which stored keys are signed."
-                " Put it back, from a backup of the data folder if need be."
-            )
+            return [
+                Error(
+                    f"API_KEY_PEPPERS lacks pepper {number}, under which stored keys are signed.",
+                    hint="Put it back, from a backup of the data folder if need be.",
+                    id="apikeys.E004",
+                )
+            ]
     for number in peppers:
         fingerprint = peppers.fingerprint(number)
         known, _ = Pepper.objects.get_or_create(
             number=number, defaults={"fingerprint": fingerprint}
         )
         if known.fingerprint != fingerprint:
-            raise ImproperlyConfigured(
-                f"API_KEY_PEPPERS gives pepper {number} another value than the stored keys were"
-                " signed with. Put the old value back and give a new one the next number."
-            )
+            return [
+                Error(
+                    f"API_KEY_PEPPERS gives pepper {number} another value than the stored keys"
+                    " were signed with.",
+                    hint="Put the old value back and give a new one the next number.",
+                    id="apikeys.E005",
+                )
+            ]
+    return []

@@ -3,7 +3,7 @@
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
 from django.db.models.signals import post_migrate
-from django.utils.module_loading import import_string
+from django.utils.module_loading import autodiscover_modules, import_string
 
 
 class ProjectConfig(AppConfig):
@@ -13,7 +13,8 @@ class ProjectConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        """Have the staff roles provided once every app's permissions exist."""
+        """Register the apps' system checks, and have the staff roles provided after migrations."""
+        autodiscover_modules("checks")
         # Named by string: models cannot be imported before the apps are ready.
         post_migrate.connect(import_string("config.admin_site.roles.provide"), sender=self)
 

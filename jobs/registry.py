@@ -21,7 +21,6 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 
 from apikeys.audit import Actor
 from apikeys.guard.serializers import StrictSerializer
@@ -102,17 +101,6 @@ def job_type(
         return run
 
     return declare
-
-
-def check_job_types() -> None:
-    """See that every module of ``JOB_TYPE_MODULES`` can be imported."""
-    try:
-        job_types()
-    except (ImportError, TypeError, ValueError) as error:
-        raise ImproperlyConfigured(
-            f"JOB_TYPE_MODULES names a module that cannot be imported, {error}."
-            " Correct the name, or install what it needs."
-        ) from None
 
 
 @cache

@@ -15,19 +15,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
+from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
+from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db import Error as DatabaseError
-from django.db import transaction
 from django.utils import timezone
 from rich.console import Console
 
 from apikeys.audit import Actor
+from apikeys.checks import TAG
 from apikeys.lifecycle import IssuedKey
 from apikeys.limits import WINDOWS, LimitFields
-from apikeys.management.terminal import discard
 from apikeys.models import ApiKey, Source
 from apikeys.permissions import labels
 from apikeys.serializers import as_json
+from backoffice.terminal import discard
 from database.refusals import Refused
 from database.text import escaped
 
@@ -50,9 +53,6 @@ class SafeOutput(OutputWrapper):
 class LineCommand(BaseCommand):
     """A command that says in one line what is wrong with its input."""
 
-    requires_migrations_checks = False
-    requires_system_checks: list[str] = []
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.stdout = SafeOutput(kwargs.get("stdout") or sys.stdout)
@@ -63,6 +63,17 @@ class LineCommand(BaseCommand):
             return super().execute(*args, **options)
         except Refused as refused:
             raise CommandError(escaped(str(refused)), returncode=2) from None
+
+    def check(self, *args: Any, **options: Any) -> None:
+        """Raise the first error of Django's system checks, as one line."""
+        options.pop("display_num_errors", None)
+        for issue in run_checks(*args, **options):
+            if issue.is_serious() and not issue.is_silenced():
+                raise ImproperlyConfigured(f"{issue.msg} {issue.hint or ''}".strip())
+
+    def check_server(self) -> None:
+        """See that what a server needs is there, with the checks that ask the database."""
+        self.check(tags=[TAG], include_deployment_checks=True, databases=[DEFAULT_DB_ALIAS])
 
     @contextmanager
     def shown_or_undone(self) -> Iterator[Callable[..., None]]:

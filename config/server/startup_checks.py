@@ -1,23 +1,10 @@
-"""What must hold before anything is served; each failure is one line that says what to do."""
+"""Whether the server can listen; what else must hold before it starts, system checks say."""
 
 import errno
 import socket
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
-
-from apikeys.checks import check_stores
-from jobs.registry import check_job_types
-
-
-def check() -> None:
-    """Raise ``ImproperlyConfigured``, or the outage of the dependency that is down."""
-    check_address()
-    check_stores()
-    if connection.vendor == "sqlite":
-        check_sqlite()
-    check_job_types()
 
 
 def check_address() -> None:
@@ -43,15 +30,3 @@ def check_address() -> None:
                 f"HOST {host} with PORT {port} cannot be listened on, {error.strerror}."
                 " Set HOST to an address of this machine and PORT above 1023."
             ) from None
-
-
-def check_sqlite() -> None:
-    """See that the database file waits for its turn and lets readers and a writer work at once."""
-    with connection.cursor() as cursor:
-        mode = cursor.execute("PRAGMA journal_mode").fetchone()[0]
-        busy = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
-    if mode != "wal" or not busy:
-        raise ImproperlyConfigured(
-            "DATABASE_URL names an SQLite file on a file system without shared memory."
-            " Move the data folder to a local disk."
-        )

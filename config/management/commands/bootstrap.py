@@ -29,6 +29,7 @@ class Command(LineCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Do what is missing, and print what a person needs to start."""
         call_command("migrate", verbosity=0)
+        self.check_server()
         demo.load()
         host = "127.0.0.1" if settings.HOST in {"0.0.0.0", "::"} else settings.HOST  # noqa: S104
         base = f"http://{f'[{host}]' if ':' in host else host}:{settings.PORT}"

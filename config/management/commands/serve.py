@@ -18,7 +18,8 @@ class Command(LineCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Check what must hold, then keep both programs running."""
-        startup_checks.check()
+        startup_checks.check_address()
+        self.check_server()
         connections.close_all()
         self.stderr.write(f"Serving on http://{settings.HOST}:{settings.PORT} until Ctrl-C.")
         supervise(

@@ -8,10 +8,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 
-from apikeys.checks import check_stores
 from apikeys.management.base_command import LineCommand, console, whole_number
 from database.refusals import Refused
-from jobs.registry import check_job_types, job_types
+from jobs.registry import job_types
 from jobs.worker.loop import WorkerLoop
 
 MAX_RUNNERS = 64
@@ -40,8 +39,7 @@ class Command(LineCommand):
         concurrency: int = options["concurrency"]
         if not 0 <= concurrency <= MAX_RUNNERS:
             raise Refused(f"--concurrency is {concurrency}. Use a number from 0 to {MAX_RUNNERS}.")
-        check_stores()
-        check_job_types()
+        self.check_server()
         queues = {kind.queue for kind in job_types().values()}
         if unknown := set(options["queue"]) - queues:
             raise Refused(
