@@ -121,3 +121,24 @@ assert shown["permissions"] == ["reports:read"]
 """,
     )
     assert "| `reports:read` | Report Read |" in (project / "docs" / "api.md").read_text()
+
+
+def test_an_environment_is_added(project: Path) -> None:
+    follow("Add an environment", project)
+
+    run(project, "manage.py", "makemigrations", "--name", "add_environment")
+    run(project, "manage.py", "write_docs")
+    assert "No changes" in run(project, "manage.py", "makemigrations", "--check", "--dry-run")
+    see(
+        project,
+        """
+from apikeys.credentials import mask
+issued = issue(environment="testing")
+assert issued.credential.startswith("lk_test_")
+assert issued.credential not in mask(issued.credential)
+caller = Caller(issued, environment="testing")
+assert caller.get("key").json()["limits"] == {"minute": 60, "hour": 2_000, "day": 20_000}
+assert Caller(issued).get("key").json()["code"] == "environment_mismatch"
+""",
+    )
+    assert "DEFAULT_LIMITS_TESTING" in (project / "docs" / "operating.md").read_text()
