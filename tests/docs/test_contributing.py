@@ -142,3 +142,19 @@ assert Caller(issued).get("key").json()["code"] == "environment_mismatch"
 """,
     )
     assert "DEFAULT_LIMITS_TESTING" in (project / "docs" / "operating.md").read_text()
+
+
+def test_a_limit_window_is_added(project: Path) -> None:
+    follow("Add a limit window", project)
+
+    run(project, "manage.py", "makemigrations", "--name", "add_window")
+    run(project, "manage.py", "write_docs")
+    see(
+        project,
+        """
+caller = Caller(issue(limit_week=1))
+assert caller.get("key").json()["remaining"]["week"] == 0
+assert caller.get("key").json()["violated_policies"] == ["week"]
+""",
+    )
+    assert "`--per-week`" in (project / "docs" / "operating.md").read_text()
