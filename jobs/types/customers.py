@@ -38,7 +38,7 @@ class ImportParams(StrictSerializer):
     permissions=(Permission.CUSTOMERS_READ, Permission.CUSTOMERS_WRITE),
 )
 def import_customers(work: Work) -> Steps:
-    """Make customers, or change those whose external_reference is there already."""
+    """Create customers, or update those whose external_reference exists."""
     rows = work.params["rows"]
     made: int = work.state.get("created", 0)
     changed: int = work.state.get("updated", 0)

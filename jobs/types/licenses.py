@@ -73,7 +73,7 @@ class RenewParams(StrictSerializer):
 
 @job_type("licenses.bulk_renew", params=RenewParams, permissions=(Permission.LICENSES_MANAGE,))
 def renew_licenses(work: Work) -> Steps:
-    """Renew the active and expired licenses that end before a time."""
+    """Renew the active and expired licenses that expire before a time."""
     params: dict[str, Any] = dict(work.params)
     expires_at = datetime.fromisoformat(params.pop("expires_at"))
     if expires_at <= timezone.now():

@@ -21,7 +21,7 @@ from apikeys.management.base_command import (
 class Command(KeyCommand):
     """Makes a key."""
 
-    help = "Make an API key and print it once, on stdout."
+    help = "Create an API key and print it once, on stdout."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="what the key is for")
