@@ -20,6 +20,8 @@ MAY_IMPORT = {
     "jobs": SHARED | {"apikeys", "customers", "logs"},
     "config": SHARED | {"apikeys", "customers", "logs", "jobs"},
 }
+MAX_APP_MODULES = 56
+MAX_FOLDER_FILES = 16
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "core", "services", "base", "misc", "tools"}
 
 
@@ -122,6 +124,15 @@ def test_a_bound_is_named_max_or_min(folder: str) -> None:
     for path in (ROOT / folder).rglob("*.py"):
         found = re.search(r"\b_?(MOST|LONGEST|LEAST|SHORTEST)_\w+", path.read_text())
         assert not found, f"{path}: {found[0]}. Begin the name with MAX_ or MIN_."
+
+
+def test_no_app_and_no_folder_is_too_large_to_look_through() -> None:
+    for app in ROOMS:
+        named = [path for path in modules(app) if path.name not in {"__init__.py", "apps.py"}]
+        assert len(named) <= MAX_APP_MODULES, app
+        for folder in {path.parent for path in modules(app)}:
+            files = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+            assert len(files) <= MAX_FOLDER_FILES, folder
 
 
 def test_business_rules_use_no_signals() -> None:

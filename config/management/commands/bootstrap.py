@@ -15,7 +15,7 @@ from apikeys.environments import Environment
 from apikeys.management.base_command import LineCommand
 from apikeys.models import Source
 from apikeys.permissions import Permission
-from config import demo
+from config.management import demo
 
 ADMIN = "admin"
 QUICKSTART_DAYS = 7
