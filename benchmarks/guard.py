@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
 
@@ -24,6 +24,7 @@ from rest_framework_api_key.models import APIKey
 from apikeys import lifecycle
 from apikeys.audit import Actor
 from apikeys.environments import Environment
+from apikeys.limits import LIMIT_FIELDS, MAX_LIMIT, LimitFields
 from apikeys.models import Source
 from apikeys.permissions import Permission
 from customers.models import Customer
@@ -31,7 +32,6 @@ from customers.models import Customer
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "30"))
 REQUESTS = 100
 WARM_UP = 50
-BILLION = 1_000_000_000
 
 
 class Variant(NamedTuple):
@@ -83,9 +83,7 @@ def prepare() -> dict[str, Variant]:
         actor=Actor(Source.SYSTEM, "benchmark"),
         name="Bench",
         permissions=[Permission.CUSTOMERS_READ],
-        limit_minute=BILLION,
-        limit_hour=BILLION,
-        limit_day=BILLION,
+        **cast(LimitFields, dict.fromkeys(LIMIT_FIELDS, MAX_LIMIT)),
     )
     _, peer_key = APIKey.objects.create_key(name="bench")
     base = "production/v1/bench"

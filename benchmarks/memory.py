@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from tests.support.load import Connection
-from tests.support.product import Latchkey
+from tests.support.product import LOTS, Latchkey
 from tests.support.servers import running
 
 REQUESTS = int(os.environ.get("BENCH_REQUESTS", "3000"))
@@ -23,8 +23,7 @@ def main() -> None:
     """Serve, load, look."""
     product = Latchkey(database=os.environ["DATABASE_URL"], redis=os.environ["REDIS_URL"])
     with running(product):
-        lots = [f"--per-{window}=1000000000" for window in ("minute", "hour", "day")]
-        key = product.create_key("--permission", "customers:read", *lots)["key"]
+        key = product.create_key("--permission", "customers:read", *LOTS)["key"]
         connection = Connection(product.url, key)
         for _ in range(REQUESTS):
             connection.send("GET", "/api/production/v1/customers")

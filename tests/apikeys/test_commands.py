@@ -16,12 +16,14 @@ from django.utils import timezone
 import manage
 from apikeys import lifecycle
 from apikeys.environments import Environment
+from apikeys.limits import by_window
 from apikeys.models import ApiKey, Event
 from tests.support.api_client import Caller
 from tests.support.factories import ACTOR, expire, issue, make_customer
 
 pytestmark = pytest.mark.django_db
 
+DEFAULTS = by_window(Environment.PRODUCTION.default_limits)
 FIELDS = {
     "id", "name", "environment", "status", "permissions", "customer_scope", "customers", "limits",
     "networks", "expires_at", "last_used_at", "created_at",
@@ -73,7 +75,7 @@ def test_every_setting_can_be_given(run: Run) -> None:
     assert set(made) == FIELDS | {"key"}
     assert made["permissions"] == ["customers:read", "jobs:run"]
     assert (made["customer_scope"], made["customers"]) == ("selected", [str(customer.pk)])
-    assert made["limits"] == {"minute": 5, "hour": 0, "day": 200_000}
+    assert made["limits"] == DEFAULTS | {"minute": 5, "hour": 0}
     assert made["networks"] == ["203.0.113.0/24", "2001:db8::/32"]
     assert made["expires_at"].endswith("Z")
     assert made["key"].startswith(f"lk_prod_{made['id']}_")
@@ -305,7 +307,7 @@ def test_an_update_changes_what_is_named_and_nothing_else(run: Run) -> None:
 
     assert changed["name"] == "New"
     assert changed["permissions"] == ["customers:read", "jobs:run"]
-    assert changed["limits"] == {"minute": 600, "hour": 20_000, "day": 9}
+    assert changed["limits"] == DEFAULTS | {"day": 9}
     assert changed["networks"] == ["10.0.0.0/8"]
     assert update(run, key, "--allow", "any")["networks"] == []
     assert (

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apikeys import credentials
-from apikeys.environments import Environment
+from apikeys.environments import TAGS, Environment
+from tests.support.product import ROOT
 
-PUBLISHED = re.compile(r"\blk_(prod|stag|dev)_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}\b")
+PUBLISHED = re.compile(r"\blk_[a-z]+_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}\b")
 KEY_ID, SECRET = "A1b2C3d4E5f6", "0123456789abcdefghijABCDEFGHIJzZ"
 
 
@@ -25,7 +26,12 @@ def test_a_new_credential_has_the_published_form(environment: Environment) -> No
     credential = credentials.compose("lk", environment, key_id, secret)
 
     assert PUBLISHED.fullmatch(credential)
+    assert f"`{PUBLISHED.pattern}`" in (ROOT / "SECURITY.md").read_text()
     assert credential.startswith(f"lk_{environment.tag}_{key_id}_{secret}")
+
+
+def test_the_tags_of_issued_credentials_stay() -> None:
+    assert TAGS[:3] == ("prod", "stag", "dev")
 
 
 def test_the_checksum_is_the_crc32_of_everything_before_it_in_base62() -> None:

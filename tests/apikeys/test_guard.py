@@ -16,6 +16,7 @@ from rest_framework.test import APIRequestFactory
 from apikeys import lifecycle
 from apikeys.guard.views import GuardedView
 from apikeys.limiter import counters
+from apikeys.limits import WINDOWS
 from apikeys.models import ApiKey
 from apikeys.permissions import Permission
 from apikeys.problem_codes import CODES
@@ -31,14 +32,22 @@ def remaining(response: Any) -> dict[str, int]:
 
 
 def test_a_good_answer_carries_the_policy_and_what_is_left() -> None:
-    response = Caller(issue(limit_minute=60, limit_hour=100, limit_day=1000)).get("key")
+    limits = {window: 60 * number for number, window in enumerate(WINDOWS, 1)}
+    issued = issue(**{window.field: limit for window, limit in limits.items()})
 
-    assert response["RateLimit-Policy"] == (
-        '"minute";q=60;w=60, "hour";q=100;w=3600, "day";q=1000;w=86400'
-    )
-    assert response["RateLimit"] == '"minute";r=59;t=60, "hour";r=99;t=3600, "day";r=999;t=86400'
-    assert response.json()["remaining"] == {"minute": 59, "hour": 99, "day": 999}
-    assert response.json()["limits"] == {"minute": 60, "hour": 100, "day": 1000}
+    response = Caller(issued).get("key")
+
+    policy, state = response["RateLimit-Policy"], response["RateLimit"]
+    assert policy.startswith('"minute";q=60;w=60, "hour";q=120;w=3600, "day";q=180;w=86400')
+    assert policy.split(", ") == [
+        f'"{w.name}";q={limit};w={w.seconds}' for w, limit in limits.items()
+    ]
+    assert state.startswith('"minute";r=59;t=60, "hour";r=119;t=3600, "day";r=179;t=86400')
+    assert state.split(", ") == [
+        f'"{w.name}";r={limit - 1};t={w.seconds}' for w, limit in limits.items()
+    ]
+    assert response.json()["remaining"] == {w.name: limit - 1 for w, limit in limits.items()}
+    assert response.json()["limits"] == {w.name: limit for w, limit in limits.items()}
 
 
 def test_past_a_limit_the_answer_names_the_windows_and_the_wait() -> None:

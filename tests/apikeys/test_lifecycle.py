@@ -79,7 +79,8 @@ def test_a_new_key_has_no_permissions_and_the_limits_of_its_environment() -> Non
     key = issue(environment=Environment.STAGING).key
 
     assert key.permissions == ()
-    assert tuple(key.limits) == (60, 2_000, 20_000)
+    assert key.limits == Environment.STAGING.default_limits
+    assert key.limits[:3] == (60, 2_000, 20_000)
 
 
 def test_creating_stores_a_digest_and_no_secret() -> None:

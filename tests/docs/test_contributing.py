@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from filecmp import cmp
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,17 @@ def run(project: Path, *arguments: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def changed(project: Path, original: Path) -> set[str]:
+    """Return the files that differ, migrations aside."""
+    files = [path.relative_to(project) for path in project.rglob("*") if path.is_file()]
+    return {
+        str(path)
+        for path in files
+        if not {"migrations", "__pycache__", "var"} & set(path.parts)
+        and not ((original / path).exists() and cmp(original / path, project / path, False))
+    }
 
 
 def see(project: Path, program: str) -> None:
@@ -123,12 +135,14 @@ assert shown["permissions"] == ["reports:read"]
     assert "| `reports:read` | Report Read |" in (project / "docs" / "api.md").read_text()
 
 
-def test_an_environment_is_added(project: Path) -> None:
+def test_an_environment_is_added_in_three_files(original: Path, project: Path) -> None:
     follow("Add an environment", project)
 
     run(project, "manage.py", "makemigrations", "--name", "add_environment")
     run(project, "manage.py", "write_docs")
     assert "No changes" in run(project, "manage.py", "makemigrations", "--check", "--dry-run")
+    touched = changed(project, original)
+    assert touched == {"apikeys/environments.py", ".env.example", "docs/operating.md"}
     see(
         project,
         """
@@ -144,15 +158,21 @@ assert Caller(issued).get("key").json()["code"] == "environment_mismatch"
     assert "DEFAULT_LIMITS_TESTING" in (project / "docs" / "operating.md").read_text()
 
 
-def test_a_limit_window_is_added(project: Path) -> None:
+def test_a_limit_window_is_added_in_four_files(original: Path, project: Path) -> None:
     follow("Add a limit window", project)
 
     run(project, "manage.py", "makemigrations", "--name", "add_window")
     run(project, "manage.py", "write_docs")
+    source = {"apikeys/limits.py", "apikeys/models/keys.py"}
+    assert changed(project, original) == source | {".env.example", "docs/operating.md"}
     see(
         project,
         """
-caller = Caller(issue(limit_week=1))
+from django.core.management import call_command
+issued = issue(limit_week=5)
+call_command("update_api_key", issued.key.pk, "--per-week", "1")
+assert issued.key.events.first().changes == {"limit per week": [5, 1]}
+caller = Caller(issued)
 assert caller.get("key").json()["remaining"]["week"] == 0
 assert caller.get("key").json()["violated_policies"] == ["week"]
 """,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.load import Answer, Connection, at_once
-from tests.support.product import Latchkey
+from tests.support.product import LOTS, Latchkey
 from tests.support.servers import running
 
 pytestmark = pytest.mark.crash
@@ -20,7 +20,6 @@ pytestmark = pytest.mark.crash
 CALLERS = 8
 SECONDS = 4.0
 OLD_ROWS = 20_000
-LOTS = ("--per-minute", "1000000", "--per-hour", "1000000", "--per-day", "1000000")
 JSON = {"Content-Type": "application/json"}
 DAY = 86_400_000
 

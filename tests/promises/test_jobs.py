@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.product import Latchkey
+from tests.support.product import LOTS, Latchkey
 from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.crash
@@ -24,7 +24,6 @@ SETTINGS = {
     "JOB_LEASE_SECONDS": "3",
     "JOB_CONCURRENCY": "2",
 }
-LOTS = ("--per-minute", "1000000", "--per-hour", "1000000", "--per-day", "1000000")
 GRANTED = ("jobs:run", "jobs:read", "customers:read", "customers:write")
 OVER = {"succeeded", "dead", "cancelled"}
 

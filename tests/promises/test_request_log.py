@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from tests.support.load import Answer, Connection, at_once
-from tests.support.product import Latchkey
+from tests.support.product import LOTS, Latchkey
 from tests.support.servers import Postgres, Redis, running, wait_until
 from tests.support.services import available
 
@@ -31,7 +31,6 @@ KILLS = 2
 REMOVALS = 6
 PATHS = ("key", "customers", "nowhere", "customers?limit=x")
 Harm = Callable[[Latchkey, random.Random], None]
-LOTS = ("--per-minute", "1000000", "--per-hour", "1000000", "--per-day", "1000000")
 
 
 def recorded(product: Latchkey) -> Counter[str]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.support.load import Answer, Connection, at_once
-from tests.support.product import Latchkey
+from tests.support.product import LOTS, Latchkey
 
 # Not beside other tests: it takes all of both cores.
 pytestmark = pytest.mark.crash
@@ -38,8 +38,7 @@ CHANGES = {
 
 def wrongly_accepted(product: Latchkey, change: Change, *, seconds: float) -> tuple[int, int]:
     """Load, change, go on; return how many started after the answer, and were accepted."""
-    lots = ("--per-minute", "1000000", "--per-hour", "1000000", "--per-day", "1000000")
-    made = product.create_key("--permission", "customers:read", *lots)
+    made = product.create_key("--permission", "customers:read", *LOTS)
     stopping = threading.Event()
     answered_at: list[float] = []
 

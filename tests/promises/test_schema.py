@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from apikeys.permissions import Permission
-from tests.support.product import Latchkey
+from tests.support.product import LOTS, Latchkey
 from tests.support.servers import running
 
 pytestmark = pytest.mark.crash
@@ -26,9 +26,8 @@ CONFIG = '[parameters]\nenvironment = "production"\n'
 
 def conform(product: Latchkey, folder: Path, *, examples: str, seed: str) -> str:
     """Generate requests from the schema and judge the answers by it; return the report."""
-    lots = ("--per-minute", "1000000", "--per-hour", "1000000", "--per-day", "1000000")
     granted = [word for permission in Permission for word in ("--permission", permission.value)]
-    made = product.create_key(*granted, *lots)
+    made = product.create_key(*granted, *LOTS)
     config = folder / "schemathesis.toml"
     config.write_text(CONFIG)
     done = subprocess.run(

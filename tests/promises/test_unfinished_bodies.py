@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.product import Latchkey
+from tests.support.product import LOTS, Latchkey
 
 pytestmark = pytest.mark.crash
 
@@ -41,8 +41,7 @@ def slowest_answer(product: Latchkey, *, seconds: float) -> tuple[float, set[byt
     Return the longest time in seconds that an answer took, and the status lines that the
     unfinished connections got before they were closed.
     """
-    lots = ("--per-minute", "100000", "--per-hour", "100000", "--per-day", "100000")
-    credential = product.create_key("--permission", "customers:write", *lots)["key"]
+    credential = product.create_key("--permission", "customers:write", *LOTS)["key"]
     slowest = 0.0
     with ExitStack() as stack:
         connections = [stack.enter_context(each) for each in unfinished(product, credential)]

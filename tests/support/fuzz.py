@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tests.support.load import Answer, Connection
-from tests.support.product import Latchkey
+from tests.support.product import LOTS, Latchkey
 
 ENVIRONMENTS = ("production", "staging", "development")
 TEXTS = [
@@ -69,12 +69,11 @@ class World:
 
     def prepare(self) -> None:
         """Make a key for each environment, one with few rights, one scoped to nobody."""
-        lots = [f"--per-{window}=1000000000" for window in ("minute", "hour", "day")]
         every = [f"--permission={code}" for code in ("customers:read", "customers:write")]
         for environment in ENVIRONMENTS:
-            made = self.product.create_key(*lots, *every, environment=environment)
+            made = self.product.create_key(*LOTS, *every, environment=environment)
             self.credentials[environment] = made["key"]
-        self.credentials["weak"] = self.product.create_key(*lots)["key"]
+        self.credentials["weak"] = self.product.create_key(*LOTS)["key"]
         self.credentials["wrong"] = "lk_prod_nonsense"
         self.credentials["none"] = ""
 

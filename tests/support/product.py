@@ -11,11 +11,14 @@ from typing import Any
 
 import httpx
 
+from apikeys.limits import MAX_LIMIT, WINDOWS
 from tests.support.servers import Postgres, Redis, Server, running, wait_until
 from tests.support.services import available
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PASSWORD = "a password for the tests"
+# Limits that no test reaches.
+LOTS = tuple(f"--per-{window.name}={MAX_LIMIT}" for window in WINDOWS)
 # What the product can store in: files alone, and PostgreSQL with Redis.
 PAIRS = ("sqlite", "postgres")
 
