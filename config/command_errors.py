@@ -2,7 +2,8 @@
 
 import sqlite3
 
-from redis.exceptions import RedisError
+from django.conf import settings
+from django.utils.module_loading import import_string
 
 from apikeys.limiter.store import CountersUnavailable
 from database.outages import is_missing_table, is_outage, is_read_only
@@ -10,7 +11,7 @@ from database.outages import is_missing_table, is_outage, is_read_only
 
 def describe_outage(error: BaseException) -> str | None:
     """Return two sentences for an operator, or None for an error that is no outage."""
-    if isinstance(error, CountersUnavailable | RedisError):
+    if isinstance(error, CountersUnavailable) or _is_of_redis(error):
         return "The rate-limit counters cannot be reached. Check REDIS_URL or the data folder."
     if is_missing_table(error):
         return "The database has not been set up. Run `manage.py migrate` first."
@@ -27,4 +28,10 @@ def describe_outage(error: BaseException) -> str | None:
 
 def is_down(error: BaseException) -> bool:
     """Whether a page failed for want of a dependency, and not for a defect."""
-    return is_outage(error) or isinstance(error, RedisError)
+    return is_outage(error) or _is_of_redis(error)
+
+
+def _is_of_redis(error: BaseException) -> bool:
+    return bool(settings.REDIS_URL) and isinstance(
+        error, import_string("redis.exceptions.RedisError")
+    )

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import dj_database_url
-from redis import ConnectionPool
+from django.utils.module_loading import import_string
 
 from config.env import configuration_error
 from database.postgresql_connection import GuardConnection
@@ -76,7 +76,7 @@ def redis_url(url: str) -> str:
 def _is_redis(url: str) -> bool:
     try:
         # What stands after a ? has to be an argument of the client's.
-        ConnectionPool.from_url(url).make_connection()
+        import_string("redis.ConnectionPool").from_url(url).make_connection()
         parts = urlsplit(url)
         is_number = parts.port is None or parts.port > 0
     except (TypeError, ValueError):
