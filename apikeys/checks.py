@@ -4,6 +4,7 @@
 default``. They count as deployment checks, or ``migrate`` would ask for its own outcome.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
@@ -26,62 +27,54 @@ def check_stores(databases: Any = None, **_: Any) -> list[Error]:
         return []
     connection.ensure_connection()
     for check in (check_database, check_migrations, check_writable, check_peppers):
-        if errors := check():
+        if errors := list(check()):
             return errors
     counters().ping()
     return []
 
 
-def check_database() -> list[Error]:
+def check_database() -> Iterator[Error]:
     """See that PostgreSQL keeps every character there is, and SQLite reads while it writes."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("SHOW server_encoding")
             (encoding,) = cursor.fetchone()
             if encoding != "UTF8":
-                return [
-                    Error(
-                        f"DATABASE_URL names a database in {encoding}, which cannot hold every"
-                        " request.",
-                        hint="Create one with ENCODING 'UTF8' and TEMPLATE template0.",
-                        id="apikeys.E001",
-                    )
-                ]
-            return []
+                yield Error(
+                    f"DATABASE_URL names a database in {encoding}, which cannot hold"
+                    " every request.",
+                    "Create one with ENCODING 'UTF8' and TEMPLATE template0.",
+                    id="apikeys.E001",
+                )
+            return
         mode = cursor.execute("PRAGMA journal_mode").fetchone()[0]
         busy = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
     if mode != "wal" or not busy:
-        return [
-            Error(
-                "DATABASE_URL names an SQLite file on a file system without shared memory.",
-                hint="Move the data folder to a local disk.",
-                id="apikeys.E002",
-            )
-        ]
-    return []
+        yield Error(
+            "DATABASE_URL names an SQLite file on a file system without shared memory.",
+            "Move the data folder to a local disk.",
+            id="apikeys.E002",
+        )
 
 
-def check_migrations() -> list[Error]:
+def check_migrations() -> Iterator[Error]:
     """See that the tables are those of this version."""
     executor = MigrationExecutor(connection)
-    if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        return []
-    return [
-        Error(
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        yield Error(
             "DATABASE_URL names a database that lacks this version's tables.",
-            hint="Run `manage.py migrate` first.",
+            "Run `manage.py migrate` first.",
             id="apikeys.E003",
         )
-    ]
 
 
-def check_writable() -> list[Error]:
+def check_writable() -> Iterator[Error]:
     """See that the database takes writes; a standby or a read-only file raises an outage."""
     Pepper.objects.update(fingerprint=F("fingerprint"))
-    return []
+    yield from ()
 
 
-def check_peppers() -> list[Error]:
+def check_peppers() -> Iterator[Error]:
     """Compare the configured peppers with those this database knows; remember new ones.
 
     A data folder that was lost, or one of another installation, brings peppers under which no
@@ -89,27 +82,22 @@ def check_peppers() -> list[Error]:
     """
     peppers: Peppers = settings.API_KEY_PEPPERS
     used = SecretVersion.objects.exclude(digest="").values_list("pepper", flat=True).distinct()
-    for number in used:
-        if number not in peppers:
-            return [
-                Error(
-                    f"API_KEY_PEPPERS lacks pepper {number}, under which stored keys are signed.",
-                    hint="Put it back, from a backup of the data folder if need be.",
-                    id="apikeys.E004",
-                )
-            ]
+    for number in sorted(set(used) - set(peppers)):
+        yield Error(
+            f"API_KEY_PEPPERS lacks pepper {number}, under which stored keys are signed.",
+            "Put it back, from a backup of the data folder if need be.",
+            id="apikeys.E004",
+        )
+        return
     for number in peppers:
         fingerprint = peppers.fingerprint(number)
         known, _ = Pepper.objects.get_or_create(
             number=number, defaults={"fingerprint": fingerprint}
         )
         if known.fingerprint != fingerprint:
-            return [
-                Error(
-                    f"API_KEY_PEPPERS gives pepper {number} another value than the stored keys"
-                    " were signed with.",
-                    hint="Put the old value back and give a new one the next number.",
-                    id="apikeys.E005",
-                )
-            ]
-    return []
+            yield Error(
+                f"API_KEY_PEPPERS gives pepper {number} another value than the stored keys were"
+                " signed with.",
+                "Put the old value back and give a new one the next number.",
+                id="apikeys.E005",
+            )

@@ -94,5 +94,5 @@ def _lacking_migrations(error: Exception) -> str | None:
     if not isinstance(error, DatabaseError):
         return None
     # By its name: models cannot be imported before Django is set up.
-    errors = import_string("apikeys.checks.check_migrations")()
-    return f"{errors[0].msg} {errors[0].hint}" if errors else None
+    lacking = next(import_string("apikeys.checks.check_migrations")(), None)
+    return f"{lacking.msg} {lacking.hint}" if lacking else None
