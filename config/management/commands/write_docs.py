@@ -116,7 +116,8 @@ def _job_types() -> str:
                 " ".join(map(_code, kind.permissions)),
                 kind.summary,
             )
-            for kind in own
+            # A module's types stand together, whichever module was imported first.
+            for kind in sorted(own, key=lambda kind: kind.run.__module__)
         ),
     )
 
