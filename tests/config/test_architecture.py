@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-ROOMS = ("database", "backoffice", "apikeys", "customers", "logs", "jobs", "config")
+ROOMS = ("database", "backoffice", "apikeys", "customers", "logs", "gateway", "jobs", "config")
 SHARED = {"database", "backoffice"}
 MAY_IMPORT = {
     "database": set(),
@@ -17,8 +17,9 @@ MAY_IMPORT = {
     "apikeys": SHARED,
     "customers": SHARED | {"apikeys"},
     "logs": SHARED | {"apikeys"},
+    "gateway": SHARED | {"apikeys", "logs"},
     "jobs": SHARED | {"apikeys", "customers", "logs"},
-    "config": SHARED | {"apikeys", "customers", "logs", "jobs"},
+    "config": SHARED | {"apikeys", "customers", "logs", "gateway", "jobs"},
 }
 MAX_APP_MODULES = 56
 MAX_FOLDER_FILES = 16

@@ -1,0 +1,1 @@
+"""Services guarded from outside: which rules they have, and who may pass."""

@@ -1,0 +1,138 @@
+"""Rules of a service: which requests need what. The first rule that matches decides.
+
+Written as one line, ``GET,HEAD /v1/orders/** orders:read cost=5``: methods or ``*``, a pattern
+(``patterns``), what is needed (a permission, ``any-key`` or ``public``), and what the request
+takes of the key's limits unless that is 1.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from database.refusals import Refused
+from gateway.patterns import Pattern, matches, parse_pattern
+
+ANY_KEY, PUBLIC = "any-key", "public"
+ANY_METHOD = "*"
+READING = ("GET", "HEAD", "OPTIONS")
+MAX_RULES = 2_000
+MAX_COST = 1_000
+MAX_METHODS = 10
+_METHOD = re.compile(r"[A-Z][A-Z-]{0,19}")
+_PERMISSION = re.compile(r"[a-z][a-z0-9._-]{0,39}:[a-z][a-z0-9._-]{0,39}")
+_COST = re.compile(r"cost=([0-9]{1,4})")
+EXAMPLE = "GET,HEAD /v1/orders/** orders:read"
+
+
+class RuleLine(NamedTuple):
+    """A rule as it is written; equal lines are equal rules."""
+
+    methods: tuple[str, ...]
+    path: str
+    needs: str
+    cost: int = 1
+
+    @property
+    def permission(self) -> str | None:
+        """The code of the permission that is needed, if it is one."""
+        return None if self.needs in {ANY_KEY, PUBLIC} else self.needs
+
+    def __str__(self) -> str:
+        line = f"{','.join(self.methods)} {self.path} {self.needs}"
+        return line if self.cost == 1 else f"{line} cost={self.cost}"
+
+
+class CompiledRule(NamedTuple):
+    """A rule as requests are compared with it."""
+
+    methods: frozenset[str]
+    pattern: Pattern
+    line: RuleLine
+
+
+def default_rules(name: str) -> tuple[RuleLine, ...]:
+    """Return what a new service starts with: reading needs ``NAME:read``, the rest ``NAME:write``."""
+    return (
+        RuleLine(READING, "/**", f"{name}:read"),
+        RuleLine((ANY_METHOD,), "/**", f"{name}:write"),
+    )
+
+
+def parse_rule(text: str) -> RuleLine:
+    """Read one rule; raise ``Refused`` with what is wrong and what to do."""
+    words = text.split()
+    if len(words) not in {3, 4}:
+        raise _refused(f"The rule {text!r} has not three parts. Write it as {EXAMPLE!r}.")
+    methods, path, needs, *rest = words
+    rule = RuleLine(_parse_methods(methods), path, needs, _parse_cost(rest[0]) if rest else 1)
+    try:
+        parse_pattern(path)
+    except ValueError as error:
+        raise _refused(str(error)) from None
+    if rule.permission is not None and not _PERMISSION.fullmatch(needs):
+        raise _refused(
+            f"{needs!r} is not what a rule can need."
+            f" Write a permission such as orders:read, {ANY_KEY} or {PUBLIC}."
+        )
+    if needs == PUBLIC and rule.cost != 1:
+        raise _refused("A public rule has no key that it could cost. Leave the cost out.")
+    return rule
+
+
+def parse_rules(lines: Iterable[str]) -> tuple[RuleLine, ...]:
+    """Read rules in their order; the message of a refusal names the line."""
+    rules = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rules.append(parse_rule(line))
+        except Refused as refused:
+            raise _refused(f"Rule {number}: {refused}") from None
+    if len(rules) > MAX_RULES:
+        raise _refused(f"There are {len(rules)} rules. Use {MAX_RULES:,} at most.")
+    return tuple(rules)
+
+
+def compile_rules(rules: Iterable[RuleLine]) -> tuple[CompiledRule, ...]:
+    return tuple(
+        CompiledRule(frozenset(rule.methods), parse_pattern(rule.path), rule) for rule in rules
+    )
+
+
+def first_match(
+    rules: Iterable[CompiledRule], method: str, segments: tuple[str, ...]
+) -> RuleLine | None:
+    """Return the rule that decides a request, by its method and ``split_path`` of its path."""
+    for methods, pattern, line in rules:
+        if (method in methods or ANY_METHOD in methods) and matches(pattern, segments):
+            return line
+    return None
+
+
+def difference(before: Sequence[RuleLine], after: Sequence[RuleLine]) -> list[str]:
+    """Return the lines that go, after ``-``, and those that come, after ``+``, in their order."""
+    lines = difflib.ndiff([*map(str, before)], [*map(str, after)])
+    return [line for line in lines if line[0] in "+-"]
+
+
+def _parse_methods(text: str) -> tuple[str, ...]:
+    methods = tuple(dict.fromkeys(text.split(",")))
+    if methods == (ANY_METHOD,):
+        return methods
+    if len(methods) > MAX_METHODS or not all(map(_METHOD.fullmatch, methods)):
+        raise _refused(
+            f"{text!r} are no methods. Write up to {MAX_METHODS} in capitals, joined by commas,"
+            " as GET,HEAD, or * for all."
+        )
+    return methods
+
+
+def _parse_cost(text: str) -> int:
+    match = _COST.fullmatch(text)
+    if match is None or not 1 <= int(match[1]) <= MAX_COST:
+        raise _refused(f"{text!r} is not a cost. Write cost=1 to cost={MAX_COST}.")
+    return int(match[1])
+
+
+def _refused(message: str) -> Refused:
+    return Refused(message, field="rules")

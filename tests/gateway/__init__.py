@@ -1,0 +1,1 @@
+"""Services guarded from outside."""

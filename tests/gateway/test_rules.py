@@ -1,0 +1,103 @@
+"""Rules as people write them, and which one decides a request."""
+
+import pytest
+
+from database.refusals import Refused
+from gateway.patterns import split_path
+from gateway.rules import (
+    MAX_RULES,
+    RuleLine,
+    compile_rules,
+    default_rules,
+    difference,
+    first_match,
+    parse_rule,
+    parse_rules,
+)
+
+
+def needed(lines: list[str], method: str, path: str) -> str | None:
+    segments = split_path(path)
+    assert segments is not None
+    rule = first_match(compile_rules(parse_rules(lines)), method, segments)
+    return rule.needs if rule else None
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("GET /a orders:read", RuleLine(("GET",), "/a", "orders:read")),
+        ("GET,HEAD,GET /a any-key", RuleLine(("GET", "HEAD"), "/a", "any-key")),
+        ("  *   /**  public ", RuleLine(("*",), "/**", "public")),
+        ("M-SEARCH /a a.b_c:d-e cost=1000", RuleLine(("M-SEARCH",), "/a", "a.b_c:d-e", 1000)),
+        ("GET /a any-key cost=1", RuleLine(("GET",), "/a", "any-key")),
+    ],
+)
+def test_a_rule_is_read_and_written_as_one_line(text: str, rule: RuleLine) -> None:
+    assert parse_rule(text) == rule
+    assert parse_rule(str(rule)) == rule
+
+
+def test_a_cost_of_one_is_not_written() -> None:
+    assert str(parse_rule("GET,HEAD /a any-key cost=1")) == "GET,HEAD /a any-key"
+    assert str(parse_rule("* /a any-key cost=5")) == "* /a any-key cost=5"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "GET /a", "GET /a any-key cost=2 more", "get /a any-key", "GET, /a any-key",
+        "GET,* /a any-key", ",".join("ABCDEFGHIJK") + " /a any-key", "GÉT /a any-key",
+        "GET a any-key", "GET /a/../b any-key", "GET /a* any-key", "GET /a anykey", "GET /a Public",
+        "GET /a orders", "GET /a :read", "GET /a Orders:read", f"GET /a {'a' * 41}:read",
+        "GET /a a:b:c", "GET /a any-key 5", "GET /a any-key cost=0", "GET /a any-key cost=1001",
+        "GET /a any-key cost=-1", "GET /a any-key cost=", "GET /a any-key cost=1.5",
+        "GET /a any-key cost=\u0661", "GET /a public cost=2",
+    ],
+)  # fmt: skip
+def test_a_rule_that_cannot_be_meant_is_refused_in_two_sentences(text: str) -> None:
+    with pytest.raises(Refused, match=r"\S+ .*\. [A-Z].*\.$") as refused:
+        parse_rule(text)
+
+    assert refused.value.field == "rules"
+
+
+def test_a_refusal_of_many_names_the_rule() -> None:
+    with pytest.raises(Refused, match=r"^Rule 2: The rule 'GET /b' "):
+        parse_rules(["GET /a any-key", "GET /b", "GET /c"])
+
+
+def test_a_service_has_so_many_rules() -> None:
+    parse_rules(["GET /a any-key"] * MAX_RULES)
+
+    with pytest.raises(Refused, match="2,000 at most"):
+        parse_rules(["GET /a any-key"] * (MAX_RULES + 1))
+
+
+def test_the_first_rule_that_matches_decides() -> None:
+    lines = ["GET /a/b a:one", "GET,HEAD /a/** a:two", "* /a/* a:three", "POST /** public"]
+
+    assert needed(lines, "GET", "/a/b") == "a:one"
+    assert needed(lines, "HEAD", "/a/b") == "a:two"
+    assert needed(lines, "DELETE", "/a/b") == "a:three"
+    assert needed(lines, "POST", "/a/b/c") == "public"
+    assert needed(lines, "DELETE", "/a/b/c") is None
+    assert needed(lines, "get", "/a/b/c") is None
+    assert needed([], "GET", "/") is None
+
+
+def test_the_rules_of_a_new_service_tell_reading_from_the_rest() -> None:
+    assert [str(rule) for rule in default_rules("orders")] == [
+        "GET,HEAD,OPTIONS /** orders:read",
+        "* /** orders:write",
+    ]
+
+
+def test_a_difference_shows_what_goes_and_what_comes() -> None:
+    before = parse_rules(["GET /a any-key", "GET /b any-key", "GET /c any-key"])
+    after = parse_rules(["GET /a any-key", "GET /b public", "GET /c any-key", "PUT /c any-key"])
+
+    assert difference(before, after) == [
+        "- GET /b any-key", "+ GET /b public", "+ PUT /c any-key",
+    ]  # fmt: skip
+    assert difference(after, after) == []
