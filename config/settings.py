@@ -252,6 +252,7 @@ INSTALLED_APPS = [
     "apikeys",
     "customers",
     "logs",
+    "gateway",
     "jobs",
     # Last, so that what it does after a migration finds every other app's permissions.
     "config",

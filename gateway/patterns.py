@@ -100,7 +100,7 @@ def _pattern_segment(text: str, part: str) -> str | None:
     segments = split_path("/" + quote(part, safe="%!$&'()+,=:@~\\;#?"))
     if not segments:
         raise ValueError(
-            f"The path {text!r} has {part!r}, which no request can have: it may be read in two ways."
+            f"The path {text!r} has {part!r}, which may be read in two ways: no request matches it."
             " Leave out dot segments, empty segments, \\, ;, # and ?, encoded or not."
         )
     return segments[0]

@@ -52,7 +52,7 @@ class CompiledRule(NamedTuple):
 
 
 def default_rules(name: str) -> tuple[RuleLine, ...]:
-    """Return what a new service starts with: reading needs ``NAME:read``, the rest ``NAME:write``."""
+    """Return a new service's rules: reading needs ``NAME:read``, the rest ``NAME:write``."""
     return (
         RuleLine(READING, "/**", f"{name}:read"),
         RuleLine((ANY_METHOD,), "/**", f"{name}:write"),

@@ -1,0 +1,10 @@
+"""The app's name in Django."""
+
+from django.apps import AppConfig
+
+
+class GatewayConfig(AppConfig):
+    """Services guarded from outside, and their rules."""
+
+    name = "gateway"
+    verbose_name = "Services"

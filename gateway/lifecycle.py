@@ -1,0 +1,135 @@
+"""The life of a service: every change of one or of its rules is made here, locked and recorded."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from apikeys.audit import Actor, set_fields
+from apikeys.validation import clean_text
+from database.refusals import Conflict, Refused
+from gateway.models import MAX_DESCRIPTION_LENGTH, Rule, Service, ServiceAction, ServiceEvent
+from gateway.rules import RuleLine, default_rules, difference
+
+GONE = "The service was deleted. Run list_services, or go back to the list, to see the others."
+
+
+def create(
+    name: str,
+    *,
+    actor: Actor,
+    description: str = "",
+    is_enabled: bool = True,
+    rules: Sequence[RuleLine] | None = None,
+) -> Service:
+    """Make a service, with the two default rules if none are given.
+
+    Raises ``Conflict`` if the name is taken.
+    """
+    service = Service(name=name, description=_clean_description(description), is_enabled=is_enabled)
+    try:
+        service.clean_fields()
+    except ValidationError as error:
+        raise Refused(
+            f"{name!r} is not a name for a service. Use up to 40 of a-z, 0-9, -, a letter first.",
+            field=next(iter(error.message_dict)),
+        ) from None
+    rules = default_rules(name) if rules is None else rules
+    try:
+        with transaction.atomic():
+            service.save(force_insert=True)
+            _write_rules(service, rules)
+            changes = {"rules": [None, "\n".join(map(str, rules))]}
+            _record(service, ServiceAction.CREATED, actor, changes)
+    except IntegrityError:
+        if Service.objects.filter(name=name).exists():
+            raise Conflict(
+                f"There is a service {name!r} already. Use another name, or update that service.",
+                field="name",
+            ) from None
+        raise
+    return service
+
+
+def update(
+    service: Service,
+    *,
+    actor: Actor,
+    fields: Mapping[str, Any],
+    rules: Sequence[RuleLine] | None = None,
+    revision: int | None = None,
+) -> Service:
+    """Change description and ``is_enabled``; given rules replace all. Nothing else may change.
+
+    With ``revision``, raises ``Conflict`` if the service changed since the actor read it.
+    """
+    values = dict(fields)
+    if "description" in values:
+        values["description"] = _clean_description(values["description"])
+    with transaction.atomic():
+        found = _locked(service)
+        if found is None:
+            raise Conflict(GONE)
+        if revision is not None and revision != found.revision:
+            raise Conflict(
+                "The service was changed after this page was opened. Reload it and try again."
+            )
+        changes = set_fields(found, values)
+        before = found.rule_lines
+        if rules is not None and before != tuple(rules):
+            changes["rules"] = _changed_lines(before, rules)
+            _write_rules(found, rules)
+        if changes:
+            found.revision += 1
+            found.save()
+            _record(found, _action(changes, found), actor, changes)
+    return found
+
+
+def delete(service: Service, *, actor: Actor) -> bool:
+    """Delete a service and its rules; whether it was still there. Its permissions stay."""
+    with transaction.atomic():
+        found = _locked(service)
+        if found is None:
+            return False
+        changes = {"rules": ["\n".join(map(str, found.rule_lines)), None]}
+        _record(found, ServiceAction.DELETED, actor, changes)
+        found.delete()
+    return True
+
+
+def _locked(service: Service) -> Service | None:
+    return Service.objects.select_for_update().filter(pk=service.pk).first()
+
+
+def _write_rules(service: Service, rules: Sequence[RuleLine]) -> None:
+    service.rules.all().delete()
+    Rule.objects.bulk_create(
+        Rule(service=service, position=position, **rule._asdict())
+        for position, rule in enumerate(rules)
+    )
+
+
+def _changed_lines(before: Sequence[RuleLine], after: Sequence[RuleLine]) -> list[str]:
+    """Return the lines that went, and those that came."""
+    lines = difference(before, after)
+    return ["\n".join(line[2:] for line in lines if line[0] == sign) for sign in "-+"]
+
+
+def _action(changes: Mapping[str, Any], service: Service) -> ServiceAction:
+    if "is_enabled" not in changes:
+        return ServiceAction.UPDATED
+    return ServiceAction.ENABLED if service.is_enabled else ServiceAction.DISABLED
+
+
+def _clean_description(text: str) -> str:
+    return clean_text(text, field="description", longest=MAX_DESCRIPTION_LENGTH)
+
+
+def _record(
+    service: Service, action: ServiceAction, actor: Actor, changes: Mapping[str, Any]
+) -> None:
+    ServiceEvent.objects.create(
+        service_name=service.name, action=action, changes=dict(changes), **actor.columns()
+    )
