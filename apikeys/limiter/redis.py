@@ -15,11 +15,11 @@ from redis.retry import Retry
 from apikeys.limiter.store import (
     MAX_BACKWARD,
     NEVER,
+    NO_WINDOW,
     SLOTS,
     CountersUnavailable,
     Decision,
     Window,
-    check_windows,
 )
 from apikeys.limits import MAX_LIMIT
 from database.circuit_breaker import CircuitBreaker
@@ -62,13 +62,15 @@ class RedisCounters:
         return 0
 
     def _decide(self, subject: str, windows: Sequence[Window], counts: int) -> Decision:
-        check_windows(windows)
+        if not windows:
+            raise ValueError(NO_WINDOW)
         arguments: list[int] = [counts, SLOTS, MAX_BACKWARD, NEVER]
         for window in windows:
             arguments += (window.limit, window.seconds)
         answer = self._run(PREFIX + subject, arguments)
         number = len(windows)
-        return Decision(windows, answer[:number], answer[number : 2 * number], answer[2 * number :])
+        waits, remaining = answer[:number], answer[number : 2 * number]
+        return Decision(not any(waits), windows, waits, remaining, answer[2 * number :])
 
     def _run(self, subject: str, arguments: list[int]) -> list[int]:
         if self._breaker.is_open:

@@ -12,7 +12,7 @@ from pathlib import Path
 from time import time, time_ns
 from typing import Any
 
-from apikeys.limiter.store import CountersUnavailable, Decision, Window, check_windows
+from apikeys.limiter.store import NO_WINDOW, CountersUnavailable, Decision, Window
 from apikeys.limiter.windows import decide
 from apikeys.limits import MAX_LIMIT
 from database.circuit_breaker import CircuitBreaker
@@ -51,7 +51,8 @@ class CounterFile:
 
     def hit(self, subject: str, windows: Sequence[Window]) -> Decision:
         """Admit one request of ``subject`` in every window, or in none."""
-        check_windows(windows)
+        if not windows:
+            raise ValueError(NO_WINDOW)
         longest = max(window.seconds for window in windows)
         with self._turn() as connection:
             self._windows = windows
@@ -65,7 +66,8 @@ class CounterFile:
 
     def peek(self, subject: str, windows: Sequence[Window]) -> Decision:
         """Say what ``hit`` would, without counting."""
-        check_windows(windows)
+        if not windows:
+            raise ValueError(NO_WINDOW)
         with self._turn() as connection:
             query = "SELECT state FROM counters WHERE subject = ?"
             row = connection.execute(query, (subject,)).fetchone()

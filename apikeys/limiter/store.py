@@ -19,6 +19,9 @@ from database.outages import Unavailable
 SLOTS = 60
 MICROSECONDS = 1_000_000
 
+# Without a window everything would be admitted.
+NO_WINDOW = "There is no window to count in. Name one or more."
+
 # What a caller is told to wait when a limit of 0 means that no wait will do.
 NEVER = 86_400 * MICROSECONDS
 
@@ -42,19 +45,16 @@ class Window(NamedTuple):
 class Decision(NamedTuple):
     """The answer for one request; lists go by ``windows``, times are in microseconds.
 
-    ``waits``: until the window has room, 0 where it had. ``remaining``: admissions left after
-    this request. ``resets``: until there are more than that.
+    ``is_admitted``: whether every window had room. ``waits``: until the window has room, 0 where
+    it had. ``remaining``: admissions left after this request. ``resets``: until there are more
+    than that.
     """
 
+    is_admitted: bool
     windows: Sequence[Window]
     waits: Sequence[int]
     remaining: Sequence[int]
     resets: Sequence[int]
-
-    @property
-    def is_admitted(self) -> bool:
-        """Whether every window had room."""
-        return not any(self.waits)
 
     @property
     def violated(self) -> list[str]:
@@ -85,12 +85,6 @@ class Store(Protocol):
 
     def sweep(self) -> int:
         """Forget subjects whose windows have all passed; return how many."""
-
-
-def check_windows(windows: Sequence[Window]) -> None:
-    """Raise ``ValueError`` where there is no window: everything would be admitted."""
-    if not windows:
-        raise ValueError("There is no window to count in. Name one or more.")
 
 
 def seconds(microseconds: int) -> int:

@@ -108,12 +108,14 @@ def decide(
             return quick
     counters = _read(state, windows, float(now))
     waits = [counter.wait() for counter in counters]
-    if counts and not any(waits):
+    is_admitted = not any(waits)
+    if counts and is_admitted:
         for counter in counters:
             counter.add()
         state = _write(counters)
     remaining = [max(0, int(counter.limit - counter.total)) for counter in counters]
-    return Decision(windows, waits, remaining, [counter.reset() for counter in counters]), state
+    resets = [counter.reset() for counter in counters]
+    return Decision(is_admitted, windows, waits, remaining, resets), state
 
 
 def _grow(state: bytes, windows: Sequence[Window], now: float) -> tuple[Decision, bytes] | None:
@@ -149,7 +151,7 @@ def _grow(state: bytes, windows: Sequence[Window], now: float) -> tuple[Decision
         slots += closed
     if len(state) != header.size + slots * _SLOT.size:
         return None
-    decision = Decision(windows, (0,) * len(windows), remaining, resets)
+    decision = Decision(True, windows, (0,) * len(windows), remaining, resets)
     return decision, header.pack(*numbers) + state[header.size :]
 
 
