@@ -12,6 +12,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apikeys.guard import timestamps
+from apikeys.guard.pagination import CursorField
 from apikeys.guard.problems import MAX_ERRORS, ErrorList, FieldErrors, not_named
 from database.fields import MAX_OBJECT_BYTES, object_bytes
 from database.text import check_line
@@ -151,8 +152,8 @@ class PageQuery(StrictSerializer):
     """The query every list takes."""
 
     limit = QueryNumber(min_value=1, max_value=200, default=50, help_text="How many to return.")
-    cursor = serializers.CharField(
-        required=False, help_text="`next_cursor` of the page before this one."
+    cursor = CursorField(
+        source="pk__lt", required=False, help_text="`next_cursor` of the page before this one."
     )
 
     # How a parameter narrows the rows, where it is not the field of its name: the lookup, or a
@@ -163,7 +164,7 @@ class PageQuery(StrictSerializer):
     def narrow(cls, rows: Any, query: Mapping[str, Any]) -> Any:
         """Return the rows that fit a validated query."""
         for name, value in query.items():
-            if name not in {"limit", "cursor"}:
+            if name != "limit":
                 how = cls.FILTERS.get(name, name)
                 rows = how(rows, value) if callable(how) else rows.filter(**{how: value})
         return rows

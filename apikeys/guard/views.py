@@ -21,7 +21,7 @@ from apikeys.guard import idempotency, throttling
 from apikeys.guard.client_address import client_address
 from apikeys.guard.context import context_of
 from apikeys.guard.middleware import body_length
-from apikeys.guard.pagination import page_of
+from apikeys.guard.pagination import encode
 from apikeys.guard.parsers import is_json
 from apikeys.guard.permissions import ANY_KEY, require_permissions, scope_denial
 from apikeys.guard.problems import MEDIA_TYPE, not_found
@@ -209,10 +209,13 @@ class GuardedView(APIView):
         """Answer the page of ``rows`` that the query asks for, which ``prepare`` is given first."""
         operation = self.operations["GET"]
         query_class = cast(type[PageQuery], operation.query)
-        found, cursor = page_of(query_class.narrow(rows, self.query), self.query)
+        limit: int = self.query["limit"]
+        found = list(query_class.narrow(rows, self.query).order_by("-pk")[: limit + 1])
+        page = found[:limit]
+        cursor = encode(page[-1].pk) if len(found) > limit else None
         if prepare is not None:
-            prepare(found, self.key)
-        data = cast(type[BaseSerializer[Any]], operation.response)(found, many=True).data
+            prepare(page, self.key)
+        data = cast(type[BaseSerializer[Any]], operation.response)(page, many=True).data
         return Response({"data": data, "has_more": cursor is not None, "next_cursor": cursor})
 
     def _read(self, request: Request) -> None:
