@@ -1,6 +1,7 @@
 """Jobs about customers."""
 
 import json
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -58,13 +59,15 @@ def _upsert(work: Work, row: dict[str, Any]) -> bool:
     reached = Customer.objects.visible_to(work.key)
     reference = row["external_reference"]
     found = reached.filter(external_reference=reference).first()
-    if found is None:
-        if work.key.is_scoped:
-            raise _unreached(reference)
-        lifecycle.create(environment=work.key.environment, actor=work.actor, **row)
-        return True
-    lifecycle.update(found, actor=work.actor, fields=row)
-    return False
+    if found is not None:
+        # Unless it was deleted a moment ago.
+        with suppress(Customer.DoesNotExist):
+            lifecycle.update(found, actor=work.actor, fields=row)
+            return False
+    if work.key.is_scoped:
+        raise _unreached(reference)
+    lifecycle.create(environment=work.key.environment, actor=work.actor, **row)
+    return True
 
 
 def _unreached(reference: str) -> JobFailed:

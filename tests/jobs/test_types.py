@@ -12,6 +12,7 @@ from apikeys import lifecycle
 from apikeys.audit import Actor
 from apikeys.models import ApiKey, Source
 from apikeys.permissions import Permission
+from customers.customers import lifecycle as customer_lifecycle
 from customers.models import Customer, License, TelemetryEvent
 from jobs.registry import JobFailed, Step, Work, job_types
 from jobs.serializers import check_params
@@ -91,6 +92,24 @@ def test_a_scoped_key_imports_into_its_customers_only() -> None:
             run("customers.import", key, {"rows": [{"name": "N", "external_reference": reference}]})
     other.refresh_from_db()
     assert other.name != "N"
+
+
+def test_a_customer_deleted_while_it_is_imported_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key = issue(permissions=list(Permission)).key
+    old = make_customer(external_reference="C-1")
+    update = customer_lifecycle.update
+
+    def after_delete(customer: Customer, **changes: Any) -> Customer:
+        customer_lifecycle.delete(customer, actor=MAKER)
+        return update(customer, **changes)
+
+    monkeypatch.setattr(customer_lifecycle, "update", after_delete)
+    rows = [{"name": "N", "external_reference": "C-1"}]
+
+    assert run("customers.import", key, {"rows": rows})[0] == {"created": 1, "updated": 0}
+    assert Customer.objects.get(external_reference="C-1").pk != old.pk
 
 
 def test_customers_are_exported_as_far_as_the_key_sees() -> None:
