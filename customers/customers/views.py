@@ -70,6 +70,9 @@ class CustomerView(GuardedView):
         """
 
         def check(row: Customer) -> None:
+            if self.key.is_scoped:
+                # It may have been suspended since: a scoped key must not resume it.
+                self._customer(row.pk)
             require_match(request, row)
             self._refuse_renumbering(row)
 

@@ -8,9 +8,10 @@ from django.test import Client
 from django.urls import reverse
 
 from apikeys.environments import Environment
+from customers.customers import lifecycle
 from customers.models import Customer
 from tests.support.api_client import Caller
-from tests.support.factories import issue, make_customer, make_staff
+from tests.support.factories import ACTOR, issue, make_customer, make_staff
 
 pytestmark = pytest.mark.django_db
 
@@ -130,6 +131,24 @@ def test_a_scoped_key_sees_and_changes_its_customers_only() -> None:
         assert api.call(method, f"customers/{other.pk}", body).status_code == 404
     other.refresh_from_db()
     assert other.name == "Other"
+
+
+def test_a_scoped_key_does_not_resume_a_customer_suspended_since_its_request_began(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    customer = make_customer()
+    api = caller(customers=[customer.pk])
+    update = lifecycle.update
+
+    def after_suspension(found: Customer, **changes: Any) -> Customer:
+        update(found, actor=ACTOR, fields={"status": "suspended"})
+        return update(found, **changes)
+
+    monkeypatch.setattr(lifecycle, "update", after_suspension)
+
+    assert api.patch(f"customers/{customer.pk}", {"status": "active"}).status_code == 404
+    customer.refresh_from_db()
+    assert customer.status == "suspended"
 
 
 def test_a_scoped_key_makes_no_customer() -> None:
