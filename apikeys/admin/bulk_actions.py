@@ -93,5 +93,5 @@ def _seen(text: str) -> dict[str, int]:
     return {
         key_id: int(revision)
         for key_id, _, revision in pairs
-        if revision.isascii() and revision.isdecimal()
+        if revision.isascii() and revision.isdecimal() and len(revision) <= 20
     }
