@@ -8,7 +8,4 @@ class ApiKeysConfig(AppConfig):
 
     name = "apikeys"
     verbose_name = "Keys"
-    periodic_tasks = (
-        "apikeys.limiter.SWEEP",
-        "apikeys.guard.idempotency.PRUNING",
-    )
+    periodic_tasks = ("apikeys.limiter.SWEEP", "apikeys.guard.idempotency.PRUNING")

@@ -13,7 +13,6 @@ class ProjectConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        """Register the apps' system checks, and have the staff roles provided after migrations."""
         autodiscover_modules("checks")
         # Named by string: models cannot be imported before the apps are ready.
         post_migrate.connect(import_string("config.admin_site.roles.provide"), sender=self)

@@ -126,7 +126,6 @@ class _File:
         return iter(lambda: self._file.read(MAX_STREAM_IN_MEMORY), b"")
 
     def close(self) -> None:
-        """Close the file, and with it the response it belongs to."""
         self._file.close()
 
 

@@ -42,7 +42,6 @@ class FileCache(BaseCache):
             return cursor.rowcount == 1
 
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
-        """Return the stored value, or ``default``."""
         with self._connected() as connection:
             row = connection.execute(
                 "SELECT value FROM entries"
@@ -54,7 +53,6 @@ class FileCache(BaseCache):
     def set(
         self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> None:
-        """Store ``value``."""
         with self._connected() as connection:
             self._drop_expired(connection)
             connection.execute(
@@ -96,7 +94,7 @@ class FileCache(BaseCache):
             connection.execute("DELETE FROM entries")
 
     def get_backend_timeout(self, timeout: Any = DEFAULT_TIMEOUT) -> float | None:
-        """Return the instant an entry ends, None for never."""
+        """Return the timestamp at which an entry expires, None for never."""
         ends_at: float | None = super().get_backend_timeout(timeout)
         return ends_at
 
@@ -111,7 +109,7 @@ class FileCache(BaseCache):
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError:
-            # The file is damaged, and holds nothing that is not made anew.
+            # The file is damaged; everything in a cache can be recomputed.
             for suffix in ("", "-wal", "-shm"):
                 Path(f"{self._location}{suffix}").unlink(missing_ok=True)
             connection = self._open()
@@ -127,7 +125,7 @@ class FileCache(BaseCache):
                 connection.execute(SCHEMA)
                 return connection
             except sqlite3.Error as error:
-                # Of those who first turn a new file to WAL at once, SQLite lets none wait.
+                # Switching a new file to WAL ignores busy_timeout, so retry.
                 is_locked = isinstance(error, sqlite3.OperationalError)
                 if not is_locked or time.monotonic() > ends_at:
                     connection.close()

@@ -89,7 +89,6 @@ def _is_redis(url: str) -> bool:
 
 
 def cache(redis: str, folder: Path) -> Settings:
-    """Return Django's settings of the shared cache, which django-ratelimit counts in."""
     if redis:
         return {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",

@@ -202,7 +202,5 @@ def _check_mailbox(name: str, written: str, address: str) -> None:
         validate_email(address)
     except ValidationError:
         raise configuration_error(
-            name,
-            f"holds {written!r}, which is no e-mail address",
-            "Write it as ops@example.com",
+            name, f"holds {written!r}, which is no e-mail address", "Write it as ops@example.com"
         ) from None

@@ -46,7 +46,6 @@ def secret_file(path: Path, make: Callable[[], str]) -> str:
 
 
 def new_secret_key() -> str:
-    """Return 64 random characters for Django's ``SECRET_KEY``."""
     return secrets.token_urlsafe(48)
 
 

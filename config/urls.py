@@ -14,7 +14,7 @@ from config.openapi_views import DocsView, SchemaView
 
 
 class EnvironmentConverter(StringConverter):
-    """An environment that this deployment serves; any other is a path like any unknown one."""
+    """An environment that this deployment serves; any other one is an unknown path."""
 
     regex = "|".join(settings.API_ENVIRONMENTS)
 

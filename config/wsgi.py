@@ -1,4 +1,4 @@
-"""The WSGI application, behind what has to be settled before Django sees a request."""
+"""The WSGI application, and the headers that are checked before Django reads them."""
 
 import contextlib
 import gc

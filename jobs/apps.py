@@ -1,4 +1,4 @@
-"""The app's name in Django, and what it has done in the background."""
+"""The app's configuration and its periodic tasks."""
 
 from django.apps import AppConfig
 

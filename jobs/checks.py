@@ -1,4 +1,4 @@
-"""What a worker and a server need to know of jobs before they start."""
+"""The system check for ``JOB_TYPE_MODULES``."""
 
 from typing import Any
 
@@ -10,7 +10,6 @@ from jobs.registry import job_types
 
 @register(TAG, deploy=True)
 def check_job_types(**_: Any) -> list[Error]:
-    """See that every module of ``JOB_TYPE_MODULES`` can be imported."""
     try:
         job_types()
     except (ImportError, TypeError, ValueError) as error:

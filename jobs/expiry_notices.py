@@ -1,8 +1,7 @@
-"""Expiry notices: keys that end in 30, 14, 7 and 1 days are announced by e-mail, once each.
+"""Sends one e-mail each when a key has 30, 14, 7 and 1 days left.
 
-To the key's creator and to ``EXPIRY_NOTICE_RECIPIENTS``, through Django's mail settings. A notice
-is claimed first, so that of two workers one sends, and sent outside of any transaction: a mail
-server that does not answer holds up nobody. What could not be sent is tried again.
+A worker claims a notice before it sends it, so that of two workers only one sends. It sends
+outside of any transaction, because a mail server may be slow. A failed e-mail is retried.
 """
 
 import logging
@@ -12,7 +11,6 @@ from smtplib import SMTPException
 
 from django.conf import settings
 from django.core.mail import send_mail
-from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apikeys.models import ApiKey
@@ -22,29 +20,29 @@ from jobs.models import ExpiryNotice
 logger = logging.getLogger(__name__)
 
 DAYS = (1, 7, 14, 30)
-# A claim without an end for so long was left by a worker that died.
-LEFT_AFTER = timedelta(minutes=15)
+# A worker that holds an unsent claim for longer has died.
+CLAIM_TIMEOUT = timedelta(minutes=15)
 
 
 def announce(now: datetime) -> int:
-    """Announce the keys that are due; return how many messages were sent."""
+    """Return the number of e-mails sent."""
     sent = 0
     keys = ApiKey.objects.expiring_before(now + timedelta(days=max(DAYS)))
     for key in keys.select_related("created_by").order_by("expires_at"):
         assert key.expires_at is not None
-        left = key.expires_at - now
-        # The nearest only: a key made with a week to go is announced once, not three times.
-        days = next(days for days in DAYS if left <= timedelta(days=days))
+        remaining = key.expires_at - now
+        # The nearest only: a key created a week before its expiry is announced once, not thrice.
+        days = next(days for days in DAYS if remaining <= timedelta(days=days))
         try:
             sent += _announce(key, days, now)
         except (OSError, SMTPException) as error:
-            # The others would wait as long for the same server.
-            logger.warning("the expiry of %s could not be announced: %s", key.pk, error)
+            # The same mail server would fail for the other keys too.
+            logger.warning("the expiry notice for key %s could not be sent: %s", key.pk, error)
             break
     return sent
 
 
-ANNOUNCING = PeriodicTask("announcing of expiries", 600, announce, thread="announcing")
+ANNOUNCING = PeriodicTask("sending of expiry notices", 600, announce, thread="announcing")
 
 
 def _announce(key: ApiKey, days: int, now: datetime) -> bool:
@@ -70,18 +68,15 @@ def _announce(key: ApiKey, days: int, now: datetime) -> bool:
 
 
 def _claim(key: ApiKey, days: int, now: datetime) -> ExpiryNotice | None:
-    """Return the notice if it is this worker's to send."""
-    known = {"key": key, "expires_at": key.expires_at, "days": days}
-    left = ExpiryNotice.objects.filter(**known, sent_at=None, claimed_at__lt=now - LEFT_AFTER)
-    if left.update(claimed_at=now):
-        return ExpiryNotice.objects.get(**known)
-    if ExpiryNotice.objects.filter(**known).exists():
-        return None
-    try:
-        with transaction.atomic():
-            return ExpiryNotice.objects.create(**known, claimed_at=now)
-    except IntegrityError:
-        return None
+    """Return the notice if this worker is to send it."""
+    identity = {"key": key, "expires_at": key.expires_at, "days": days}
+    abandoned = ExpiryNotice.objects.filter(
+        **identity, sent_at=None, claimed_at__lt=now - CLAIM_TIMEOUT
+    )
+    if abandoned.update(claimed_at=now):
+        return ExpiryNotice.objects.get(**identity)
+    notice, is_new = ExpiryNotice.objects.get_or_create(**identity, defaults={"claimed_at": now})
+    return notice if is_new else None
 
 
 def _recipients(key: ApiKey) -> list[str]:

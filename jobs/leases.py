@@ -1,7 +1,6 @@
-"""What a runner may write while it holds a job's lease, and what happens when a lease expires.
+"""A runner's writes to its job, each conditional on the job's lease.
 
-Every write is conditional on the lease and is committed together with the step's effects. A lease
-that is not renewed expires, and the job is tried again.
+A write commits together with the step's effects. When a lease expires, the job is retried.
 """
 
 import secrets
@@ -86,7 +85,6 @@ def checkpoint(job: Job, step: Step) -> None:
 
 
 def complete(job: Job, result: Any) -> None:
-    """Record success; called within the last step's transaction."""
     now = timezone.now()
     _write(job, status=JobStatus.SUCCEEDED, result=result, lease=None, lease_until=None,
            finished_at=now, message="")  # fmt: skip
@@ -94,7 +92,6 @@ def complete(job: Job, result: Any) -> None:
 
 
 def fail(job: Job, error: str, *, is_final: bool = False) -> None:
-    """Record a failed attempt: schedule a retry, or end the job as dead."""
     with transaction.atomic():
         leased = _leased(job)
         if leased is not None:
@@ -118,7 +115,7 @@ def release(job: Job) -> None:
         if leased.cancel_requested_at is not None:
             _stop(leased, STOPPED)
             return
-        _end_attempt(leased, timezone.now(), "The worker was told to stop.")
+        _end_attempt(leased, timezone.now(), "The worker was stopped.")
         leased.attempt -= 1
         _give_back(leased, JobStatus.QUEUED, timezone.now())
 
@@ -135,7 +132,6 @@ def renew(job: Job) -> datetime | None:
 
 
 def recover(now: datetime) -> int:
-    """Retry jobs whose lease has expired; return how many."""
     count = 0
     for pk in list(Job.objects.lost(now).values_list("pk", flat=True)):
         with transaction.atomic():
@@ -147,12 +143,11 @@ def recover(now: datetime) -> int:
 
 
 def until(now: datetime) -> datetime:
-    """Return when a lease that is taken or renewed at ``now`` expires."""
+    """Return when a lease that starts at ``now`` expires."""
     return now + timedelta(seconds=settings.JOB_LEASE_SECONDS)
 
 
 def end(job: Job, status: JobStatus, *, reason: str) -> None:
-    """End a locked job."""
     job.status, job.reason, job.finished_at = status, reason, timezone.now()
     job.lease = job.lease_until = None
     job.save()

@@ -1,6 +1,6 @@
-"""A job's changes from outside its runner: submit, claim, cancel, retry, prune.
+"""Submits, claims, cancels, retries and prunes jobs, each with the row locked before it is checked.
 
-Each locks the row before it checks it. What the runner writes is in ``jobs.leases``.
+What a runner writes to its own job is in ``jobs.leases``.
 """
 
 import uuid
@@ -20,14 +20,7 @@ from database import bulk_sql
 from database.periodic_tasks import PeriodicTask
 from database.refusals import Conflict
 from jobs import leases
-from jobs.models import (
-    Job,
-    JobAction,
-    JobAttempt,
-    JobCustomer,
-    JobEvent,
-    JobStatus,
-)
+from jobs.models import Job, JobAction, JobAttempt, JobCustomer, JobEvent, JobStatus
 from jobs.models.jobs import ENDED, WAITING
 from jobs.registry import JobType, job_types
 
@@ -76,7 +69,7 @@ def submit(
 
 
 def claim(worker: str, queues: Collection[str] = ()) -> Job | None:
-    """Take the job that is due first, None without one; cancel those whose key may not run them."""
+    """Start the job that is due first; cancel waiting jobs whose key may not run them."""
     while True:
         now = timezone.now()
         # During an upgrade, types unknown here are left for workers of the other version.
@@ -95,9 +88,9 @@ def claim(worker: str, queues: Collection[str] = ()) -> Job | None:
             reason = leases.refusal(key, job.type)
             if not reason:
                 return _start(job, key, worker, now)
-            # All of the key's waiting jobs at once, so that other jobs need not wait for each.
+            # All of the key's waiting jobs of this type, so that they do not delay other jobs.
             refused = Job.objects.waiting().filter(key=key, type=job.type)
-            # One that another runner holds is passed over: it waits for the key's lock.
+            # Skip a job that another runner has locked: that runner waits for the key's lock.
             refused_ids = list(
                 refused.select_for_update(skip_locked=True).values_list("pk", flat=True)
             )
@@ -109,7 +102,6 @@ def claim(worker: str, queues: Collection[str] = ()) -> Job | None:
 
 
 def _start(job: Job, key: ApiKey, worker: str, now: datetime) -> Job:
-    """Give a locked job to a runner."""
     job.status = JobStatus.RUNNING
     job.lease, job.lease_until = uuid.uuid4(), leases.until(now)
     job.worker, job.attempt = worker, job.attempt + 1
@@ -171,7 +163,6 @@ def retry(job: Job, *, actor: Actor, attempt: int | None = None) -> Job:
 
 
 def prune(now: datetime) -> int:
-    """Delete jobs that ended over ``JOB_RETENTION_DAYS`` ago, with their files; return how many."""
     timestamp = now - timedelta(days=settings.JOB_RETENTION_DAYS)
     total = 0
     while True:
@@ -196,13 +187,13 @@ def cancel_unknown_types(now: datetime) -> int:
 
 
 PRUNING = PeriodicTask("pruning of jobs", 600, prune)
-CANCELLING = PeriodicTask("giving up on jobs of unknown types", 600, cancel_unknown_types)
+CANCELLING = PeriodicTask("cancelling of jobs of unknown types", 600, cancel_unknown_types)
 
 
 def _locked(job: Job) -> Job:
     locked = Job.objects.select_for_update().filter(pk=job.pk).first()
     if locked is None:
-        raise Conflict("The job is gone: it ended long ago. Ask for another.")
+        raise Conflict("The job no longer exists: it ended long ago. Submit another.")
     return locked
 
 

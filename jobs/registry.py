@@ -1,16 +1,14 @@
-"""Job types: what can be asked for, what each takes and needs, and the function that does it.
-
-A type is one generator function with a decorator::
+"""Job types. A type is a decorated generator function::
 
     @job_type("customers.count", params=CountParams, permissions=(Permission.CUSTOMERS_READ,))
     def count_customers(work: Work) -> Steps:
         yield Step(done=0, total=1)
         return {"count": Customer.objects.visible_to(work.key).count()}
 
-Between two ``yield``s it runs within one transaction, committed together with the progress and
-the ``state`` it yields. After a crash it is called again with the last state committed, so what
-it has done is done once. Keep a step short: on SQLite nobody else writes meanwhile. Ask what the
-key sees anew in each: it may reach less by then.
+The code up to each ``yield`` runs in one transaction, committed with the progress and the
+``state`` it yields. After a crash, the function is called again with the last committed state.
+Keep a step short: on SQLite it blocks all other writers. Filter by ``visible_to(work.key)`` in
+every step: the key's access may shrink meanwhile.
 """
 
 import importlib
@@ -31,12 +29,12 @@ MAX_FILE_BYTES = 50 * 1024 * 1024
 
 
 class JobFailed(Exception):
-    """The job cannot succeed, however often it is tried. Two sentences for its caller."""
+    """The job must not be retried; the message is two sentences for its caller."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """Progress to commit: ``state`` is where to go on from, ``part`` more of the result file."""
+    """Progress to commit; ``state`` is where to resume, ``part`` is appended to the result file."""
 
     done: int
     total: int | None = None
@@ -50,7 +48,7 @@ Steps = Generator[Step, None, Any]
 
 @dataclass(frozen=True)
 class Work:
-    """What a job's function is given; it may do what ``key`` may do, and nothing else."""
+    """The context of a running job, which acts with the permissions of ``key``."""
 
     key: ApiKey
     actor: Actor
@@ -61,7 +59,7 @@ class Work:
 
 @dataclass(frozen=True)
 class JobType:
-    """What is declared of a type. ``time_limit`` in seconds, for each attempt."""
+    """A declared type; ``time_limit`` is in seconds for each attempt."""
 
     name: str
     run: Callable[[Work], Steps]
@@ -92,7 +90,7 @@ def job_type(
     file_name: str = "",
     file_type: str = "",
 ) -> Callable[[Callable[[Work], Steps]], Callable[[Work], Steps]]:
-    """Declare a type; ``file_name`` and ``file_type`` for one whose steps have parts."""
+    """Declare a type; one whose steps have parts needs ``file_name`` and ``file_type``."""
 
     def declare(run: Callable[[Work], Steps]) -> Callable[[Work], Steps]:
         _types[name] = JobType(
@@ -105,7 +103,7 @@ def job_type(
 
 @cache
 def job_types() -> Mapping[str, JobType]:
-    """Return every type, by name: those of ``jobs.types``, and of ``JOB_TYPE_MODULES``."""
+    """Return the types of ``jobs.types`` and of ``JOB_TYPE_MODULES`` by name."""
     package = importlib.import_module("jobs.types")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"jobs.types.{module.name}")
@@ -115,6 +113,5 @@ def job_types() -> Mapping[str, JobType]:
 
 
 def type_permissions(name: str) -> tuple[Permission, ...]:
-    """Return the permissions that a type needs; none for a name that is no type."""
     kind = job_types().get(name)
     return kind.permissions if kind else ()

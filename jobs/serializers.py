@@ -1,4 +1,4 @@
-"""What the jobs endpoints take and answer."""
+"""Serializers of the jobs endpoints."""
 
 from typing import Any, ClassVar
 from uuid import UUID
@@ -72,7 +72,6 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         ]  # fmt: skip
 
     def to_representation(self, job: Job) -> dict[str, Any]:
-        """Return the job, without its messages if it is redacted."""
         data: dict[str, Any] = super().to_representation(job)
         if job.is_redacted:
             data |= {"reason": "", "has_file": False}
@@ -84,7 +83,6 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         return {"done": job.done, "total": job.total, "message": job.message}
 
     def get_has_file(self, job: Job) -> bool:
-        """Return whether there is a file to download."""
         return job.status == JobStatus.SUCCEEDED and bool(job.file_name)
 
 
@@ -96,12 +94,7 @@ class JobDetailSerializer(JobSerializer):
         "params": {"status": "active"},
         "result": None,
         "attempts": [
-            {
-                "number": 1,
-                "started_at": "2026-11-24T08:00:01Z",
-                "finished_at": None,
-                "error": "",
-            }
+            {"number": 1, "started_at": "2026-11-24T08:00:01Z", "finished_at": None, "error": ""}
         ],
     }
 
@@ -113,7 +106,6 @@ class JobDetailSerializer(JobSerializer):
         fields = [*JobSerializer.Meta.fields, "params", "result", "attempts"]
 
     def to_representation(self, job: Job) -> dict[str, Any]:
-        """Return the job, without its parameters and results if it is redacted."""
         data = super().to_representation(job)
         if job.is_redacted:
             data |= {"params": {}, "result": None}
@@ -131,11 +123,10 @@ class JobInput(StrictSerializer):
     params = ObjectField(required=False, max_bytes=1_048_576)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Return the type, and its parameters as JSON keeps them."""
         kind = job_types().get(attrs["type"])
         if kind is None:
-            known = ", ".join(sorted(job_types()))
-            raise FieldErrors([("type", f"There is no such job type. Use one of {known}.")])
+            names = ", ".join(sorted(job_types()))
+            raise FieldErrors([("type", f"There is no such job type. Use one of {names}.")])
         params = check_params(kind, attrs.get("params", {}))
         return {
             "kind": kind,
@@ -145,13 +136,12 @@ class JobInput(StrictSerializer):
 
 
 def body_permissions(body: Any) -> tuple[Permission, ...]:
-    """Return the permissions that the job type named in a body needs; none if it names none."""
     name = body.get("type") if isinstance(body, dict) else None
     return type_permissions(name) if isinstance(name, str) else ()
 
 
 def check_params(kind: JobType, params: dict[str, Any]) -> dict[str, Any]:
-    """Return a type's parameters as they are stored, or raise the 400 that names the faults."""
+    """Return a type's validated parameters in JSON's types; raise the 400 for errors."""
     serializer = kind.params(data=params)
     if not serializer.is_valid():
         errors = ErrorList()
@@ -162,25 +152,23 @@ def check_params(kind: JobType, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_customers(key: ApiKey, params: dict[str, Any]) -> list[UUID]:
-    """Return the customers that checked parameters name, or raise the 400 for one not seen.
-
-    A parameter called ``customer`` names one, ``customers`` a list of them.
-    """
-    named = {"params.customer": params["customer"]} if params.get("customer") else {}
+    """Return the customers in the parameters ``customer`` and ``customers``; raise the 400."""
+    by_field = {"params.customer": params["customer"]} if params.get("customer") else {}
     for number, text in enumerate(params.get("customers", ())):
-        named[f"params.customers[{number}]"] = text
-    wanted = {UUID(text) for text in named.values()}
-    seen = set(Customer.objects.visible_to(key).filter(pk__in=wanted).values_list("pk", flat=True))
+        by_field[f"params.customers[{number}]"] = text
+    customer_ids = {UUID(text) for text in by_field.values()}
+    visible_ids = set(
+        Customer.objects.visible_to(key).filter(pk__in=customer_ids).values_list("pk", flat=True)
+    )
     errors = ErrorList()
-    for field, text in named.items():
-        if UUID(text) not in seen:
+    for field, text in by_field.items():
+        if UUID(text) not in visible_ids:
             errors.add(field, "There is no such customer. Check its id.")
     errors.raise_any()
-    return sorted(seen)
+    return sorted(visible_ids)
 
 
 def _plain(value: Any) -> Any:
-    """Return a value in JSON's types: times and ids as text."""
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -32,7 +32,6 @@ class _JobView(GuardedView):
     """Finds the job that the path names."""
 
     def get_job(self, job_id: UUID) -> Job:
-        """Return the job, or raise the 404."""
         job = get_object_or_404(Job.objects.visible_to(self.key), pk=job_id)
         mark_redacted_jobs([job], self.key)
         return job
@@ -67,11 +66,7 @@ class JobsView(_JobView):
         kind = self.body["kind"]
         context, customers = context_of(request), self.body["customers"]
         job = queue.submit(
-            self.key,
-            kind,
-            self.body["params"],
-            customers=customers,
-            request_id=context.request_id,
+            self.key, kind, self.body["params"], customers=customers, request_id=context.request_id
         )
         context.job = str(job.pk)
         if len(customers) == 1:
@@ -95,7 +90,7 @@ class CancelView(_JobView):
     job: Job
 
     def resolve_target(self) -> bool:
-        """Find the job; the stored answer may hold what is redacted now."""
+        """Replay no stored response of a job that is redacted now."""
         self.job = self.get_job(self.kwargs["job_id"])
         require_permissions(self.key, type_permissions(self.job.type))
         return not self.job.is_redacted

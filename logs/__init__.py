@@ -1,1 +1,1 @@
-"""What callers did: request ids now; the request log, usage and retention stand here."""
+"""The request log, usage statistics and retention."""

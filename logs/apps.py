@@ -1,10 +1,10 @@
-"""The app's name in Django, and what it has done in the background."""
+"""The app's configuration and its periodic tasks."""
 
 from django.apps import AppConfig
 
 
 class LogsConfig(AppConfig):
-    """What callers did: the request log, usage, retention."""
+    """The request log, usage statistics and retention."""
 
     name = "logs"
     verbose_name = "Logs"

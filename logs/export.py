@@ -63,8 +63,7 @@ def _ndjson(rows: "QuerySet[RequestLog]") -> Iterator[str]:
 def _values(row: RequestLog) -> Iterable[Any]:
     content = getattr(row, "content", None)
     return chain(
-        (getattr(row, name) for name in COLUMNS),
-        (getattr(content, name, "") for name in CONTENT),
+        (getattr(row, name) for name in COLUMNS), (getattr(content, name, "") for name in CONTENT)
     )
 
 

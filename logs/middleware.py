@@ -32,7 +32,7 @@ def spool() -> Spool:
 
 
 class RequestLogMiddleware:
-    """Records each request to the API, whatever came of it."""
+    """Records each request to the API, whatever its outcome."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -56,7 +56,7 @@ class RequestLogMiddleware:
 
 
 def not_recorded() -> Problem:
-    """Return the 503 for a request whose record could not be written once it was done."""
+    """Return the 503 for a request that was processed but not recorded."""
     return Problem(
         "unavailable",
         "The request may have been processed, but it could not be put on record."

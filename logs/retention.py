@@ -1,7 +1,6 @@
-"""Old requests go in small batches, so that nobody waits for the database meanwhile.
+"""Deletes old requests in small batches, by a range of the time-ordered ids.
 
-Ids are in the order of time: what is old is the low end of the primary key, found and deleted
-without looking at anything else. Usage by the hour stays.
+Hourly usage stays.
 """
 
 from collections.abc import Iterator
@@ -15,17 +14,15 @@ from database.periodic_tasks import PeriodicTask
 from logs.models import RequestContent, RequestLog
 
 BATCH = 500
-# Between two batches, for whoever waits to write: SQLite has one writer at a time.
+# Between two batches, for waiting writers: SQLite has one writer at a time.
 PAUSE_SECONDS = 0.02
 
 
 def expired_before(now: datetime) -> datetime:
-    """Return the instant before which requests are no longer kept."""
     return now - timedelta(days=settings.LOG_RETENTION_DAYS)
 
 
 def count(timestamp: datetime) -> int:
-    """Return how many requests arrived before ``instant``."""
     return RequestLog.objects.before(timestamp).count()
 
 

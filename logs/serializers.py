@@ -1,4 +1,4 @@
-"""What the logs endpoints take and answer."""
+"""Serializers of the logs endpoints."""
 
 from typing import Any, ClassVar
 
@@ -9,7 +9,7 @@ from apikeys.guard.serializers import PageQuery, TextField, TimestampField
 from apikeys.problem_codes import CODES
 from logs.models import RequestLog, RequestLogQuerySet
 
-# What is left out of a request that is redacted, and what stands in its place.
+# The values in place of those that a redacted request hides.
 REDACTED: dict[str, Any] = {
     "query": "",
     "request_headers": {},
@@ -64,7 +64,6 @@ class LogSerializer(serializers.ModelSerializer[RequestLog]):
         ]  # fmt: skip
 
     def to_representation(self, log: RequestLog) -> dict[str, Any]:
-        """Return the request, without what was sent if it is redacted."""
         data: dict[str, Any] = super().to_representation(log)
         if log.is_redacted:
             data |= {name: empty for name, empty in REDACTED.items() if name in data}
@@ -72,11 +71,9 @@ class LogSerializer(serializers.ModelSerializer[RequestLog]):
 
     @extend_schema_field(serializers.CharField(allow_null=True))
     def get_code(self, log: RequestLog) -> str | None:
-        """Return the problem's code, null for a good answer."""
         return log.code or None
 
     def get_duration_ms(self, log: RequestLog) -> float:
-        """Return the time between the request's arrival and its answer."""
         return log.duration / 1000
 
 

@@ -1,4 +1,4 @@
-"""What the admin shows of usage: series for charts, percentiles, what a key was used for."""
+"""Usage in the admin: chart series, percentiles and a key's most frequent paths."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from logs.models import BUCKETS, HourlyUsage, PermissionUse, RequestLog
 from logs.models.usage import BOUNDS
 from logs.shipping.usage import OUTCOMES
 
-# Requests of a key looked at for paths, codes and addresses: the newest.
+# How many of a key's newest requests are analysed for paths, codes and addresses.
 LOOKED_AT = 5000
 LISTED = 6
 OUTCOME_LABELS = {
@@ -28,7 +28,7 @@ OUTCOME_LABELS = {
 
 
 class Period(NamedTuple):
-    """A span to look at, and how long each bar of its charts is."""
+    """A chart's time span and the length of its bars."""
 
     name: str
     label: str
@@ -59,7 +59,6 @@ class Slots:
         self.totals: list[Counter[str]] = [Counter() for _ in range(count)]
 
     def add(self, rows: Iterable[dict[str, Any]], names: Iterable[str]) -> None:
-        """Add rows with an ``hour`` to the bars they fall into."""
         names = list(names)
         for row in rows:
             place = (row["hour"] - self.began) // self.step
@@ -94,7 +93,6 @@ def percentile(counts: Counter[str], share: float) -> float | None:
 
 
 def key_usage_context(key: ApiKey, period_name: str = "") -> dict[str, Any]:
-    """Return what a key's page shows of its use."""
     period = PERIODS.get(period_name, PERIODS["24h"])
     slots = Slots(period, timezone.now())
     usage = HourlyUsage.objects.filter(key_id=key.pk, hour__gte=slots.began)
@@ -117,7 +115,6 @@ def key_usage_context(key: ApiKey, period_name: str = "") -> dict[str, Any]:
 
 
 def _recent_requests(key: ApiKey, began: datetime) -> dict[str, Any]:
-    """Return the most frequent paths, codes and addresses among the newest requests."""
     recent = list(
         RequestLog.objects.filter(key=key)
         .since(began)
@@ -140,7 +137,6 @@ def _unused_permissions(key: ApiKey) -> list[str]:
 
 
 def overview() -> dict[str, Any]:
-    """Return what the front page shows: the last day's traffic, refusals and busiest keys."""
     slots = {environment: Slots(PERIODS["24h"], timezone.now()) for environment in Environment}
     began = slots[Environment.PRODUCTION].began
     usage = HourlyUsage.objects.filter(hour__gte=began)

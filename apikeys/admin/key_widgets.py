@@ -56,10 +56,5 @@ class CustomersWidget(AutocompleteSelectMultiple):
                 "admin/js/vendor/select2/select2.full.js",
                 "admin/js/jquery.init.js",
             ),
-            css={
-                "screen": (
-                    "admin/css/vendor/select2/select2.css",
-                    "admin/css/autocomplete.css",
-                )
-            },
+            css={"screen": ("admin/css/vendor/select2/select2.css", "admin/css/autocomplete.css")},
         )

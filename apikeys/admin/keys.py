@@ -26,14 +26,7 @@ SHOWN_EVENTS = 50
 
 
 @admin.register(ApiKey)
-class KeyAdmin(
-    KeyColumns,
-    KeyActions,
-    BulkActions,
-    ActionFormAdmin,
-    CheckedList,
-    ModelAdmin,
-):
+class KeyAdmin(KeyColumns, KeyActions, BulkActions, ActionFormAdmin, CheckedList, ModelAdmin):
     """Keys: made, watched and withdrawn. Never deleted, for their history stays."""
 
     list_display = (

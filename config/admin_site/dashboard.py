@@ -1,4 +1,4 @@
-"""The admin's front page: what an administrator should look at first."""
+"""The admin's dashboard: unused and expiring keys first."""
 
 from datetime import timedelta
 from typing import Any
@@ -18,7 +18,6 @@ LISTED = 8
 
 
 def add_overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add keys by environment and status, those expiring soon and those nobody uses."""
     if not request.user.has_perm("apikeys.view_apikey"):
         return context
     now = timezone.now()

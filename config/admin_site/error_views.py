@@ -1,4 +1,4 @@
-"""What people see instead of a page that cannot be shown: what is wrong, and what to do.
+"""The error pages of the admin: what is wrong, and what to do.
 
 Under ``/api/`` the guard puts these answers into problem details.
 """
@@ -41,7 +41,6 @@ class KeptField(NamedTuple):
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Answer 400."""
     return _page(
         request,
         HTTPStatus.BAD_REQUEST,
@@ -63,7 +62,6 @@ def forbidden(
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Answer 404."""
     return _page(
         request,
         HTTPStatus.NOT_FOUND,
@@ -75,7 +73,7 @@ def failed(request: HttpRequest) -> HttpResponse:
     """Answer 503 for a dependency that is down, 500 for a defect."""
     _, error, _ = sys.exc_info()
     if isinstance(error, DataError) and "NUL" in str(error):
-        # PostgreSQL takes none; a form's own fields have refused it before.
+        # PostgreSQL stores no NUL; form fields have refused it before.
         return bad_request(request)
     outage = describe_outage(error) if error is not None and is_down(error) else None
     if outage is None:
@@ -123,7 +121,7 @@ def _holds_secret(value: str) -> bool:
 def _page(
     request: HttpRequest, status: HTTPStatus, text: str, fields: Sequence[KeptField] = ()
 ) -> HttpResponse:
-    # Nothing of the visitor's, who may be unknown as long as the database is down.
+    # No request context: loading ``request.user`` would query the database that may be down.
     context = {
         "status": status,
         "text": text,

@@ -31,13 +31,13 @@ class Budget(NamedTuple):
 
 
 class Budgets(NamedTuple):
-    """What one try of a password counts by."""
+    """The budgets that one password attempt counts against."""
 
     # Right passwords too: to verify one takes as much time and memory as a wrong one.
     tries: Budget
     network: Budget
     name: Budget
-    # Refuses nobody by itself: once it is spent, ``strict`` holds as well.
+    # Refuses nothing by itself: once it is spent, ``strict`` applies as well.
     name_everywhere: Budget
     strict: Budget
 
@@ -108,7 +108,6 @@ class GuardedAuthenticationForm(PasswordGuard, AuthenticationForm):
     """The login."""
 
     def clean(self) -> dict[str, Any]:
-        """Verify the password of the name that was given."""
         name = str(self.cleaned_data.get("username", ""))
         cleaned: dict[str, Any] = self._verify(name, super().clean)
         return cleaned
@@ -127,5 +126,4 @@ class GuardedPasswordChangeForm(PasswordGuard, AdminOwnPasswordChangeForm):
 
 
 def caller(request: HttpRequest) -> str:
-    """Return the client address that tries to log in."""
     return client_address(request.META, settings.TRUSTED_PROXIES)

@@ -1,4 +1,4 @@
-"""What every page people see passes: its address, and the way to the database."""
+"""Middleware of the admin pages, which the API does not use."""
 
 from typing import Any
 from urllib.parse import unquote

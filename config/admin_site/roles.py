@@ -50,7 +50,7 @@ def provide(**_: Any) -> None:
         for permission in Permission.objects.select_related("content_type")
     }
     if not known.keys() >= {code for codes in ROLES.values() for code in codes}:
-        # Not all apps are migrated yet: the migration that is the last provides.
+        # Permissions of later apps do not exist yet; the last ``post_migrate`` creates the groups.
         return
     for name, codes in ROLES.items():
         group, _created = Group.objects.get_or_create(name=name)

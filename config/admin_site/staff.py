@@ -59,7 +59,6 @@ class StaffAdmin(RefusedForms, CheckedList, BaseUserAdmin, ModelAdmin):
             return super().user_change_password(request, *args, **kwargs)
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
-        """Delete the accounts that were selected, if each may still be."""
         with transaction.atomic():
             accounts = list(User.objects.select_for_update().filter(pk__in=queryset.values("pk")))
             if not all(_may_manage(request.user, account) for account in accounts):

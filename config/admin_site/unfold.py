@@ -1,4 +1,4 @@
-"""How the admin looks: names, colours, the sidebar as a person thinks of it."""
+"""The settings of django-unfold: names, colours and the sidebar."""
 
 from typing import Any
 

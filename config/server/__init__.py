@@ -1,1 +1,1 @@
-"""The processes of the product: the web server, and what must hold before it starts."""
+"""The web server and its startup checks."""

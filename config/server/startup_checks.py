@@ -1,4 +1,4 @@
-"""Whether the server can listen; what else must hold before it starts, system checks say."""
+"""Whether the server can listen; the other startup checks are Django system checks."""
 
 import errno
 import socket
@@ -8,7 +8,6 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def check_address() -> None:
-    """See that the server can listen where it is told to."""
     host, port = settings.HOST, settings.PORT
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

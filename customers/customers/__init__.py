@@ -1,1 +1,1 @@
-"""Customers: endpoints, admin, and what may be done to one."""
+"""Customers: endpoints, admin and lifecycle."""

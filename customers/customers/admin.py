@@ -34,10 +34,7 @@ TABS = (
     ("keys", "Scoped keys", "apikeys.view_apikey"),
     ("telemetry", "Telemetry", "customers.view_telemetryevent"),
 )
-STATUS_COLOURS = {
-    CustomerStatus.ACTIVE.label: "success",
-    CustomerStatus.SUSPENDED.label: "warning",
-}
+STATUS_COLOURS = {CustomerStatus.ACTIVE.label: "success", CustomerStatus.SUSPENDED.label: "warning"}
 
 
 class CustomerForm(SeenForm):
@@ -63,14 +60,7 @@ class CustomerForm(SeenForm):
 class CustomerAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
     """Customers of each environment."""
 
-    list_display = (
-        "name",
-        "in_environment",
-        "in_status",
-        "external_reference",
-        "email",
-        "made",
-    )
+    list_display = ("name", "in_environment", "in_status", "external_reference", "email", "made")
     list_filter = (("environment", ChoicesDropdownFilter), ("status", ChoicesDropdownFilter))
     list_filter_submit = True
     list_per_page = 50
@@ -87,7 +77,6 @@ class CustomerAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> Any:
-        """Show the customer with what belongs to it, each part to whoever may see it."""
         customer = self.get_object(request, object_id)
         sections = sections_of(request, customer) if customer else []
         tabs = {name: label for name, label, needed in TABS if request.user.has_perm(needed)}
@@ -107,7 +96,7 @@ class CustomerAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
     def get_actions(self, request: HttpRequest) -> Any:
-        """Leave out deleting many: each takes a look at what still belongs to it."""
+        """Offer no bulk deletion: each customer needs its own check of what belongs to it."""
         actions = super().get_actions(request)
         actions.pop("delete_selected", None)
         return actions
@@ -115,7 +104,7 @@ class CustomerAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: Any = None
     ) -> HttpResponseBase:
-        """Ask, unless something still belongs to the customer."""
+        """Refuse at once while something belongs to the customer."""
         customer = self.get_object(request, object_id)
         may = customer is not None and self.has_delete_permission(request, customer)
         if may and (customer.licenses.exists() or customer.telemetry.exists()):
@@ -137,7 +126,7 @@ class CustomerAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
         return ("environment",) if obj else ()
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
-        """Find customers; for the form of a key only those that the key may reach."""
+        """Search customers; the form of a key gets those of the key's environment alone."""
         found, may_have_duplicates = super().get_search_results(request, queryset, search_term)
         if request.path.endswith("/autocomplete/"):
             found = _of_one_environment(found, request.GET)
@@ -152,7 +141,6 @@ class CustomerAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
 
 
 def _of_one_environment(customers: QuerySet[Customer], asked: QueryDict) -> QuerySet[Customer]:
-    """Return the customers of the environment of a key, or of the one that a new key is to have."""
     if key_id := asked.get("key"):
         environments = ApiKey.objects.filter(pk=key_id).values("environment")
         return customers.filter(environment__in=environments)

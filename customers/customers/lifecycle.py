@@ -1,4 +1,4 @@
-"""The life of a customer: every change to one is made here, locked, checked and recorded."""
+"""Every change to a customer, with the row locked, checked and recorded in the audit trail."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

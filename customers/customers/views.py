@@ -104,7 +104,7 @@ class CustomerView(GuardedView):
         return Response(status=204)
 
     def _refuse_renumbering(self, customer: Customer) -> None:
-        """Refuse another reference to a scoped key: a taken one would tell of a customer unseen."""
+        """Refuse a new reference from a scoped key: a conflict would reveal a hidden customer."""
         reference = self.body.get("external_reference", customer.external_reference)
         if self.key.is_scoped and reference != customer.external_reference:
             raise scope_denial(self.key.environment, Permission.CUSTOMERS_WRITE)

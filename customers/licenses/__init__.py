@@ -1,1 +1,1 @@
-"""Licenses: endpoints, admin, and the moves that a license can make."""
+"""Licenses: endpoints, admin and lifecycle."""

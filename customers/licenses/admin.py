@@ -1,4 +1,4 @@
-"""Licenses in the admin: issued, changed, and moved by dialogs."""
+"""Licenses in the admin."""
 
 from typing import Any, ClassVar
 
@@ -40,7 +40,7 @@ SHOWN = 50
 
 
 class StatusFilter(ChoiceFilter):
-    """What a license is now."""
+    """Filters by the status of now."""
 
     title = parameter_name = "status"
     offered = LicenseStatus.choices
@@ -51,7 +51,7 @@ class StatusFilter(ChoiceFilter):
 
 @admin.register(License)
 class LicenseAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
-    """Licenses of each environment; never deleted, for their history stays."""
+    """Licenses are revoked and never deleted, to keep their history."""
 
     form = LicenseForm
     list_display = (
@@ -93,11 +93,9 @@ class LicenseAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
         return super().get_search_results(request, queryset, search_term)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody: a revoked license is as good as gone."""
         return False
 
     def has_suspend_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        """Offered to those who may change licenses, where the move is possible."""
         return self._may_move(request, "suspend", object_id)
 
     def has_reinstate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
@@ -122,7 +120,6 @@ class LicenseAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> Any:
-        """Show the license with its machines and its history."""
         found = self.get_object(request, object_id)
         context: dict[str, Any] = {"license": found}
         if found is not None:
@@ -188,5 +185,4 @@ class LicenseAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
 
     @display(description="Seats")
     def taken(self, license_: Any) -> str:
-        """Return how many seats are taken, of how many."""
         return f"{license_.seats_taken} of {license_.seats}"

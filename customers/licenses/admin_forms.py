@@ -21,7 +21,7 @@ SETTINGS = ("product", "seats", "expires_at", "metadata")
 class LicenseForm(SeenForm):
     """A license's settings."""
 
-    # Chosen beforehand, so that a form sent twice issues one license.
+    # The id is chosen with the form, so that a form sent twice issues one license.
     ticket = forms.UUIDField(widget=forms.HiddenInput, required=False)
 
     class Meta:
@@ -41,7 +41,6 @@ class LicenseForm(SeenForm):
             self.initial["ticket"] = new_id()
 
     def clean_seats(self) -> int:
-        """Refuse what the database would refuse in words of its own."""
         seats: int = self.cleaned_data["seats"]
         if not 1 <= seats <= lifecycle.MAX_SEATS:
             raise forms.ValidationError(lifecycle.SEATS_OUT_OF_RANGE)

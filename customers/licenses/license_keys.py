@@ -16,7 +16,6 @@ _READ_AS = str.maketrans("OIL", "011")
 
 
 def new() -> str:
-    """Return a new license key: ``7K3QX-…``."""
     return grouped(_with_check("".join(secrets.choice(ALPHABET) for _ in range(LENGTH - 1))))
 
 
@@ -29,7 +28,6 @@ def parse(text: str) -> str | None:
 
 
 def masked(license_key: str) -> str:
-    """Return what may be shown to everybody: the first and the last group."""
     groups = license_key.split("-")
     return "-".join([groups[0], *([MASK] * (len(groups) - 2)), groups[-1]])
 

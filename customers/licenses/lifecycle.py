@@ -1,4 +1,4 @@
-"""The life of a license: every change is made here, with the row locked, checked and recorded.
+"""Every change to a license, with the row locked, checked and recorded in the audit trail.
 
 ``MOVES`` is the table of status changes; a change that is not in it is a conflict.
 """
@@ -135,7 +135,7 @@ def move(
             changes = set_fields(locked, {"status": rule.target.value})
         else:
             if expires_at is None and locked.expires_at is None:
-                # It never expires already: nothing changes, and nothing is recorded.
+                # The license never expires already, so nothing changes and nothing is recorded.
                 return locked
             _refuse_earlier(locked, expires_at)
             changes = set_fields(locked, {"expires_at": expires_at})
@@ -192,7 +192,6 @@ def validate(
 
 
 def _refusal(license_: License) -> str:
-    """Return the code that refuses every machine, blank if the license is valid."""
     if license_.status == Status.REVOKED:
         return "REVOKED"
     if license_.customer.status == CustomerStatus.SUSPENDED:
@@ -203,7 +202,6 @@ def _refusal(license_: License) -> str:
 
 
 def _refuse_impossible(settings: Mapping[str, Any]) -> None:
-    """Raise ``Conflict`` for a value that no license may have."""
     if not 1 <= settings.get("seats", 1) <= MAX_SEATS:
         raise Conflict(SEATS_OUT_OF_RANGE, field="seats")
     expires_at = settings.get("expires_at")
@@ -231,9 +229,4 @@ def _locked(license_: License, precondition: Condition | None = None) -> License
 def _record(
     license_: License, action: LicenseAction, actor: Actor, changes: dict[str, Any]
 ) -> None:
-    LicenseEvent.objects.create(
-        license=license_,
-        action=action,
-        changes=changes,
-        **actor.columns(),
-    )
+    LicenseEvent.objects.create(license=license_, action=action, changes=changes, **actor.columns())

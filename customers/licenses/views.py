@@ -32,7 +32,6 @@ class _LicenseView(GuardedView):
     """Finds the license that the path names, and answers licenses."""
 
     def get_license(self, license_id: UUID) -> License:
-        """Return the license, or raise the 404."""
         license_ = get_object_or_404(License.objects.visible_to(self.key), pk=license_id)
         self.set_log_customer(license_.customer_id)
         return license_
@@ -122,7 +121,6 @@ class _MoveView(_LicenseView):
         return True
 
     def make(self, request: Request, **arguments: Any) -> Response:
-        """Make the move, or refuse it."""
         license_ = lifecycle.move(
             self.license,
             self.move,
@@ -191,7 +189,7 @@ class ValidateView(GuardedView):
     """Judges license keys."""
 
     def resolve_target(self) -> bool:
-        """Judge anew, for a scoped key, a license that is not in its scope now."""
+        """Replay no stored response to a scoped key whose scope lacks the license now."""
         text = license_keys.parse(self.body["license_key"]) or ""
         rows = License.objects.in_scope_of(self.key).filter(license_key=text)
         return not self.key.is_scoped or rows.exists()

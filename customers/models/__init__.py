@@ -1,11 +1,6 @@
 """The app's tables."""
 
-from customers.models.customers import (
-    Customer,
-    CustomerAction,
-    CustomerEvent,
-    CustomerStatus,
-)
+from customers.models.customers import Customer, CustomerAction, CustomerEvent, CustomerStatus
 from customers.models.licenses import (
     Activation,
     License,

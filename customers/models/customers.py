@@ -1,7 +1,4 @@
-"""Customers: whom the platform serves, each in one environment.
-
-Rows are written by ``customers.customers.lifecycle`` alone.
-"""
+"""Customers, each in one environment; only ``customers.customers.lifecycle`` writes rows."""
 
 from typing import ClassVar
 
@@ -68,7 +65,7 @@ class Customer(models.Model):
 
 
 class CustomerAction(models.TextChoices):
-    """What was done to a customer."""
+    """An audited action on a customer."""
 
     CREATED = "created", "Created"
     UPDATED = "updated", "Updated"
@@ -78,7 +75,7 @@ class CustomerAction(models.TextChoices):
 
 
 class CustomerEvent(AuditEvent):
-    """What was done to a customer, and what changed; it stays when the customer is deleted."""
+    """The audit event of a customer, which stays when the customer is deleted."""
 
     customer = models.ForeignKey(
         Customer,

@@ -1,7 +1,4 @@
-"""Licenses of customers: what was sold, until when, on how many machines it may run.
-
-Rows are written by ``customers.licenses.lifecycle`` alone.
-"""
+"""Licenses and their activations; only ``customers.licenses.lifecycle`` writes rows."""
 
 from datetime import datetime
 from typing import Self
@@ -21,7 +18,7 @@ from database.uuid7 import new_id
 
 
 class StoredLicenseStatus(models.TextChoices):
-    """What was decided of a license."""
+    """The stored status; expiry is computed from the time."""
 
     ACTIVE = "active", "Active"
     SUSPENDED = "suspended", "Suspended"
@@ -29,7 +26,7 @@ class StoredLicenseStatus(models.TextChoices):
 
 
 class LicenseStatus(models.TextChoices):
-    """What a license is now; an active one expires by time."""
+    """The status of a license now, expiry included."""
 
     ACTIVE = "active", "Active"
     SUSPENDED = "suspended", "Suspended"
@@ -38,10 +35,9 @@ class LicenseStatus(models.TextChoices):
 
 
 class LicenseQuerySet(IsolatedQuerySet["License"]):
-    """Licenses by what people ask of them."""
+    """Licenses by status, with their seats."""
 
     def with_status(self, status: str) -> Self:
-        """Licenses that are ``status`` now."""
         is_over = Q(expires_at__lte=timezone.now())
         if status == LicenseStatus.EXPIRED:
             return self.filter(is_over, status=StoredLicenseStatus.ACTIVE)
@@ -57,7 +53,7 @@ class LicenseQuerySet(IsolatedQuerySet["License"]):
 
 
 class License(models.Model):
-    """A license. Its key is kept whole, for its holder to be told again."""
+    """A license. Its key is stored in full, so that its holder can ask for it again."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     environment = models.CharField(max_length=MAX_ENVIRONMENT_LENGTH, choices=Environment)
@@ -97,7 +93,7 @@ class License(models.Model):
         return f"{self.product} for {self.customer}"
 
     def is_expired(self, now: datetime | None = None) -> bool:
-        """Whether its time is over; the instant of expiry itself is too late."""
+        """Whether ``expires_at`` has come."""
         return self.expires_at is not None and self.expires_at <= (now or timezone.now())
 
     @property
@@ -139,7 +135,7 @@ class Activation(models.Model):
 
 
 class LicenseAction(models.TextChoices):
-    """What was done to a license."""
+    """An audited action on a license."""
 
     ISSUED = "issued", "Issued"
     UPDATED = "updated", "Updated"
@@ -152,7 +148,7 @@ class LicenseAction(models.TextChoices):
 
 
 class LicenseEvent(AuditEvent):
-    """What was done to a license, and what changed."""
+    """The audit event of a license."""
 
     license = models.ForeignKey(
         License, on_delete=models.CASCADE, related_name="events", db_index=False

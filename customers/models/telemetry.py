@@ -26,7 +26,7 @@ class TelemetryQuerySet(IsolatedQuerySet["TelemetryEvent"]):
 
 
 class TelemetryEvent(models.Model):
-    """Something that happened at a customer. ``event_id`` is the sender's own name for it."""
+    """An event at a customer; ``event_id`` is chosen by the sender."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     environment = models.CharField(max_length=MAX_ENVIRONMENT_LENGTH, choices=Environment)
@@ -94,10 +94,10 @@ class TelemetryTotalQuerySet(models.QuerySet["TelemetryTotal"]):
 
 
 class TelemetryTotal(models.Model):
-    """How many events of a type occurred in an hour: of a customer, of a license, or of all.
+    """The number of events of a type in an hour, of a customer, a license or an environment.
 
-    Written by ``customers.telemetry.rollups`` alone. ``subject`` is no reference: a total says
-    nothing of what became of its customer.
+    Only ``customers.telemetry.rollups`` writes rows. ``subject`` is not a foreign key: totals
+    outlive their customer.
     """
 
     environment = models.CharField(max_length=MAX_ENVIRONMENT_LENGTH, choices=Environment)

@@ -35,10 +35,7 @@ class TelemetryAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
 
     list_display = ("received", "in_environment", "type", "of_customer", "occurred", "shown")
     list_display_links = ("received",)
-    list_filter = (
-        ("environment", ChoicesDropdownFilter),
-        ("customer", AutocompleteSelectFilter),
-    )
+    list_filter = (("environment", ChoicesDropdownFilter), ("customer", AutocompleteSelectFilter))
     list_filter_submit = True
     list_per_page = 50
     list_select_related = ("customer",)
@@ -78,7 +75,6 @@ class TelemetryAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
 
     @display(description="Properties")
     def shown(self, event: TelemetryEvent) -> str:
-        """Return the properties, as much as a column holds."""
         text = json.dumps(event.properties, ensure_ascii=False) if event.properties else ""
         return format_html('<span class="latchkey-path" title="{}">{}</span>', text[:1000], text)
 

@@ -1,8 +1,7 @@
-"""How many events of each type occurred in each hour, kept while events come and go.
+"""Hourly event totals, because counting a month of a million events takes seconds.
 
-Counted anew, a month of a million events takes seconds. Every event counts for its environment,
-for its customer and for its license, in the transaction that stores or deletes it; last, so that
-of two batches at once neither waits longer than the other's commit.
+Every event counts for its environment, its customer and its license, in the transaction that
+stores or deletes it; last in it, so that two batches block each other only briefly.
 """
 
 from collections import Counter
@@ -60,6 +59,5 @@ def _change(events: Iterable[TelemetryEvent], by: int) -> list[tuple[str, str, s
 
 
 def _hour(timestamp: datetime) -> str:
-    """Return the hour as both databases take it."""
     zone = "+00" if connection.vendor == "postgresql" else ""
     return f"{timestamp:%Y-%m-%d %H}:00:00{zone}"

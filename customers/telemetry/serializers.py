@@ -103,11 +103,9 @@ class TelemetryInput(StrictSerializer):
 
     @staticmethod
     def schema_serializer() -> PolymorphicProxySerializer:
-        """Return what the schema shows: either of the two."""
         return PolymorphicProxySerializer("TelemetryInput", [EventInput, BatchInput], None)
 
     def to_internal_value(self, data: Any) -> Any:
-        """Return whether it is a batch, and its events."""
         if not isinstance(data, dict):
             raise FieldErrors([("body", "Send an event, or an object with `events`.")])
         if "events" not in data:

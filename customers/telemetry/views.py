@@ -33,7 +33,6 @@ class TelemetryView(GuardedView):
     """The events a key may see."""
 
     def resolve_target(self) -> bool:
-        """Check the customers and licenses that the events name."""
         ingestion.check_owners(self.key, self.body["events"], is_batch=self.body["is_batch"])
         return True
 

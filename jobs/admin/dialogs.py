@@ -1,4 +1,4 @@
-"""What people may do to a job, each by a dialog of its own."""
+"""The dialogs that cancel and retry a job."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ class JobDialog(ActionDialog[Job]):
 
 
 class CancelDialog(JobDialog):
-    """Cancels."""
+    """Cancels the job."""
 
     def perform(self, request: HttpRequest) -> Job:
         actor = actor_of(request)
@@ -28,7 +28,7 @@ class CancelDialog(JobDialog):
 
 
 class RetryDialog(JobDialog):
-    """Tries again."""
+    """Queues the job again."""
 
     attempt = WholeNumberField(widget=forms.HiddenInput)
 

@@ -1,4 +1,4 @@
-"""The filters of the list of jobs that are no field's."""
+"""Filters of the job list."""
 
 from typing import Any
 

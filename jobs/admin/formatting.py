@@ -9,7 +9,6 @@ from logs.capture import redaction
 
 
 def state_of(job: Job) -> dict[str, Any]:
-    """Return what the pages keep up to date."""
     return {
         "status": job.status,
         "label": job.get_status_display(),
@@ -20,7 +19,6 @@ def state_of(job: Job) -> dict[str, Any]:
 
 
 def progress_text(job: Job) -> str:
-    """Return how far a job is, in words."""
     if job.total:
         return f"{job.done:,} of {job.total:,}"
     return job.message
@@ -31,5 +29,5 @@ def pretty(value: Any) -> str:
     try:
         return json.dumps(json.loads(text), ensure_ascii=False, indent=2)
     except ValueError:
-        # A control character was made visible, and that is no escape of JSON's.
+        # Redaction made a control character visible, and its escape is not valid JSON.
         return text

@@ -1,4 +1,4 @@
-"""Jobs in the admin: watched while they run, cancelled, tried again."""
+"""Jobs in the admin, which the pages poll for progress while they run."""
 
 from typing import Any
 from uuid import UUID
@@ -42,7 +42,7 @@ SHOWN_CUSTOMERS = 5
 
 @admin.register(Job)
 class JobAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
-    """What keys asked for in the background, newest first."""
+    """Background jobs, newest first."""
 
     list_display = (
         "named", "in_environment", "in_status", "progress", "of_key", "attempts_made", "queued",
@@ -68,16 +68,15 @@ class JobAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
     change_form_outer_before_template = "jobs/job_page.html"
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Return none: the page shows a job in words, secrets redacted."""
+        """Return none: the page's template shows the job, secrets redacted."""
         return []
 
     def has_cancel_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        """Offered to those who may change jobs, for jobs that have not ended."""
         job = self._job(object_id)
         return self._may(request) and (job is None or job.status not in ENDED)
 
     def has_retry_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        """Offered to those who may change jobs, for jobs that are not tried again by themselves."""
+        """Failed jobs included: the worker retries them only when their delay is over."""
         job = self._job(object_id)
         return self._may(request) and (job is None or job.status in RETRIED)
 
@@ -90,23 +89,21 @@ class JobAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
         return find(Job, object_id) if object_id else None
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        """Leave what may be large to the page of one job."""
+        """Defer the large columns, which only the page of one job needs."""
         return super().get_queryset(request).without_bulk()
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return KeysetChangeList
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
-        """Find a job by its id or by the request that asked for it."""
         try:
-            wanted = UUID(search_term.strip())
+            identifier = UUID(search_term.strip())
         except ValueError:
             return (queryset.none() if search_term.strip() else queryset), False
-        found = queryset.filter(pk=wanted)
-        return (found if found.exists() else queryset.filter(request_id=wanted)), False
+        matches = queryset.filter(pk=identifier)
+        return (matches if matches.exists() else queryset.filter(request_id=identifier)), False
 
     def get_urls(self) -> Any:
-        """Add what the pages ask while a job runs."""
         view = self.admin_site.admin_view(self.watch)
         return [path("watch/", view, name="jobs_job_watch"), *super().get_urls()]
 
@@ -126,7 +123,6 @@ class JobAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> Any:
-        """Show the job with its attempts, its parameters and its result."""
         job = self.get_object(request, object_id)
         context: dict[str, Any] = {"job": job}
         if job is not None:
@@ -176,7 +172,6 @@ class JobAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
 
     @display(description="Status")
     def in_status(self, job: Job) -> str:
-        """Return the status, for the page to keep up to date."""
         return format_html(
             '<span class="latchkey-job-status" data-status="{}">{}</span>',
             job.status, job.get_status_display(),
@@ -184,7 +179,6 @@ class JobAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
 
     @display(description="Progress")
     def progress(self, job: Job) -> str:
-        """Return a bar, for the page to keep up to date."""
         return format_html(
             '<span class="latchkey-progress" data-job="{}" data-status="{}">'
             '<progress max="100" value="{}"></progress> <small>{}</small></span>',

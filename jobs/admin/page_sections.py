@@ -1,4 +1,4 @@
-"""What jobs add to the page of a customer."""
+"""The jobs section of a customer's page."""
 
 from typing import Any
 
@@ -12,6 +12,5 @@ SHOWN = 10
 
 @page_section("customer", "jobs", "Jobs", permission="jobs.view_job", template="jobs/job_list.html")
 def customer_jobs(request: HttpRequest, customer: Any) -> dict[str, Any]:
-    """Return the last jobs about a customer."""
     rows = Job.objects.filter(customers=customer).select_related("key").order_by("-pk")
     return {"customer": customer, "jobs": rows[:SHOWN]}

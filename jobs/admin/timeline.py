@@ -1,4 +1,4 @@
-"""A job's life as its page tells it."""
+"""The timeline on a job's page."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -18,7 +18,6 @@ class Moment(NamedTuple):
 
 
 def timeline_of(job: Job) -> list[Moment]:
-    """Return what happened to a job, oldest first."""
     moments = [Moment(job.queued_at, "Queued")]
     moments += [
         Moment(a.started_at, f"Attempt {a.number}", a.finished_at, f"on {a.worker}", a.error,

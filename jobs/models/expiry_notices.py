@@ -1,4 +1,4 @@
-"""Which expiries were announced, so that each is announced once."""
+"""Which expiry notices were sent."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from apikeys.models import ApiKey
 
 
 class ExpiryNotice(models.Model):
-    """That a key's expiry was announced so many days ahead; a new expiry is announced anew."""
+    """A notice that a key expires within ``days``; a changed expiry gets notices of its own."""
 
     key: "models.ForeignKey[Any, Any]" = models.ForeignKey(
         ApiKey, on_delete=models.CASCADE, related_name="+", db_index=False
     )
     expires_at = models.DateTimeField()
     days = models.PositiveSmallIntegerField()
-    # Taken by a worker that sends it; without an end, by one that died over it.
+    # When a worker started to send it; without ``sent_at`` for long, that worker died.
     claimed_at = models.DateTimeField(default=timezone.now)
     sent_at = models.DateTimeField(null=True)
 

@@ -1,8 +1,7 @@
-"""Jobs: what a key asked for, how far it is, what came of it.
+"""Jobs, their attempts, events and result files.
 
-Rows are written by ``jobs.queue`` and ``jobs.leases`` alone. A running job belongs to whoever
-holds its lease; every write of a runner names that lease, so that a job that was taken from it
-stays untouched.
+Only ``jobs.queue`` and ``jobs.leases`` write rows. A running job belongs to the runner that holds
+its lease.
 """
 
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from database.uuid7 import new_id
 
 
 class JobStatus(models.TextChoices):
-    """Where a job is in its life; ``failed`` will be tried again, ``dead`` will not."""
+    """The status of a job; ``failed`` will be retried, ``dead`` will not."""
 
     QUEUED = "queued", "Queued"
     RUNNING = "running", "Running"
@@ -38,35 +37,31 @@ ENDED = (JobStatus.SUCCEEDED, JobStatus.DEAD, JobStatus.CANCELLED)
 
 
 class JobQuerySet(models.QuerySet["Job"]):
-    """Jobs by what people ask of them."""
+    """Jobs by owner, status and time."""
 
     def visible_to(self, key: ApiKey) -> Self:
-        """Jobs that ``key`` may see: those it asked for."""
+        """Jobs that ``key`` submitted."""
         return self.filter(key=key, environment=key.environment)
 
     def due(self, now: datetime) -> Self:
-        """Jobs that wait for a runner and whose time has come."""
         return self.waiting().filter(run_at__lte=now)
 
     def without_bulk(self) -> Self:
-        """Jobs without what may be large: parameters, state and result."""
         return self.defer("params", "state", "result")
 
     def waiting(self) -> Self:
-        """Jobs that no runner has, be their time come or not."""
+        """Jobs that no runner has, due or not."""
         return self.filter(status__in=WAITING)
 
     def lost(self, now: datetime) -> Self:
-        """Jobs whose runner has not renewed its lease."""
         return self.filter(status=JobStatus.RUNNING, lease_until__lt=now)
 
     def ended_before(self, timestamp: datetime) -> Self:
-        """Jobs that came to their end before ``instant``."""
         return self.filter(status__in=ENDED, finished_at__lt=timestamp)
 
 
 class Job(models.Model):
-    """One thing to do in the background, on behalf of a key."""
+    """A background job that runs on behalf of a key."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     environment = models.CharField(max_length=MAX_ENVIRONMENT_LENGTH, choices=Environment)
@@ -78,11 +73,11 @@ class Job(models.Model):
     )
     type = models.CharField(max_length=50)
     queue = models.CharField(max_length=30, default="default")
-    # Kept as a number too: a customer that is deleted later is no longer among ``customers``.
+    # A number too, because a deleted customer is no longer among ``customers``.
     customer_count = models.PositiveIntegerField(
         null=True, help_text="How many customers it is about; none: all."
     )
-    # As it was sent: what is imported from it is then the same from both databases.
+    # The text as it was sent, so that both databases return the same values.
     params = JSONObjectField()
     request_id = models.UUIDField(null=True)
     status = models.CharField(max_length=9, choices=JobStatus, default=JobStatus.QUEUED)
@@ -90,7 +85,7 @@ class Job(models.Model):
     run_at = models.DateTimeField(default=timezone.now)
     attempt = models.PositiveIntegerField(default=0)
     max_attempts = models.PositiveIntegerField(default=1)
-    # Who is working on it, known by a token, and until when that holds without a sign of life.
+    # The token of the runner that holds the job, and when the lease expires unless renewed.
     lease = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
     worker = models.CharField(max_length=300, blank=True)
@@ -98,7 +93,7 @@ class Job(models.Model):
     done = models.PositiveBigIntegerField(default=0)
     total = models.PositiveBigIntegerField(null=True)
     message = models.CharField(max_length=300, blank=True)
-    # What a next attempt goes on from: committed with the effects it stands for.
+    # Where the next attempt resumes; committed with the effects of the steps before it.
     state = models.JSONField(default=dict)
     result = models.JSONField(null=True)
     file_name = models.CharField(max_length=100, blank=True)
@@ -110,7 +105,7 @@ class Job(models.Model):
 
     objects = JobQuerySet.as_manager()
 
-    # Whether what it holds must not be shown to the calling key; ``mark_redacted_jobs`` says.
+    # Whether the content is hidden from the calling key; set by ``mark_redacted_jobs``.
     is_redacted = False
 
     class Meta:
@@ -136,14 +131,14 @@ class Job(models.Model):
 
     @property
     def percent(self) -> int | None:
-        """How far it is, None while that is not known."""
+        """None while the total is unknown."""
         if self.status == JobStatus.SUCCEEDED:
             return 100
         return min(100, self.done * 100 // self.total) if self.total else None
 
 
 class JobCustomer(models.Model):
-    """A customer that a job is about: named by its parameters, or else in its key's scope."""
+    """A customer that the job's parameters name, or else one in its key's scope."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="+", db_index=False)
     customer = models.ForeignKey(
@@ -165,7 +160,7 @@ class JobCustomer(models.Model):
 
 
 def mark_redacted_jobs(jobs: Sequence[Job], key: ApiKey) -> None:
-    """Mark the jobs that are about a customer that ``key`` does not reach, or no longer."""
+    """Set ``is_redacted`` on jobs about a customer that ``key`` has no access to now."""
     if not key.is_scoped:
         return
     rows = JobCustomer.objects.filter(
@@ -180,14 +175,14 @@ def mark_redacted_jobs(jobs: Sequence[Job], key: ApiKey) -> None:
 
 
 class JobAction(models.TextChoices):
-    """What somebody did to a job, besides asking for it."""
+    """An audited action on a job."""
 
     CANCELLED = "cancelled", "Cancelled"
     RETRIED = "retried", "Tried again"
 
 
 class JobEvent(AuditEvent):
-    """Who cancelled a job or had it tried again."""
+    """The audit event of a job: cancelled or retried."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events", db_index=False)
     action = models.CharField(max_length=9, choices=JobAction)
@@ -198,7 +193,7 @@ class JobEvent(AuditEvent):
 
 
 class JobAttempt(models.Model):
-    """One try at a job, and why it ended if not well."""
+    """One attempt at a job, with the error that ended it."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="attempts", db_index=False)
@@ -218,7 +213,7 @@ class JobAttempt(models.Model):
 
 
 class JobFilePart(models.Model):
-    """A part of a job's result file, committed with the progress it belongs to."""
+    """A part of a job's result file, committed with the step that yields it."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="parts", db_index=False)
     number = models.PositiveIntegerField()

@@ -10,15 +10,14 @@ from database.uuid7 import new_id
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
-    """Workers by whether they live."""
+    """Workers by their last heartbeat."""
 
     def seen_since(self, timestamp: datetime) -> Self:
-        """Workers that said so at ``instant`` or later."""
         return self.filter(seen_at__gte=timestamp)
 
 
 class Worker(models.Model):
-    """A worker process; it renews ``seen_at`` for as long as it lives."""
+    """A worker process, which updates ``seen_at`` as its heartbeat."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     host = models.CharField(max_length=255)

@@ -1,1 +1,1 @@
-"""The job types, one module for each thing they are about."""
+"""The built-in job types."""

@@ -41,28 +41,29 @@ class ImportParams(StrictSerializer):
 def import_customers(work: Work) -> Steps:
     """Create customers, or update those whose external_reference exists."""
     rows = work.params["rows"]
-    made: int = work.state.get("created", 0)
-    changed: int = work.state.get("updated", 0)
+    created: int = work.state.get("created", 0)
+    updated: int = work.state.get("updated", 0)
     for start in range(work.done, len(rows), CHUNK):
         for row in rows[start : start + CHUNK]:
             if _upsert(work, row):
-                made += 1
+                created += 1
             else:
-                changed += 1
+                updated += 1
         done = min(start + CHUNK, len(rows))
-        yield Step(done, len(rows), f"{done} of {len(rows)}", {"created": made, "updated": changed})
-    return {"created": made, "updated": changed}
+        yield Step(
+            done, len(rows), f"{done} of {len(rows)}", {"created": created, "updated": updated}
+        )
+    return {"created": created, "updated": updated}
 
 
 def _upsert(work: Work, row: dict[str, Any]) -> bool:
-    """Write a row; return whether it made a customer."""
     reached = Customer.objects.visible_to(work.key)
     reference = row["external_reference"]
-    found = reached.filter(external_reference=reference).first()
-    if found is not None:
-        # Unless it was deleted a moment ago.
+    customer = reached.filter(external_reference=reference).first()
+    if customer is not None:
+        # Another request may have deleted the customer meanwhile.
         with suppress(Customer.DoesNotExist):
-            lifecycle.update(found, actor=work.actor, fields=row)
+            lifecycle.update(customer, actor=work.actor, fields=row)
             return False
     if work.key.is_scoped:
         raise _unreached(reference)
@@ -71,7 +72,7 @@ def _upsert(work: Work, row: dict[str, Any]) -> bool:
 
 
 def _unreached(reference: str) -> JobFailed:
-    """Return the same for a customer that is not there and for one that must not be seen."""
+    """The same whether the customer is absent or invisible to the key."""
     return JobFailed(
         f"The key reaches no customer {reference!r}, and a key for selected customers makes none."
         " Leave it out, or use another key."
@@ -93,20 +94,20 @@ class ExportParams(StrictSerializer):
 )
 def export_customers(work: Work) -> Steps:
     """Write the customers to a file, one JSON object a line, oldest first."""
-    # What is made from now on is left for the next export.
+    # Customers created from now on are left for the next export.
     until = work.state.get("until") or timezone.now().isoformat()
 
     def rows() -> Any:
-        seen = Customer.objects.visible_to(work.key)
-        return seen.filter(created_at__lte=until, **work.params).order_by("pk")
+        visible = Customer.objects.visible_to(work.key)
+        return visible.filter(created_at__lte=until, **work.params).order_by("pk")
 
     total = rows().count()
     done, last = work.done, work.state.get("last") or NONE
-    while found := list(rows().filter(pk__gt=last)[: CHUNK * 5]):
+    while chunk := list(rows().filter(pk__gt=last)[: CHUNK * 5]):
         part = "".join(
-            json.dumps(CustomerSerializer(row).data, ensure_ascii=False) + "\n" for row in found
+            json.dumps(CustomerSerializer(row).data, ensure_ascii=False) + "\n" for row in chunk
         )
-        done, last = done + len(found), str(found[-1].pk)
+        done, last = done + len(chunk), str(chunk[-1].pk)
         state = {"until": until, "last": last}
         yield Step(done, max(total, done), f"{done} of {total}", state, part)
     return {"customers": done}

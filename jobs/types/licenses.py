@@ -43,11 +43,11 @@ class IssueParams(StrictSerializer):
 def issue_licenses(work: Work) -> Steps:
     """Issue a license of a product to each of many customers."""
     params: dict[str, Any] = dict(work.params)
-    wanted = [UUID(text) for text in params.pop("customers")]
+    customer_ids = [UUID(text) for text in params.pop("customers")]
     if params.get("expires_at"):
         params["expires_at"] = datetime.fromisoformat(params["expires_at"])
-    for start in range(work.done, len(wanted), CHUNK):
-        some = wanted[start : start + CHUNK]
+    for start in range(work.done, len(customer_ids), CHUNK):
+        some = customer_ids[start : start + CHUNK]
         customers = Customer.objects.visible_to(work.key).in_bulk(some)
         for customer_id in some:
             if customer_id not in customers:
@@ -55,11 +55,11 @@ def issue_licenses(work: Work) -> Steps:
             try:
                 lifecycle.issue(customers[customer_id], actor=work.actor, **params)
             except Conflict as conflict:
-                # The expiry was ahead when the job was asked for.
+                # The expiry was still ahead when the job was submitted.
                 raise JobFailed(str(conflict)) from None
-        done = min(start + CHUNK, len(wanted))
-        yield Step(done, len(wanted), f"{done} of {len(wanted)} licenses issued")
-    return {"issued": len(wanted)}
+        done = min(start + CHUNK, len(customer_ids))
+        yield Step(done, len(customer_ids), f"{done} of {len(customer_ids)} licenses issued")
+    return {"issued": len(customer_ids)}
 
 
 class RenewParams(StrictSerializer):
@@ -86,9 +86,9 @@ def renew_licenses(work: Work) -> Steps:
         )
 
     done, total = work.done, work.done + rows().count()
-    while found := list(rows().order_by("pk")[:CHUNK]):
-        for license_ in found:
+    while chunk := list(rows().order_by("pk")[:CHUNK]):
+        for license_ in chunk:
             lifecycle.move(license_, "renew", actor=work.actor, expires_at=expires_at)
-        done += len(found)
+        done += len(chunk)
         yield Step(done, total, f"{done} of {total} licenses renewed")
     return {"renewed": done}

@@ -20,7 +20,6 @@ NONE = str(UUID(int=0))
 
 
 def _narrowed(work: Work) -> Any:
-    """Return the events asked for, as far as the key sees them now, oldest first."""
     rows = TelemetryEvent.objects.visible_to(work.key)
     return TelemetryQuery.narrow(rows, work.params).order_by("pk")
 
@@ -50,10 +49,10 @@ def export_telemetry(work: Work) -> Steps:
 
     total = rows().count()
     done, last = work.done, work.state.get("last") or NONE
-    while found := list(rows().filter(pk__gt=last)[:CHUNK]):
-        data = TelemetrySerializer(found, many=True).data
+    while chunk := list(rows().filter(pk__gt=last)[:CHUNK]):
+        data = TelemetrySerializer(chunk, many=True).data
         part = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in data)
-        done, last = done + len(found), str(found[-1].pk)
+        done, last = done + len(chunk), str(chunk[-1].pk)
         state = {"until": until, "last": last}
         yield Step(done, max(total, done), f"{done} of {total} events", state, part)
     return {"events": done}
@@ -71,9 +70,9 @@ class PurgeParams(StrictSerializer):
 def purge_telemetry(work: Work) -> Steps:
     """Delete the events that occurred before a time."""
     done, total = work.done, work.done + _narrowed(work).count()
-    while found := list(_narrowed(work)[:CHUNK]):
-        TelemetryEvent.objects.filter(pk__in=[event.pk for event in found]).delete()
-        rollups.subtract(found)
-        done += len(found)
+    while chunk := list(_narrowed(work)[:CHUNK]):
+        TelemetryEvent.objects.filter(pk__in=[event.pk for event in chunk]).delete()
+        rollups.subtract(chunk)
+        done += len(chunk)
         yield Step(done, max(total, done), f"{done} of {total} events deleted")
     return {"deleted": done}

@@ -1,1 +1,1 @@
-"""The background process: periodic work, and the processes that run jobs."""
+"""The worker process and its runners."""

@@ -1,7 +1,6 @@
-"""The worker: does what is due, over and over, until told to stop.
+"""The worker: runs periodic tasks and supervises the runners until it is stopped.
 
-A task that fails is logged and tried again when it is next due; nothing one task does stops
-the others or the worker.
+A task that fails is logged and runs again when it is next due; it never stops the worker.
 """
 
 import logging
@@ -31,12 +30,12 @@ logger = logging.getLogger(__name__)
 
 FORGET_WORKERS_AFTER = timedelta(days=1)
 MAX_SLEEP = 1.0
-# More than a runner takes to give its job back.
+# Longer than a runner takes to release its job.
 STOP_SECONDS = 12.0
 
 
 class WorkerLoop:
-    """One worker's life."""
+    """One worker process."""
 
     def __init__(self, *, concurrency: int = 0, queues: Sequence[str] = ()) -> None:
         self._row = Worker(host=socket.gethostname(), pid=os.getpid())
@@ -46,7 +45,7 @@ class WorkerLoop:
             PeriodicTask("heartbeat", 5, self._beat),
             PeriodicTask("recovery of lost jobs", 2, leases.recover),
         ]
-        # Whatever may take long, or waits for others: apart from those above.
+        # Apps' tasks may be slow, so they run on threads apart from the heartbeat.
         self._threads: dict[str, list[PeriodicTask]] = defaultdict(list)
         for task in declared("periodic_tasks"):
             self._threads[task.thread].append(task)
@@ -54,14 +53,14 @@ class WorkerLoop:
     def run(
         self, stopping: threading.Event, *, tell: Callable[[str], object] | None = None
     ) -> None:
-        """Work until ``stopping`` is set; ``tell`` is given a line about how things are."""
+        """Work until ``stopping`` is set; ``tell`` receives a status line."""
         joined = [
             threading.Thread(target=run, args=(stopping,)) for run in declared("worker_threads")
         ]
         for thread in joined:
             thread.start()
         for name, tasks in self._threads.items():
-            # Nothing is lost when one of these ends with the process.
+            # Daemons: these tasks can be interrupted without loss.
             threading.Thread(target=_keep, args=(tasks, stopping), name=name, daemon=True).start()
 
         def between() -> None:
@@ -93,7 +92,6 @@ def _keep(
     stopping: threading.Event,
     between: Callable[[], None] = lambda: None,
 ) -> None:
-    """Do each task when it is due, until ``stopping`` is set."""
     due_at = dict.fromkeys(tasks, 0.0)
     while not stopping.is_set():
         between()
@@ -107,7 +105,7 @@ def _keep(
 
 
 def _do(task: PeriodicTask) -> None:
-    """Run a task; an outage is a line, a defect a traceback, and the worker goes on."""
+    """Run a task; log an outage as one line and a defect with its traceback."""
     close_old_connections()
     try:
         connect(connection)

@@ -1,9 +1,8 @@
-"""A process that runs jobs, one after the other; ``manage.py run_jobs`` is one.
+"""Runs jobs one after the other in a process of their own (``manage.py run_jobs``).
 
-Its own process, so that a job that eats memory, never ends or calls ``os._exit`` takes nothing
-with it but itself; the worker starts another. A thread renews the lease, and ends the process
-when the job is over its time or does not hear that it is cancelled. If not even the thread gets
-to run, the kernel ends the process once the lease has lapsed.
+A job that exhausts memory, hangs or calls ``os._exit`` ends only this process; the worker starts
+another. A thread renews the lease, and ends the process when the job exceeds its time limit or
+ignores a cancellation. If that thread cannot run, the kernel ends the process with the lease.
 """
 
 import logging
@@ -40,7 +39,7 @@ MAX_PAUSE = 0.25
 
 
 class Runner:
-    """Claims and runs until told to stop."""
+    """Claims and runs jobs until ``stopping`` is set."""
 
     def __init__(self, queues: Collection[str], stopping: threading.Event) -> None:
         self._queues = queues
@@ -78,21 +77,22 @@ class Runner:
                 _retry_until_recorded(lambda: leases.fail(job, message, is_final=True))
             except (Exception, MemoryError) as error:
                 logger.exception("job %s (%s) failed", job.pk, job.type)
-                # What the database says of itself is for the operator's log.
-                told = "the database refused a step" if _is_the_databases(error) else error
-                message = f"{type(error).__name__}: {told}"
+                # The database's own message is for the operator's log alone.
+                is_database = isinstance(error, DatabaseError | InterfaceError)
+                detail = "the database refused a step" if is_database else error
+                message = f"{type(error).__name__}: {detail}"
                 _retry_until_recorded(lambda: leases.fail(job, message))
 
     def _steps(self, job: Job, kind: JobType) -> None:
         actor = Actor(source=Source.API, name=f"key {job.key_id}, job {job.pk}")
         steps = kind.run(Work(job.key, actor, job.params, job.state, job.done))
-        # It was claimed a moment ago, with its key looked at.
+        # ``claim()`` has just checked the key, so the first step does not.
         is_first = True
         while True:
             if self._stopping.is_set():
                 _retry_until_recorded(lambda: leases.release(job))
                 return
-            began = time.monotonic()
+            started_at = time.monotonic()
             with transaction.atomic():
                 if not is_first:
                     leases.require_key(job)
@@ -104,12 +104,12 @@ class Runner:
                     return
                 leases.checkpoint(job, step)
             if connection.vendor == "sqlite":
-                # A step holds the one write lock; others get as long between two of them.
-                time.sleep(min(time.monotonic() - began, MAX_PAUSE))
+                # A step holds SQLite's only write lock: leave other writers as much time.
+                time.sleep(min(time.monotonic() - started_at, MAX_PAUSE))
 
 
 class Heartbeat:
-    """Renews a job's lease while the block runs, and ends the process if the job does not."""
+    """Renews a job's lease while the block runs; ends the process of a job that does not stop."""
 
     def __init__(self, job: Job, time_limit: float, stopping: threading.Event) -> None:
         self._job = job
@@ -134,17 +134,14 @@ class Heartbeat:
 
     @staticmethod
     def _arm() -> None:
-        """Have the kernel end the process when the lease lapses; SIGALRM has no handler.
-
-        Whatever holds the interpreter, or SQLite's one write lock, then lets go of it.
-        """
+        """Have the kernel end the process when the lease expires; SIGALRM has no handler."""
         signal.setitimer(signal.ITIMER_REAL, settings.JOB_LEASE_SECONDS)
 
     def _beat(self) -> None:
         try:
             self._renew()
         except BaseException:  # noqa: BLE001 - nobody else hears of it
-            # Out of memory, most likely: without a heartbeat the job belongs to nobody.
+            # Usually out of memory: a job without heartbeat loses its lease anyway.
             os._exit(EXIT_TIMEOUT)
 
     def _renew(self) -> None:
@@ -175,7 +172,7 @@ class Heartbeat:
         leases.fail(self._job, f"The job took longer than {self._time_limit:.0f} s.")
 
     def _end(self, say: Callable[[], object]) -> None:
-        """End the process; what the step has done is rolled back, and the lease lapses."""
+        """End the process, which rolls the step back and lets the lease expire."""
         if self._is_over.is_set():
             return
         try:
@@ -184,17 +181,13 @@ class Heartbeat:
         except (DatabaseError, InterfaceError):
             pass
         finally:
-            # On SQLite the step holds the write lock: it goes with the process, and the
-            # worker's recovery records the attempt.
+            # On SQLite the step holds the write lock until the process ends, so the worker's
+            # recovery records the attempt.
             os._exit(EXIT_TIMEOUT)
 
 
-def _is_the_databases(error: BaseException) -> bool:
-    return isinstance(error, DatabaseError | InterfaceError)
-
-
 def _retry_until_recorded(say: Callable[[], object]) -> None:
-    """Record an outcome, through a short outage too; a longer one ends in recovery."""
+    """Retry through a short database outage; after a longer one, recovery retries the job."""
     for _ in range(10):
         try:
             say()
@@ -207,7 +200,7 @@ def _retry_until_recorded(say: Callable[[], object]) -> None:
 
 
 def limit_memory(more_bytes: int) -> None:
-    """Let the process grow by so much, and no further."""
+    """Limit the process's address space to its present size and ``more_bytes``."""
     if sys.platform == "linux":
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limit = pages * resource.getpagesize() + more_bytes
@@ -215,7 +208,6 @@ def limit_memory(more_bytes: int) -> None:
 
 
 def main(queues: Collection[str]) -> None:
-    """Run jobs of ``queues``, or of all, until told to stop."""
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())

@@ -1,7 +1,6 @@
-"""Keeps programs running together: starts them, restarts one that dies, stops all at once.
+"""Starts programs, restarts one that dies, and stops all together.
 
-Nothing is left behind, whatever way the end comes: the kernel tells a child when its parent is
-gone.
+The kernel ends the children of a parent that is killed.
 """
 
 import ctypes
@@ -19,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1
 ORPHANED = 71
-# Loaded here, since between fork and exec nothing may be.
+# Loaded at import: nothing may be loaded between fork and exec.
 _libc = ctypes.CDLL(None)
 STOP_SECONDS = 15.0
 FIRST_PAUSE = 0.2
@@ -28,10 +27,7 @@ STEADY_SECONDS = 30.0
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel end this process when ``parent`` dies, kill -9 included (Linux).
-
-    Ends it at once if the parent is dead already: the kernel tells of no death before.
-    """
+    """Have the kernel end this process when ``parent`` dies, or end it if it is dead (Linux)."""
     if sys.platform == "linux":
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
@@ -39,7 +35,7 @@ def die_with_parent(parent: int) -> None:
 
 
 class Child:
-    """A program that is to be running."""
+    """A program to keep running."""
 
     def __init__(self, name: str, command: Sequence[str]) -> None:
         self.name = name
@@ -50,7 +46,7 @@ class Child:
         self._due_at = 0.0
 
     def ensure_running(self) -> None:
-        """Start the program if it is not running, after a pause that grows while it keeps dying."""
+        """Start the program if it is not running, after a delay that grows with each death."""
         now = time.monotonic()
         if self._process is not None and self._process.poll() is not None:
             logger.warning("%s ended with code %s", self.name, self._process.returncode)
@@ -58,8 +54,8 @@ class Child:
             self._pause = FIRST_PAUSE if was_steady else min(self._pause * 2, MAX_PAUSE)
             self._process, self._due_at = None, now + self._pause
         if self._process is None and now >= self._due_at:
-            # In a session of its own, so that Ctrl-C reaches the supervisor alone. Between fork
-            # and exec there is one system call, and nothing that takes a lock.
+            # A new session, so that Ctrl-C reaches the supervisor alone. ``preexec_fn`` makes
+            # one system call and takes no lock, so it is safe with threads.
             self._process = subprocess.Popen(  # noqa: S603 - the commands are our own
                 self._command,
                 preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509
@@ -72,7 +68,6 @@ class Child:
             self._process.terminate()
 
     def wait(self, ends_at: float) -> None:
-        """Wait for the end until ``ends_at``, then force it."""
         if self._process is None:
             return
         try:
@@ -85,7 +80,7 @@ class Child:
 def supervise(commands: Mapping[str, Sequence[str]]) -> None:
     """Keep ``commands`` (name: argv) running until SIGINT or SIGTERM, then stop them.
 
-    SIGHUP is ignored, here and in the programs: a terminal that is closed stops nothing.
+    SIGHUP is ignored here and in the programs: closing the terminal stops nothing.
     """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     stopping = threading.Event()

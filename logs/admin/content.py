@@ -1,4 +1,4 @@
-"""What a request's page shows of headers and bodies, and the command that would repeat it."""
+"""Headers, bodies and the curl command on a request's page."""
 
 import json
 import shlex
@@ -23,7 +23,6 @@ SKIPPED_HEADERS = {
 
 
 def content_of(record: RequestLog) -> dict[str, Any]:
-    """Return headers and bodies to read, and the command that would repeat the request."""
     content = RequestContent.objects.filter(pk=record.pk).first() or RequestContent(
         request_headers="{}", response_headers="{}"
     )

@@ -1,4 +1,4 @@
-"""What the request log can be narrowed by; each is the beginning of an index, or a range of ids."""
+"""Filters of the request log; each uses an index or a range of ids."""
 
 from datetime import datetime
 from typing import Any
@@ -15,11 +15,7 @@ class StatusClassFilter(ChoiceFilter):
 
     title = "status"
     parameter_name = "status_class"
-    offered = (
-        ("2", "2xx Succeeded"),
-        ("4", "4xx Refused"),
-        ("5", "5xx Failed"),
-    )
+    offered = (("2", "2xx Succeeded"), ("4", "4xx Refused"), ("5", "5xx Failed"))
 
 
 class CodeFilter(ChoiceFilter):

@@ -1,4 +1,4 @@
-"""What the request log adds to the pages of keys and customers."""
+"""The request log's sections on the pages of keys and customers."""
 
 from typing import Any
 
@@ -22,6 +22,5 @@ def key_usage(request: HttpRequest, key: Any) -> dict[str, Any]:
     "customer", "requests", "Requests", permission=VIEW, template="logs/request_list.html"
 )
 def customer_requests(request: HttpRequest, customer: Any) -> dict[str, Any]:
-    """Return the last requests about a customer."""
     rows = RequestLog.objects.filter(customer=customer).select_related("key").newest_first()
     return {"customer": customer, "records": rows[:SHOWN]}

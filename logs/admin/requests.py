@@ -1,4 +1,4 @@
-"""The list of requests and the page of one, to read."""
+"""The request log in the admin, read-only."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -122,7 +122,6 @@ class RequestLogAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> Any:
-        """Show one request with all that is kept of it."""
         found = self.get_object(request, object_id)
         if found is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
@@ -142,7 +141,6 @@ class RequestLogAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
 
     @display(description="Time (UTC)")
     def when(self, record: RequestLog) -> str:
-        """Return the time to the millisecond."""
         return f"{record.at:{SECONDS}}.{record.at.microsecond // 1000:03}"
 
     in_environment = environment_column(ENVIRONMENT_COLOURS)
@@ -153,7 +151,6 @@ class RequestLogAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
 
     @display(description="Request")
     def asked(self, record: RequestLog) -> str:
-        """Return method and path, as much as a column holds."""
         shown = record.path.removeprefix(f"/api/{record.environment}/v1/")
         return format_html(
             '<span class="latchkey-path" title="{}">{} <strong>{}</strong></span>',
@@ -162,7 +159,6 @@ class RequestLogAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
 
     @display(description="Answer", label=STATUS_COLOURS)
     def answered(self, record: RequestLog) -> tuple[str, str]:
-        """Return status and code, coloured by the status's first digit."""
         return str(record.status_class), f"{record.status} {record.code}".strip()
 
     @display(description="Took")

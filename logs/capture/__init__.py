@@ -1,1 +1,1 @@
-"""From a request to its record on disk: what is kept, what is masked."""
+"""From a request to its redacted record on disk."""

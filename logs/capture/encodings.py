@@ -72,7 +72,6 @@ def unescaped(text: str) -> str:
 
 
 def has_escapes(low: str) -> bool:
-    """Whether a text, in small letters, may hold a credential with characters escaped."""
     for hint in ESCAPE_HINTS:
         if hint in low:
             return True
@@ -80,7 +79,6 @@ def has_escapes(low: str) -> bool:
 
 
 def has_base64(low: str) -> bool:
-    """Whether a text, in small letters, may hold a credential in base64."""
     for hint in BASE64_HINTS:
         if hint in low:
             return True

@@ -1,7 +1,6 @@
-"""One request's record, as the spool keeps it: a JSON array, its fields in the order below.
+"""A request's record in the spool: a JSON array of the fields of ``Record``.
 
-Made between the answer and its release, so it does as little as it can: what is the same from
-request to request is worked out once, and nothing is kept twice.
+It is built before the response is released, so this code is on the hot path.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,7 +23,7 @@ MAX_AGENT_LENGTH = 400
 MAX_HEADER_LENGTH = 4096
 MAX_HEADERS = 32_768
 MAX_HEADER_LINES = 200
-# Of a request whose key is not known: anyone can send such, and in any number.
+# The limit for requests without a known key, of which anyone can send any number.
 STRANGER_BYTES = 1024
 # Redacting takes longer than recording: as much is scanned, so that masks leave enough to keep.
 STRANGER_CHARACTERS = 4096
@@ -107,7 +106,7 @@ def line(request: HttpRequest, response: Any, context: RequestContext, began_at:
         cut=cut,
         is_key_accepted=context.is_key_accepted,
     )
-    # As a plain tuple: orjson refuses named ones.
+    # A plain tuple, because orjson does not serialize named tuples.
     return orjson.dumps(tuple(record))
 
 
@@ -136,7 +135,6 @@ def _bodies(request: HttpRequest, response: Any, context: RequestContext) -> tup
 
 
 def _target(request: HttpRequest, *, is_stranger: bool) -> tuple[str, str, str]:
-    """Return path, query and user agent as they may be kept."""
     most = STRANGER_CHARACTERS if is_stranger else None
     path = _path(request.path[:most])
     query = redaction.query(request.META.get("QUERY_STRING", "")[:most])[:MAX_QUERY_LENGTH]
@@ -191,7 +189,7 @@ def _few(given: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return the headers for which there is room, of long ones their length."""
     left, omitted, kept = STRANGER_BYTES, 0, {}
     for name, value in given:
-        # What is not kept is not redacted either: a stranger may make it long.
+        # Redact only what is kept: a caller without a key may send long values.
         text = _header(name, value) if len(value) <= left else _length(value)
         size = len(name.encode()) + len(text.encode())
         if size <= left:

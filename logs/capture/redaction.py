@@ -1,8 +1,7 @@
-"""What must not be kept is replaced here, before a record is cut or written.
+"""Masks secrets before a record is truncated or written.
 
-Two rules: a credential of ours is masked wherever it stands, and a value is masked whose name
-says that it is secret. Both hold in JSON at any depth, in forms, in queries, in headers and in
-text that is none of these. A request that holds nothing of the kind costs a few searches.
+A Latchkey credential is masked wherever it stands, and any value whose name marks it as secret:
+in JSON at any depth, forms, query strings, headers and other text.
 """
 
 import json
@@ -52,7 +51,7 @@ _NULS: dict[tuple[bool, ...], str] = {
     (False, True, False, True): "utf-16-le", (True, False, True, False): "utf-16-be",
     (False, True, True, True): "utf-32-le", (True, True, True, False): "utf-32-be",
 }  # fmt: skip
-# Kept as they are only within bodies; nowhere may a character end a line or reorder one.
+# Unescaped only within bodies; elsewhere no character may end a line or reorder one.
 _CONTROLS = [*range(32), *range(127, 160), 0x2028, 0x2029, 0xFEFF]
 _CONTROLS += [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 _VISIBLE = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in _CONTROLS}

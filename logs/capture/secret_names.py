@@ -1,4 +1,4 @@
-"""Which names say that their value is secret, alone and in the middle of a text."""
+"""The names that mark a value as secret, alone and within a text."""
 
 import re
 from functools import lru_cache

@@ -1,9 +1,8 @@
-"""The spool: request records on disk, one line each, on their way to the database.
+"""The spool: request records on disk, one line each, until they are in the database.
 
-A web process appends to a file of its own and holds a shared lock on it while it may append.
-The worker ships the records and removes a file once it gets the exclusive lock, which means that
-its writer has rotated or died. Records survive the death of either process, and the removal of
-the folder while the writer lives.
+A web process appends to its own file under a shared lock. The worker ships the records and
+removes a file once it gets the exclusive lock, when the writer has rotated or died. Records
+survive the death of either process, and the removal of the folder while the writer lives.
 """
 
 import logging
@@ -71,7 +70,6 @@ class Spool:
         return not (self._is_full or (is_failing and self._breaker.is_open))
 
     def append(self, record: bytes) -> None:
-        """Write one record, without its line end; raises ``SpoolUnavailable``."""
         with self._lock:
             try:
                 file = self._file
@@ -111,7 +109,7 @@ class Spool:
                 self._rotated.remove(file)
 
     def watch(self) -> None:
-        """Check as long as the process lives, so that an idle process loses nothing either."""
+        """Check for as long as the process runs, so that an idle process restores files too."""
         while True:
             sleep(WATCH_SECONDS)
             try:
@@ -147,7 +145,6 @@ class Spool:
         return size
 
     def _report(self, sizes: list[int]) -> None:
-        """Log the sizes of restored files; none is missing now."""
         self._is_broken = False
         if sizes:
             logger.error(
@@ -162,7 +159,6 @@ class Spool:
 
 
 def files(folder: Path) -> list[Path]:
-    """Return the files of a spool, oldest first."""
     try:
         paths = sorted(folder.iterdir())
     except OSError:
@@ -172,7 +168,6 @@ def files(folder: Path) -> list[Path]:
 
 
 def can_write(folder: Path) -> bool:
-    """Whether a record could be written now; tries it."""
     probe = folder / f"{os.getpid()}.probe"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -196,7 +191,6 @@ def size(folder: Path) -> int:
 
 
 def size_of(path: Path) -> int:
-    """Return the bytes of a file, 0 if it is gone."""
     try:
         return path.stat().st_size
     except OSError:

@@ -1,8 +1,7 @@
-"""One file of the spool, held open by its writer, who writes it anew if somebody removes it.
+"""A spool file, held open by its writer, which restores it if somebody else removes it.
 
-The new file has the old one's name and content, so what the worker knows of the old one, how far
-it is shipped, is true of the new one too. The worker empties a file before it removes it: a file
-that is gone and not empty was removed by somebody else.
+The restored file has the same name and content, so the worker's offset stays valid. The worker
+truncates a file before it removes it: a file that is gone and not empty was removed by others.
 """
 
 import fcntl
@@ -24,7 +23,6 @@ class SpoolFile:
 
     @property
     def is_linked(self) -> bool:
-        """Whether it is in a folder at all; a third of what ``is_in_place`` costs."""
         return os.fstat(self._descriptor).st_nlink > 0
 
     @property
@@ -37,17 +35,16 @@ class SpoolFile:
 
     @property
     def is_missing(self) -> bool:
-        """Whether somebody other than the worker has taken it away."""
+        """Whether somebody other than the worker has removed it."""
         # In this order, which is the worker's: it empties a file, then removes it.
         return not self.is_in_place and not (self._is_left and self.is_empty)
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is in it: of a file that was left, that it is shipped."""
+        """Whether the file is empty, which means of a rotated file that it is shipped."""
         return os.fstat(self._descriptor).st_size == 0
 
     def append(self, data: bytes) -> None:
-        """Write ``data`` at the end; raise ``OSError`` if there is no room for all of it."""
         written = os.write(self._descriptor, data)
         self.written += written
         if written != len(data):
@@ -69,7 +66,7 @@ class SpoolFile:
         self._descriptor = -1
 
     def _replace(self) -> None:
-        # Made under another name: the worker must not find it before it is locked and whole.
+        # Under another name, so that the worker cannot see it before it is locked and complete.
         fresh = self.path.with_suffix(".new")
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL
         descriptor = os.open(fresh, flags, 0o600)

@@ -4,9 +4,9 @@ from django.db import models
 
 
 class SpoolPosition(models.Model):
-    """The bytes of a spool file that are stored, committed with the rows they hold.
+    """How many bytes of a spool file are stored, committed with the rows.
 
-    So a batch is stored once, whatever is killed, and also when its rows were pruned since.
+    So a batch is stored once after any crash, even if its rows were pruned since.
     """
 
     file = models.CharField(max_length=60, primary_key=True)

@@ -1,8 +1,8 @@
-"""What is kept of each request: a narrow row to list and search, a wide one to look at.
+"""The request log: a narrow row to list and search, and a wide one with the content.
 
-Rows are written by ``logs.shipping.shipper`` alone. Ids are time-ordered, so the primary key is the
-order of the list and the range that retention deletes. References carry no constraint: a
-record must be kept whatever became of the customer, and checking costs more than writing.
+Only ``logs.shipping.shipper`` writes rows. Ids are time-ordered, so the primary key is the order
+of the list and the range that retention deletes. References have no database constraint: records
+outlive customers, and checking costs more than writing.
 """
 
 import json
@@ -23,22 +23,18 @@ SLOW_MICROSECONDS = 500_000
 
 
 class RequestLogQuerySet(models.QuerySet["RequestLog"]):
-    """Requests by what people ask of them."""
+    """Requests by key, time and duration."""
 
     def visible_to(self, key: ApiKey) -> Self:
-        """Requests that ``key`` may see: those made with itself."""
         return self.filter(key=key, environment=key.environment)
 
     def since(self, timestamp: datetime) -> Self:
-        """Requests that arrived at ``instant`` or later."""
         return self.filter(pk__gte=first_id_at(timestamp))
 
     def before(self, timestamp: datetime) -> Self:
-        """Requests that arrived before ``instant``."""
         return self.filter(pk__lt=first_id_at(timestamp))
 
     def slow(self) -> Self:
-        """Requests that took half a second or longer."""
         return self.filter(is_slow=True)
 
     def newest_first(self) -> Self:
@@ -46,7 +42,7 @@ class RequestLogQuerySet(models.QuerySet["RequestLog"]):
 
 
 class RequestLog(models.Model):
-    """One request under ``/api/``: who, what, when, what came of it."""
+    """One request under ``/api/``."""
 
     id = models.UUIDField("request id", primary_key=True, editable=False)
     at = models.DateTimeField("time")
@@ -88,7 +84,7 @@ class RequestLog(models.Model):
 
     objects = RequestLogQuerySet.as_manager()
 
-    # Whether what was sent must not be shown to the calling key; ``mark_redacted_requests`` says.
+    # Whether the content is hidden from the calling key; set by ``mark_redacted_requests``.
     is_redacted = False
 
     class Meta:
@@ -105,20 +101,14 @@ class RequestLog(models.Model):
                 condition=Q(customer__isnull=False),
             ),
             models.Index(
-                fields=["job_id", "-id"],
-                name="request_by_job",
-                condition=Q(job_id__isnull=False),
+                fields=["job_id", "-id"], name="request_by_job", condition=Q(job_id__isnull=False)
             ),
             models.Index(fields=["status_class", "-id"], name="request_by_status"),
-            # Whole: SQLite cannot tell that a code that is asked for is not the blank one.
+            # Not a partial index: SQLite cannot prove that ``code = ?`` implies ``code <> ''``.
             models.Index(fields=["code", "-id"], name="request_by_code"),
             models.Index(fields=["method", "-id"], name="request_by_method"),
             models.Index(fields=["address", "-id"], name="request_by_address"),
-            models.Index(
-                fields=["-id"],
-                name="request_slow",
-                condition=Q(is_slow=True),
-            ),
+            models.Index(fields=["-id"], name="request_slow", condition=Q(is_slow=True)),
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What stays when logs are pruned: usage by the hour, and which permissions were ever used."""
+"""Hourly usage and the last use of permissions, which stay when logs are pruned."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ BUCKETS = tuple(f"bucket_{number}" for number in range(len(BOUNDS) + 1))
 
 
 class HourlyUsage(models.Model):
-    """What a key did in an hour in an environment; without a key, what nobody's key did."""
+    """A key's requests in an hour and environment; without a key, unauthenticated requests."""
 
     hour = models.DateTimeField()
     environment = models.CharField(max_length=MAX_ENVIRONMENT_LENGTH, choices=Environment)

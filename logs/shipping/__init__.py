@@ -1,1 +1,1 @@
-"""From the disk to the database: each record once, and what is added up on the way."""
+"""From the spool to the database: each record once, with usage totals."""

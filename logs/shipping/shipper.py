@@ -1,8 +1,7 @@
-"""Brings records from the spool into the database, each exactly once.
+"""Moves records from the spool into the database, each exactly once.
 
-One transaction takes a batch: its rows, last use of its keys, usage by the hour, and how far the
-file is read. So after a crash shipping goes on where the database is, and adds nothing twice.
-A record that the database refuses is set aside, and holds up no other.
+One transaction stores a batch's rows, its keys' last use, hourly usage and the file offset, so
+after a crash nothing is added twice. A record that the database refuses is set aside.
 """
 
 import fcntl
@@ -17,13 +16,7 @@ from typing import Any
 
 import orjson
 from django.conf import settings
-from django.db import (
-    DatabaseError,
-    InterfaceError,
-    OperationalError,
-    connection,
-    transaction,
-)
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from database.postgresql_connection import connect
 from logs.capture.record import REQUEST_CUT, RESPONSE_CUT, Record
@@ -42,7 +35,7 @@ REJECTED = "rejected.txt"
 MAX_REJECTED_BYTES = 16 * 1024 * 1024
 LOCK = "worker.lock"
 
-# As ``database.uuid7`` writes ids; ``UUID`` would take ten times as long to see that.
+# The form of ``database.uuid7``; parsing with ``UUID`` would take ten times as long.
 IDENTIFIER = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 LOG_COLUMNS = tuple(str(field.column) for field in RequestLog._meta.concrete_fields)
@@ -72,7 +65,7 @@ class Shipper:
                 reader.done(batch)
                 reader.note_progress()
         except BaseException:
-            # The batch may be stored or not: the database knows.
+            # The batch may have been committed or not: read the offset again.
             self._reader = None
             raise
         if reader.removed:
@@ -179,16 +172,13 @@ def store(rows: Sequence[Record], position: SpoolPosition | None = None) -> int:
     """
     with transaction.atomic():
         if rows:
-            # Made one by one, while the server takes in those before.
+            # Generated lazily, while the server receives the rows before.
             _insert(RequestLog._meta.db_table, LOG_COLUMNS, map(_log_row, rows))
             _insert(RequestContent._meta.db_table, CONTENT_COLUMNS, map(_content_row, rows))
             usage.add(rows)
         if position is not None:
             SpoolPosition.objects.bulk_create(
-                [position],
-                update_conflicts=True,
-                unique_fields=["file"],
-                update_fields=["offset"],
+                [position], update_conflicts=True, unique_fields=["file"], update_fields=["offset"]
             )
     return len(rows)
 
@@ -245,7 +235,6 @@ def _content_row(record: Record) -> tuple[Any, ...]:
 
 
 def _unknown(records: Sequence[Record]) -> Sequence[Record]:
-    """Return the records that are not stored, each once."""
     by_id = {record.id: record for record in records}
     ids = list(by_id)
     for start in range(0, len(ids), PARAMETERS):

@@ -1,7 +1,7 @@
-"""Reads the spool, in the worker: batches of whole lines, and which files may go.
+"""Reads the spool in batches of whole lines, and removes files that are shipped.
 
-A file goes once it is read to its end and nobody writes to it. What a batch holds counts as read
-once whoever asked for it says so.
+A file is removed once it is read to its end and has no writer. A batch counts as read once its
+caller confirms it with ``done``.
 """
 
 import fcntl

@@ -1,4 +1,4 @@
-"""Usage, as it is added up while records are shipped; ``logs.usage_charts`` reads it back."""
+"""Adds up usage while records are shipped; ``logs.usage_charts`` reads it."""
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -22,7 +22,6 @@ COUNTS = ("requests", *OUTCOMES, *BUCKETS)
 
 
 def outcome(status: int, code: str) -> str:
-    """Return which of the outcomes an answer is."""
     if code == "rate_limited":
         return "limited"
     if status >= 500:
@@ -31,12 +30,10 @@ def outcome(status: int, code: str) -> str:
 
 
 def bucket(duration: int) -> str:
-    """Return the histogram's bucket for a duration in microseconds."""
     return BUCKETS[bisect_left(BOUNDS, duration)]
 
 
 def timestamp(microseconds: int) -> str:
-    """Return a time since 1970 as both databases store it."""
     second, rest = divmod(microseconds, 1_000_000)
     return f"{_second(second)}.{rest:06d}{_zone()}"
 
@@ -53,7 +50,7 @@ def _second(second: int) -> str:
 
 def add(records: Sequence[Record]) -> None:
     """Add requests to what is kept of their keys; within the transaction that stores them."""
-    # Many are alike: counted first, looked at after.
+    # Many records are alike, so they are counted first.
     alike = Counter(
         (
             use.key or "",

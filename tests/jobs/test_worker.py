@@ -60,9 +60,9 @@ def test_the_work_that_apps_declare_is_done() -> None:
         "pruning of idempotency keys": "maintenance",
         "pruning of request logs": "maintenance",
         "pruning of jobs": "maintenance",
-        "giving up on jobs of unknown types": "maintenance",
+        "cancelling of jobs of unknown types": "maintenance",
         "pruning of workers": "maintenance",
-        "announcing of expiries": "announcing",
+        "sending of expiry notices": "announcing",
     }
     assert [function.__module__ for function in declared("worker_threads")] == [
         "logs.shipping.shipper"

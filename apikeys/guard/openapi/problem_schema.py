@@ -50,9 +50,5 @@ def problem_example(code: str) -> OpenApiExample:
         "request_id": "01936f5e-7b1c-7a54-9c1e-2f6a3d1b8c40",
     }
     return OpenApiExample(
-        code,
-        value,
-        response_only=True,
-        status_codes=[str(status)],
-        media_type=problems.MEDIA_TYPE,
+        code, value, response_only=True, status_codes=[str(status)], media_type=problems.MEDIA_TYPE
     )

@@ -27,7 +27,6 @@ class Command(LineCommand):
     help = "Create tables, demo data, the admin user and a first development key."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do what is missing, and print what a person needs to start."""
         call_command("migrate", verbosity=0)
         self.check_server()
         demo.load()

@@ -17,7 +17,6 @@ class Command(LineCommand):
     help = "Serve the admin and the API, with a worker, until Ctrl-C."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Check what must hold, then keep both programs running."""
         startup_checks.check_address()
         self.check_server()
         connections.close_all()

@@ -1,4 +1,4 @@
-"""``manage.py worker``: what is done in the background."""
+"""``manage.py worker``: runs jobs and periodic tasks."""
 
 import signal
 import sys

@@ -21,7 +21,6 @@ class Command(LineCommand):
         parser.add_argument("--dry-run", action="store_true", help="say how many, delete none")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Delete in small batches, so that requests go on meanwhile."""
         text = options["older_than"]
         timestamp = retention.expired_before(timezone.now()) if text is None else ago(text)
         total = retention.count(timestamp)
