@@ -127,10 +127,10 @@ class CustomerAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
         """Search customers; the form of a key gets those of the key's environment alone."""
-        found, may_have_duplicates = super().get_search_results(request, queryset, search_term)
+        matches, may_have_duplicates = super().get_search_results(request, queryset, search_term)
         if request.path.endswith("/autocomplete/"):
-            found = _of_one_environment(found, request.GET)
-        return found, may_have_duplicates
+            matches = _of_one_environment(matches, request.GET)
+        return matches, may_have_duplicates
 
     in_environment = environment_column(ENVIRONMENT_COLOURS, ordering="environment")
     made = time_column("created_at", "Created", shown=MINUTES, ordering="created_at")
@@ -140,10 +140,10 @@ class CustomerAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
         return customer.get_status_display()
 
 
-def _of_one_environment(customers: QuerySet[Customer], asked: QueryDict) -> QuerySet[Customer]:
-    if key_id := asked.get("key"):
+def _of_one_environment(customers: QuerySet[Customer], params: QueryDict) -> QuerySet[Customer]:
+    if key_id := params.get("key"):
         environments = ApiKey.objects.filter(pk=key_id).values("environment")
         return customers.filter(environment__in=environments)
-    if environment := asked.get("environment"):
+    if environment := params.get("environment"):
         return customers.filter(environment=environment)
     return customers

@@ -47,18 +47,18 @@ def update(
     customer was deleted meanwhile.
     """
     with transaction.atomic():
-        found = Customer.objects.select_for_update().get(pk=customer.pk)
+        locked = Customer.objects.select_for_update().get(pk=customer.pk)
         if precondition is not None:
-            precondition(found)
-        changes = set_fields(found, fields)
+            precondition(locked)
+        changes = set_fields(locked, fields)
         # Without a change too: its ETag says that it was written.
-        _save(found)
+        _save(locked)
         if changes:
             action = CustomerAction.UPDATED
             if "status" in changes:
-                action = STATUS_ACTIONS[CustomerStatus(found.status)]
-            _record(found, action, actor, changes)
-    return found
+                action = STATUS_ACTIONS[CustomerStatus(locked.status)]
+            _record(locked, action, actor, changes)
+    return locked
 
 
 def delete(customer: Customer, *, actor: Actor, precondition: Condition | None = None) -> bool:
@@ -71,14 +71,14 @@ def delete(customer: Customer, *, actor: Actor, precondition: Condition | None =
         with transaction.atomic():
             # The keys before the customer, as an update of a key locks them.
             lifecycle.forget_customer(customer.pk, actor=actor)
-            found = Customer.objects.select_for_update().filter(pk=customer.pk).first()
-            if found is None:
+            locked = Customer.objects.select_for_update().filter(pk=customer.pk).first()
+            if locked is None:
                 return False
             if precondition is not None:
-                precondition(found)
-            found.events.update(changes={})
-            _record(found, CustomerAction.DELETED, actor, {"name": [found.name, None]})
-            found.delete()
+                precondition(locked)
+            locked.events.update(changes={})
+            _record(locked, CustomerAction.DELETED, actor, {"name": [locked.name, None]})
+            locked.delete()
     except ProtectedError:
         raise Conflict(STILL_HAS) from None
     return True

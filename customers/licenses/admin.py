@@ -87,9 +87,9 @@ class LicenseAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
         A search for a part of a key would tell it, letter by letter, to those who see it masked.
         """
         if (whole := license_keys.parse(search_term)) is not None:
-            found = queryset.filter(license_key=whole)
-            if found.exists():
-                return found, False
+            matches = queryset.filter(license_key=whole)
+            if matches.exists():
+                return matches, False
         return super().get_search_results(request, queryset, search_term)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -120,18 +120,18 @@ class LicenseAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> Any:
-        found = self.get_object(request, object_id)
-        context: dict[str, Any] = {"license": found}
-        if found is not None:
-            whole = found.license_key
-            may_change = self.has_change_permission(request, found)
+        license_ = self.get_object(request, object_id)
+        context: dict[str, Any] = {"license": license_}
+        if license_ is not None:
+            whole = license_.license_key
+            may_change = self.has_change_permission(request, license_)
             context |= {
                 "license_key": whole if may_change else license_keys.masked(whole),
-                "status_colour": STATUS_COLOURS[found.effective_status.label],
-                "activations": found.activations.all()[:SHOWN],
-                "more_activations": max(0, found.seats_taken - SHOWN),
-                "events": found.events.all()[:SHOWN],
-                "more_events": max(0, found.events.count() - SHOWN),
+                "status_colour": STATUS_COLOURS[license_.effective_status.label],
+                "activations": license_.activations.all()[:SHOWN],
+                "more_activations": max(0, license_.seats_taken - SHOWN),
+                "events": license_.events.all()[:SHOWN],
+                "more_events": max(0, license_.events.count() - SHOWN),
             }
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 

@@ -204,13 +204,13 @@ class ValidateView(GuardedView):
     def post(self, request: Request, environment: str) -> Response:
         """Say whether a license key is good now, for a machine if one is named, and why not."""
         licenses = License.objects.in_scope_of(self.key)
-        code, found = lifecycle.validate(
+        code, license_ = lifecycle.validate(
             licenses, self.body["license_key"], self.body.get("fingerprint")
         )
-        if found is not None:
-            self.set_log_customer(found.customer_id)
-        shown = LicenseSerializer(found).data if found is not None else None
-        return Response({"valid": code == "VALID", "code": code, "license": shown})
+        if license_ is not None:
+            self.set_log_customer(license_.customer_id)
+        data = LicenseSerializer(license_).data if license_ is not None else None
+        return Response({"valid": code == "VALID", "code": code, "license": data})
 
 
 class ActivationsView(_LicenseView):

@@ -57,8 +57,8 @@ class TelemetryAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
         term = search_term.strip()
         if term:
-            found = queryset.filter(type=term)
-            queryset = found if found.exists() else queryset.filter(event_id=term)
+            matches = queryset.filter(type=term)
+            queryset = matches if matches.exists() else queryset.filter(event_id=term)
         return queryset, False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
@@ -87,22 +87,22 @@ class TelemetryAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
 def _chart(now: datetime) -> str:
     """Return the last day's events by hour and type, as Chart.js takes them."""
     end = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-    began = end - timedelta(hours=HOURS)
+    start = end - timedelta(hours=HOURS)
     rows = (
         TelemetryTotal.objects.filter(
-            environment__in=Environment.values, subject=ALL_CUSTOMERS, hour__gte=began, hour__lt=end
+            environment__in=Environment.values, subject=ALL_CUSTOMERS, hour__gte=start, hour__lt=end
         )
         .values_list("hour", "type")
         .annotate(count=Sum("number"))
     )
     counts: dict[str, Counter[int]] = {}
     for hour, kind, count in rows:
-        counts.setdefault(kind, Counter())[(hour - began) // timedelta(hours=1)] = count
+        counts.setdefault(kind, Counter())[(hour - start) // timedelta(hours=1)] = count
     by_total = sorted(counts, key=lambda kind: -counts[kind].total())
     series = {kind: counts[kind] for kind in by_total[:MAX_TYPES]}
     if others := by_total[MAX_TYPES:]:
         series["other types"] = sum((counts[kind] for kind in others), Counter())
-    labels = [f"{began + timedelta(hours=number):%H:00}" for number in range(HOURS)]
+    labels = [f"{start + timedelta(hours=number):%H:00}" for number in range(HOURS)]
     return charts.stacked(
         labels,
         {

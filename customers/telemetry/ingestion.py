@@ -90,13 +90,13 @@ def _store(events: Sequence[TelemetryEvent]) -> list[Accepted]:
 
 def check_owners(key: ApiKey, events: Sequence[TelemetryEvent], *, is_batch: bool) -> None:
     """Refuse customers that the key does not see, and licenses that are not the customer's."""
-    wanted = {event.customer_id for event in events}
+    customer_ids = {event.customer_id for event in events}
     customers = set(
-        Customer.objects.visible_to(key).filter(pk__in=wanted).values_list("pk", flat=True)
+        Customer.objects.visible_to(key).filter(pk__in=customer_ids).values_list("pk", flat=True)
     )
     licenses: dict[UUID, UUID] = {}
-    if named := {event.license_id for event in events if event.license_id}:
-        rows = License.objects.visible_to(key).filter(pk__in=named)
+    if license_ids := {event.license_id for event in events if event.license_id}:
+        rows = License.objects.visible_to(key).filter(pk__in=license_ids)
         licenses = dict(rows.values_list("pk", "customer_id"))
     errors = ErrorList()
     for number, event in enumerate(events):
