@@ -81,14 +81,14 @@ def percentile(counts: Counter[str], share: float) -> float | None:
     total = sum(counts[name] for name in BUCKETS)
     if not total:
         return None
-    wanted, seen = share * total, 0
+    target, cumulated = share * total, 0
     for number, name in enumerate(BUCKETS):
-        if seen + counts[name] >= wanted and counts[name]:
+        if cumulated + counts[name] >= target and counts[name]:
             low = BOUNDS[number - 1] if number else 0
             high = BOUNDS[number] if number < len(BOUNDS) else BOUNDS[-1] * 2
-            within = (wanted - seen) / counts[name]
+            within = (target - cumulated) / counts[name]
             return float(low + (high - low) * within) / 1000
-        seen += counts[name]
+        cumulated += counts[name]
     return None
 
 
@@ -114,10 +114,10 @@ def key_usage_context(key: ApiKey, period_name: str = "") -> dict[str, Any]:
     }
 
 
-def _recent_requests(key: ApiKey, began: datetime) -> dict[str, Any]:
+def _recent_requests(key: ApiKey, since: datetime) -> dict[str, Any]:
     recent = list(
         RequestLog.objects.filter(key=key)
-        .since(began)
+        .since(since)
         .newest_first()
         .values_list("method", "route", "code", "address")[:LOOKED_AT]
     )

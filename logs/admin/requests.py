@@ -81,12 +81,12 @@ class RequestLogAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
         if not term:
             return queryset, False
         try:
-            wanted = UUID(term)
+            identifier = UUID(term)
         except ValueError:
             pass
         else:
-            found = queryset.filter(pk=wanted)
-            return (found if found.exists() else queryset.filter(job_id=wanted)), False
+            matches = queryset.filter(pk=identifier)
+            return (matches if matches.exists() else queryset.filter(job_id=identifier)), False
         try:
             return queryset.filter(address=str(ipaddress.ip_address(term))), False
         except ValueError:
@@ -122,20 +122,20 @@ class RequestLogAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> Any:
-        found = self.get_object(request, object_id)
-        if found is None:
+        record = self.get_object(request, object_id)
+        if record is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-        if not self.has_view_permission(request, found):
+        if not self.has_view_permission(request, record):
             raise PermissionDenied
         context = {
             **self.admin_site.each_context(request),
-            "title": str(found)[:120],
+            "title": str(record)[:120],
             "opts": self.opts,
-            "record": found,
-            "customer_link": link_to(found.customer),
-            "status_colour": STATUS_COLOURS.get(str(found.status_class), "info"),
-            "milliseconds": found.duration / 1000,
-            **content_of(found),
+            "record": record,
+            "customer_link": link_to(record.customer),
+            "status_colour": STATUS_COLOURS.get(str(record.status_class), "info"),
+            "milliseconds": record.duration / 1000,
+            **content_of(record),
         }
         return TemplateResponse(request, "logs/request_page.html", context)
 
@@ -151,10 +151,10 @@ class RequestLogAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
 
     @display(description="Request")
     def asked(self, record: RequestLog) -> str:
-        shown = record.path.removeprefix(f"/api/{record.environment}/v1/")
+        path = record.path.removeprefix(f"/api/{record.environment}/v1/")
         return format_html(
             '<span class="latchkey-path" title="{}">{} <strong>{}</strong></span>',
-            record.path, record.method, shown,
+            record.path, record.method, path,
         )  # fmt: skip
 
     @display(description="Answer", label=STATUS_COLOURS)

@@ -135,10 +135,12 @@ def _bodies(request: HttpRequest, response: Any, context: RequestContext) -> tup
 
 
 def _target(request: HttpRequest, *, is_stranger: bool) -> tuple[str, str, str]:
-    most = STRANGER_CHARACTERS if is_stranger else None
-    path = _path(request.path[:most])
-    query = redaction.query(request.META.get("QUERY_STRING", "")[:most])[:MAX_QUERY_LENGTH]
-    agent = redaction.header("User-Agent", request.META.get("HTTP_USER_AGENT", "")[:most])
+    max_characters = STRANGER_CHARACTERS if is_stranger else None
+    path = _path(request.path[:max_characters])
+    query = redaction.query(request.META.get("QUERY_STRING", "")[:max_characters])[
+        :MAX_QUERY_LENGTH
+    ]
+    agent = redaction.header("User-Agent", request.META.get("HTTP_USER_AGENT", "")[:max_characters])
     if is_stranger:
         path, query = _cut(path, STRANGER_BYTES), _cut(query, STRANGER_BYTES)
     return path, query, agent[:MAX_AGENT_LENGTH]
@@ -173,28 +175,28 @@ def _bounded(given: Iterable[tuple[str, str]]) -> dict[str, str]:
     headers = {name: _header(name, value) for name, value in given}
     if sum(map(len, headers)) + sum(map(len, headers.values())) <= MAX_HEADER_LENGTH:
         return headers
-    left, kept = MAX_HEADERS, {}
+    remaining, kept = MAX_HEADERS, {}
     for name, value in headers.items():
-        left = max(0, left - len(name))
-        room = min(MAX_HEADER_LENGTH, left)
-        text = value if len(value) <= room else value[:room] + _length(value)
-        left = max(0, left - len(text))
+        remaining = max(0, remaining - len(name))
+        max_length = min(MAX_HEADER_LENGTH, remaining)
+        text = value if len(value) <= max_length else value[:max_length] + _length(value)
+        remaining = max(0, remaining - len(text))
         kept[name] = text
         if len(kept) == MAX_HEADER_LINES:
             break
     return kept
 
 
-def _few(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+def _few(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return the headers for which there is room, of long ones their length."""
-    left, omitted, kept = STRANGER_BYTES, 0, {}
-    for name, value in given:
+    remaining, omitted, kept = STRANGER_BYTES, 0, {}
+    for name, value in headers:
         # Redact only what is kept: a caller without a key may send long values.
-        text = _header(name, value) if len(value) <= left else _length(value)
+        text = _header(name, value) if len(value) <= remaining else _length(value)
         size = len(name.encode()) + len(text.encode())
-        if size <= left:
+        if size <= remaining:
             kept[name] = text
-            left -= size
+            remaining -= size
         else:
             omitted += 1
     return kept | {OMITTED: f"{omitted:,} more"} if omitted else kept

@@ -123,14 +123,14 @@ def mark_redacted_requests(logs: Sequence[RequestLog], key: ApiKey) -> None:
     """
     if not key.is_scoped:
         return
-    named = {log.customer_id for log in logs if log.customer_id}
-    rows = reached(key).filter(customer_id__in=named)
-    seen = set(rows.values_list("customer_id", flat=True))
+    customer_ids = {log.customer_id for log in logs if log.customer_id}
+    rows = reached(key).filter(customer_id__in=customer_ids)
+    reached_ids = set(rows.values_list("customer_id", flat=True))
     narrowed = narrowed_at(key)
     first = first_id_at(narrowed) if narrowed else None
     for log in logs:
         if log.customer_id:
-            log.is_redacted = log.customer_id not in seen
+            log.is_redacted = log.customer_id not in reached_ids
         else:
             log.is_redacted = first is not None and log.pk < first
 
