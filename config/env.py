@@ -117,24 +117,24 @@ class Variables:
     def words(self, name: str, default: list[str], meaning: str) -> list[str]:
         return _split(self._read(name, ",".join(default), meaning)) or default
 
-    def choice(self, name: str, known: list[str], meaning: str) -> str:
+    def choice(self, name: str, allowed: list[str], meaning: str) -> str:
         """Return one of ``known``, the first if none is named."""
-        chosen = self.text(name, known[0], meaning)
-        if chosen not in known:
-            raise configuration_error(name, f"is {chosen!r}", f"Choose one of {', '.join(known)}")
-        return chosen
+        value = self.text(name, allowed[0], meaning)
+        if value not in allowed:
+            raise configuration_error(name, f"is {value!r}", f"Choose one of {', '.join(allowed)}")
+        return value
 
-    def choices(self, name: str, known: list[str], meaning: str) -> list[str]:
+    def choices(self, name: str, allowed: list[str], meaning: str) -> list[str]:
         """Return one or more of ``known``, comma-separated; all if none is named."""
-        chosen = _split(self.text(name, ",".join(known), meaning))
-        if not chosen:
-            raise configuration_error(name, "names nothing", f"Choose among {', '.join(known)}")
-        for word in chosen:
-            if word not in known:
+        values = _split(self.text(name, ",".join(allowed), meaning))
+        if not values:
+            raise configuration_error(name, "names nothing", f"Choose among {', '.join(allowed)}")
+        for word in values:
+            if word not in allowed:
                 raise configuration_error(
-                    name, f"names {word!r}", f"Choose among {', '.join(known)}"
+                    name, f"names {word!r}", f"Choose among {', '.join(allowed)}"
                 )
-        return chosen
+        return values
 
     def networks(self, name: str, meaning: str) -> list[Network]:
         """Return CIDR blocks; one that holds every address is refused as unsafe."""

@@ -45,13 +45,13 @@ def provide(**_: Any) -> None:
     tables = {Permission._meta.db_table, Group._meta.db_table, ContentType._meta.db_table}
     if not tables <= set(connection.introspection.table_names()):
         return
-    known = {
+    permissions = {
         f"{permission.content_type.app_label}.{permission.codename}": permission
         for permission in Permission.objects.select_related("content_type")
     }
-    if not known.keys() >= {code for codes in ROLES.values() for code in codes}:
+    if not permissions.keys() >= {code for codes in ROLES.values() for code in codes}:
         # Permissions of later apps do not exist yet; the last ``post_migrate`` creates the groups.
         return
     for name, codes in ROLES.items():
         group, _created = Group.objects.get_or_create(name=name)
-        group.permissions.set([known[code] for code in codes])
+        group.permissions.set([permissions[code] for code in codes])
