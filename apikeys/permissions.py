@@ -30,16 +30,16 @@ class Permission(models.TextChoices):
 
 def ordered(codes: Iterable[str]) -> tuple[str, ...]:
     """Return each code once, in the catalogue's order; raise ``ValueError`` for an unknown one."""
-    wanted = set(codes)
-    if unknown := wanted - set(Permission.values):
+    selected = set(codes)
+    if unknown := selected - set(Permission.values):
         raise ValueError(min(unknown))
-    return tuple(code for code in Permission.values if code in wanted)
+    return tuple(code for code in Permission.values if code in selected)
 
 
 def labels(codes: Iterable[str]) -> list[str]:
     """Return the labels of ``codes``; a code that left the catalogue stands as it is."""
-    known = dict(Permission.choices)
-    return [str(known.get(code, code)) for code in codes]
+    by_code = dict(Permission.choices)
+    return [str(by_code.get(code, code)) for code in codes]
 
 
 def by_resource() -> dict[str, list[Permission]]:

@@ -114,18 +114,18 @@ def clean_customers(ids: Iterable[UUID] | None, environment: str) -> tuple[UUID,
     """Return the ids, sorted; every one must be a customer of ``environment``."""
     if ids is None:
         return None
-    wanted = set(ids)
+    requested = set(ids)
     customers = customer_model()._default_manager
-    known = set(
-        customers.filter(pk__in=wanted, environment=environment).values_list("pk", flat=True)
+    existing = set(
+        customers.filter(pk__in=requested, environment=environment).values_list("pk", flat=True)
     )
-    if missing := wanted - known:
+    if missing := requested - existing:
         raise Refused(
             f"There is no {environment} customer {min(missing)}."
             " Choose customers of the key's own environment.",
             field="customers",
         )
-    return tuple(sorted(known))
+    return tuple(sorted(existing))
 
 
 def clean_expiry(timestamp: datetime | None, now: datetime) -> datetime | None:

@@ -66,8 +66,7 @@ class CallingKeyView(GuardedView):
     def get(self, request: Request, environment: str) -> Response:
         """Answer the key itself, with what is left of its limits."""
         # The guard reads what it judges by; the rest of the row is this endpoint's own query.
-        shown = as_json(ApiKey.objects.get(pk=self.key.pk))
+        data = as_json(ApiKey.objects.get(pk=self.key.pk))
         return Response(
-            shown
-            | {"remaining": throttling.remaining(cast(Decision, context_of(request).decision))}
+            data | {"remaining": throttling.remaining(cast(Decision, context_of(request).decision))}
         )

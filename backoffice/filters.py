@@ -18,13 +18,13 @@ class OwnFiltersOnly:
     list_filter: ClassVar[Any]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        return any(lookup in _parameters(chosen) for chosen in self.list_filter)
+        return any(lookup in _parameters(list_filter) for list_filter in self.list_filter)
 
 
-def _parameters(chosen: Any) -> set[str]:
-    if isinstance(chosen, type):
-        return {chosen.parameter_name}  # type: ignore[attr-defined]
-    field = chosen if isinstance(chosen, str) else chosen[0]
+def _parameters(list_filter: Any) -> set[str]:
+    if isinstance(list_filter, type):
+        return {list_filter.parameter_name}  # type: ignore[attr-defined]
+    field = list_filter if isinstance(list_filter, str) else list_filter[0]
     return {f"{field}{suffix}" for suffix in SUFFIXES}
 
 
@@ -54,12 +54,12 @@ class TimeFilter(RangeDateTimeFilter):
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Return the rows of the range; an end that cannot be read lets none pass."""
         try:
-            began, ended = self._timestamp("from", time.min), self._timestamp("to", time.max)
+            start, end = self._timestamp("from", time.min), self._timestamp("to", time.max)
         except ValueError:
             return queryset.none()
-        if began:
-            queryset = self.since(queryset, began)
-        return self.until(queryset, ended) if ended else queryset
+        if start:
+            queryset = self.since(queryset, start)
+        return self.until(queryset, end) if end else queryset
 
     def since(self, rows: Any, timestamp: datetime) -> Any:
         return rows.filter(**{f"{self.parameter_name}__gte": timestamp})

@@ -44,16 +44,16 @@ class MetadataField(forms.JSONField):
         if value in self.empty_values or not isinstance(value, str):
             return super().to_python(value)
         try:
-            found = parse_json(value.encode("utf-8", "surrogatepass"))
+            parsed = parse_json(value.encode("utf-8", "surrogatepass"))
         except InvalidJSON as error:
             raise ValidationError(f"This cannot be read: {error}. Write one JSON value.") from None
-        if isinstance(found, dict):
-            size = object_bytes(found)
+        if isinstance(parsed, dict):
+            size = object_bytes(parsed)
             if size > MAX_OBJECT_BYTES:
                 raise ValidationError(
                     f"This has {size} bytes as JSON. Use {MAX_OBJECT_BYTES} at most."
                 )
-        return found
+        return parsed
 
     def bound_data(self, data: Any, initial: Any) -> Any:
         """Show what was typed, as it was typed, if it cannot be read."""

@@ -32,29 +32,29 @@ class KeysetChangeList(ChangeList):
         size = self.list_per_page
         position = request.GET.get(PAGE_VAR, "")
         rows = self.queryset.order_by("-pk")
-        found, has_newer, has_older = self._page(rows, position, size)
+        page_rows, has_newer, has_older = self._page(rows, position, size)
         counted = len(self.queryset.order_by("-pk").values_list("pk")[: MAX_COUNTED + 1])
         self.counted = min(counted, MAX_COUNTED)
         self.is_more_than_counted = counted > MAX_COUNTED
-        self.result_list = found
+        self.result_list = page_rows
         self.result_count = self.full_result_count = counted
         self.show_full_result_count = False
         self.show_admin_actions = False
         self.can_show_all = self.multi_page = False
-        self.paginator = KeysetPaginator(found, size)
-        self.newer = self._link(AFTER, found[0].pk) if found and has_newer else None
-        self.older = self._link(BEFORE, found[-1].pk) if found and has_older else None
+        self.paginator = KeysetPaginator(page_rows, size)
+        self.newer = self._link(AFTER, page_rows[0].pk) if page_rows and has_newer else None
+        self.older = self._link(BEFORE, page_rows[-1].pk) if page_rows and has_older else None
 
     def _page(self, rows: Any, position: str, size: int) -> tuple[list[Any], bool, bool]:
         """Return a page's rows, and whether there are newer and older ones."""
         if identifier := _identifier(position, AFTER):
-            found = list(rows.filter(pk__gt=identifier).order_by("pk")[: size + 1])
-            return found[:size][::-1], len(found) > size, True
+            page_rows = list(rows.filter(pk__gt=identifier).order_by("pk")[: size + 1])
+            return page_rows[:size][::-1], len(page_rows) > size, True
         if identifier := _identifier(position, BEFORE):
-            found = list(rows.filter(pk__lt=identifier)[: size + 1])
-            return found[:size], True, len(found) > size
-        found = list(rows[: size + 1])
-        return found[:size], False, len(found) > size
+            page_rows = list(rows.filter(pk__lt=identifier)[: size + 1])
+            return page_rows[:size], True, len(page_rows) > size
+        page_rows = list(rows[: size + 1])
+        return page_rows[:size], False, len(page_rows) > size
 
     def _link(self, direction: str, identifier: UUID) -> str:
         return str(self.get_query_string({PAGE_VAR: f"{direction}{identifier}"}))

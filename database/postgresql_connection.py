@@ -91,13 +91,13 @@ def first_answer(database: Any, question: Callable[[GuardConnection], RV]) -> RV
         return question(connection)
     while True:
         database.ensure_connection()
-        taken: GuardConnection = database.connection
+        pooled: GuardConnection = database.connection
         try:
-            return question(taken)
+            return question(pooled)
         except ServerSilent:
             raise
         except psycopg.OperationalError:
-            if not taken.closed:
+            if not pooled.closed:
                 raise
             database.close()
 

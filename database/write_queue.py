@@ -76,8 +76,8 @@ class Queue:
 
     def _is_behind(self) -> bool:
         """Say whether anybody came before and has not left."""
-        found = self._lock(fcntl.F_OFD_GETLK, fcntl.F_WRLCK, 0, self._place or 0)
-        return bool(FLOCK.unpack(found)[0] != fcntl.F_UNLCK)
+        lock = self._lock(fcntl.F_OFD_GETLK, fcntl.F_WRLCK, 0, self._place or 0)
+        return bool(FLOCK.unpack(lock)[0] != fcntl.F_UNLCK)
 
     def _lock(self, command: int, kind: int, start: int, length: int) -> bytes:
         return fcntl.fcntl(self._file, command, FLOCK.pack(kind, os.SEEK_SET, start, length, 0))

@@ -14,10 +14,10 @@ def etag(row: Any) -> str:
 
 def require_match(request: Request, row: Any) -> None:
     """Raise the 412 if the caller changes something else than what is stored."""
-    wanted = request.headers.get("If-Match")
-    if wanted is None or wanted.strip() == "*":
+    if_match = request.headers.get("If-Match")
+    if if_match is None or if_match.strip() == "*":
         return
-    if etag(row) not in (tag.strip() for tag in wanted.split(",")):
+    if etag(row) not in (tag.strip() for tag in if_match.split(",")):
         raise Problem(
             "precondition_failed",
             "It was changed after you read it. Read it again, and send its ETag.",

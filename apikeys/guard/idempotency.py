@@ -85,7 +85,7 @@ def _forget(claimed: IdempotentRequest) -> None:
 
 
 def _claim(key: ApiKey, name: str, fingerprint: str, now: datetime) -> IdempotentRequest:
-    mine = IdempotentRequest(
+    claim = IdempotentRequest(
         key=key,
         idempotency_key=name,
         fingerprint=fingerprint,
@@ -96,14 +96,14 @@ def _claim(key: ApiKey, name: str, fingerprint: str, now: datetime) -> Idempoten
     same.filter(created_at__lt=now - KEPT_FOR).delete()
     try:
         with transaction.atomic():
-            mine.save(force_insert=True)
-        return mine
+            claim.save(force_insert=True)
+        return claim
     except IntegrityError:
-        found = same.first()
-    if found is None:
+        existing = same.first()
+    if existing is None:
         # Forgotten between our look and theirs: theirs had no effect.
         raise _in_progress()
-    first = found
+    first = existing
     if first.fingerprint != fingerprint:
         raise Problem(
             "idempotency_mismatch",
@@ -112,9 +112,9 @@ def _claim(key: ApiKey, name: str, fingerprint: str, now: datetime) -> Idempoten
     if first.status is not None:
         return first
     lapsed = same.filter(claim=first.claim, claimed_until__lte=now, status=None)
-    if not lapsed.update(claim=mine.claim, claimed_until=mine.claimed_until):
+    if not lapsed.update(claim=claim.claim, claimed_until=claim.claimed_until):
         raise _in_progress()
-    first.claim = mine.claim
+    first.claim = claim.claim
     return first
 
 

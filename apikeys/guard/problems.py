@@ -149,8 +149,8 @@ def not_named(count: int) -> dict[None, Any]:
 
 def _repeat(text: str) -> str:
     """Return what may be said of ``text``, which may be as long as a body and hold a secret."""
-    shown = mask(text[: 2 * MAX_ERROR_TEXT])
-    return shown if len(shown) <= MAX_ERROR_TEXT else f"{shown[:MAX_ERROR_TEXT]}…"
+    masked = mask(text[: 2 * MAX_ERROR_TEXT])
+    return masked if len(masked) <= MAX_ERROR_TEXT else f"{masked[:MAX_ERROR_TEXT]}…"
 
 
 def not_found() -> Problem:

@@ -85,10 +85,6 @@ class QueryNumber(serializers.IntegerField):
         return super().to_internal_value(data)
 
 
-class QueryText(TextField):
-    """A query parameter that is compared with stored text."""
-
-
 @extend_schema_field(OpenApiTypes.OBJECT)
 class ObjectField(serializers.Field[Any, Any, Any, Any]):
     """A JSON object of at most ``max_bytes`` when written without blanks."""

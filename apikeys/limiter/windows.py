@@ -49,11 +49,11 @@ class _Counter:
     def _expire(self, expired: float) -> None:
         """Drop the slots whose last admission was at ``expired`` or before."""
         first = 0
-        for time, held in _SLOT.iter_unpack(self.closed):
+        for time, count in _SLOT.iter_unpack(self.closed):
             if time > expired:
                 self.oldest = time
                 break
-            self.total -= held
+            self.total -= count
             first += _SLOT.size
         else:
             self.oldest = self.newest
@@ -66,8 +66,8 @@ class _Counter:
         surplus = self.total + 1 - self.limit
         if surplus <= 0:
             return 0
-        for time, held in _SLOT.iter_unpack(self.closed):
-            surplus -= held
+        for time, count in _SLOT.iter_unpack(self.closed):
+            surplus -= count
             if surplus <= 0:
                 return int(time + self.span - self.now)
         return int(self.newest + self.span - self.now) if self.limit else NEVER

@@ -187,8 +187,8 @@ def timestamp(text: str) -> datetime:
     if DURATION.fullmatch(text):
         return ago(text)
     try:
-        found = datetime.fromisoformat(text)
-        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+        parsed = datetime.fromisoformat(text)
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise Refused(f"{text!r} is not a time. Write it as 30d or 2027-01-31T00:00Z.") from None
 
