@@ -1,1 +1,1 @@
-"""Keys: their form, storage, life, and the guard every API request passes."""
+"""API keys, their lifecycle, and the guard of the API."""

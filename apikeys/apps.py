@@ -1,10 +1,10 @@
-"""The app's name in Django, and what it has done in the background."""
+"""The app's configuration and its periodic tasks."""
 
 from django.apps import AppConfig
 
 
 class ApiKeysConfig(AppConfig):
-    """Keys: their form, storage, life, and the guard every API request passes."""
+    """API keys, their lifecycle, and the guard of the API."""
 
     name = "apikeys"
     verbose_name = "Keys"

@@ -1,4 +1,4 @@
-"""The record of an act: who, what, when, from where, what changed."""
+"""Writes audit events: actor, action, time, source and changes."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ from apikeys.models import Action, ApiKey, Event, Source
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts, through which door, from where."""
+    """Who acts, through which source and from which address."""
 
     source: Source
     name: str
@@ -27,12 +27,10 @@ class Actor:
     address: str | None = None
 
     def columns(self) -> dict[str, Any]:
-        """Return what every ``AuditEvent`` holds of its actor."""
         return {"source": self.source, "actor_name": self.name, "address": self.address}
 
 
 def actor_of(request: HttpRequest) -> Actor:
-    """Return the member of staff behind a request to the admin."""
     user = request.user
     return Actor(
         source=Source.ADMIN,
@@ -45,10 +43,9 @@ def actor_of(request: HttpRequest) -> Actor:
 def record(
     key: ApiKey, action: Action, actor: Actor, changes: Mapping[str, Any], reason: str = ""
 ) -> Event:
-    """Write the event of an act, inside the act's transaction.
+    """Write the event of an action, inside the action's transaction.
 
-    ``changes`` maps a setting to its values before and after, in words a person reads; it must
-    hold no secret and no digest.
+    ``changes`` maps a field to its readable values before and after, never a secret or a digest.
     """
     return Event.objects.create(
         key=key,
@@ -83,7 +80,6 @@ def _plain(value: Any) -> Any:
 
 
 def readable(key: ApiKey, scope: Iterable[UUID] | None) -> dict[str, str | int]:
-    """Return every setting of ``key`` in the words an event shows."""
     customers = "all" if scope is None else ", ".join(str(customer) for customer in scope)
     return {
         "name": key.name,

@@ -1,7 +1,6 @@
-"""What a server needs before it starts: its stores, with this version's tables and these peppers.
+"""System checks of the database and the peppers; ``serve``, ``worker`` and ``bootstrap`` run them.
 
-``serve``, ``worker`` and ``bootstrap`` run these checks, and ``manage.py check --deploy --database
-default``. They count as deployment checks, or ``migrate`` would ask for its own outcome.
+They are deployment checks, or ``migrate`` would require its own outcome.
 """
 
 from collections.abc import Iterator
@@ -58,7 +57,6 @@ def check_database() -> Iterator[Error]:
 
 
 def check_migrations() -> Iterator[Error]:
-    """See that the tables are those of this version."""
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         yield Error(

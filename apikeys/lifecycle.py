@@ -1,8 +1,7 @@
-"""The life of a key. Every act, from whichever door, is one of these functions.
+"""Every change to a key, from whichever source.
 
-Each locks the key's row, checks, writes, and records its audit event in one transaction, so
-that of two people acting at once the second acts on what the first left. The guard reads the
-row on every request: an act binds from the next request on, in every process.
+Each function locks the key's row, checks, writes and records its audit event in one transaction.
+The guard reads the row on every request, so a change takes effect with the next request.
 """
 
 from collections.abc import Iterable
@@ -44,10 +43,10 @@ def create(
     key_id: str | None = None,
     **settings: Unpack[KeyFields],
 ) -> IssuedKey:
-    """Make a key and its first secret.
+    """Create a key and its first secret.
 
-    A door that may be asked twice for the same key (a form sent again) chooses ``key_id``
-    beforehand; the second time raises ``Conflict`` and makes nothing.
+    A caller that may repeat a request (a form sent again) chooses ``key_id`` beforehand; the
+    second request raises ``Conflict`` and creates nothing.
     """
     now = timezone.now()
     settings.setdefault("name", "")
@@ -103,9 +102,8 @@ def regenerate(
 ) -> IssuedKey:
     """Give the key a new secret; the old one stops now, or after ``overlap`` (up to 7 days).
 
-    With ``version``, refuse unless that is still the current secret's number: of two people
-    regenerating at once, or a form sent twice, the second is told instead of silently
-    replacing the secret the first has just copied.
+    With ``version``, refuse unless that is still the current secret's number, so that a form
+    sent twice cannot replace the secret that the first has just shown.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -218,7 +216,7 @@ def _changes(key: ApiKey, chosen: dict[str, Any], scope: Iterable[UUID] | None) 
 
 
 def _locked(key_id: str) -> ApiKey:
-    # Locked before it is read, or two acts would both start from the same state. On SQLite
+    # Locked before it is read, or two actions would start from the same state. On SQLite
     # the transaction itself is the lock (BEGIN IMMEDIATE).
     return ApiKey.objects.select_for_update().get(pk=key_id)
 

@@ -27,7 +27,6 @@ class LimitWindow(NamedTuple):
 
     @property
     def field(self) -> str:
-        """The field of ``ApiKey`` that holds a key's own limit."""
         return f"limit_{self.name}"
 
 
@@ -63,13 +62,11 @@ class Rate(NamedTuple):
 
 
 def by_window(numbers: Iterable[int]) -> dict[str, int]:
-    """Return numbers that are in the order of ``WINDOWS`` by the names of the windows."""
     return {window.name: number for window, number in zip(WINDOWS, numbers, strict=True)}
 
 
 @lru_cache(maxsize=4096)
 def in_force(own: tuple[int | None, ...], defaults: Limits) -> Limits:
-    """Return a key's own limits, and the default where it has none."""
     pairs = zip(own, defaults, strict=True)
     return tuple(default if limit is None else limit for limit, default in pairs)
 
@@ -96,7 +93,6 @@ def parse_limits(text: str, base: Limits) -> Limits:
 
 
 def write_limits(limits: Limits) -> str:
-    """Return what ``parse_limits`` reads."""
     return ",".join(
         f"{number}/{window.units[0]}" for window, number in zip(WINDOWS, limits, strict=True)
     )

@@ -37,13 +37,11 @@ def ordered(codes: Iterable[str]) -> tuple[str, ...]:
 
 
 def labels(codes: Iterable[str]) -> list[str]:
-    """Return the labels of ``codes``; a code that left the catalogue stands as it is."""
     by_code = dict(Permission.choices)
     return [str(by_code.get(code, code)) for code in codes]
 
 
 def by_resource() -> dict[str, list[Permission]]:
-    """Return the catalogue grouped by resource, for forms."""
     groups: dict[str, list[Permission]] = {}
     for permission in Permission:
         groups.setdefault(permission.resource, []).append(permission)

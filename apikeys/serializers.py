@@ -29,10 +29,10 @@ def as_json(key: ApiKey) -> dict[str, Any]:
 
 
 def with_scope(keys: "QuerySet[ApiKey]") -> "QuerySet[ApiKey]":
-    """Have the customers of many keys read at once."""
+    """Prefetch the customers of the keys."""
     return keys.prefetch_related("scope")
 
 
 def _instant(timestamp: Any) -> str | None:
-    """Return an instant as RFC 3339 in UTC, ending in Z."""
+    """Return the time as RFC 3339 in UTC, ending in Z."""
     return timestamp.isoformat().replace("+00:00", "Z") if timestamp else None

@@ -1,4 +1,4 @@
-"""What a key's settings may be. Every door's values pass here before anything is written."""
+"""Validates a key's settings, for every source, before anything is written."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -61,7 +61,6 @@ def clean_name(name: str) -> str:
 
 
 def clean_text(text: str, *, field: str, longest: int) -> str:
-    """Return one line of text that can be seen, and is not too long."""
     text = text.strip()
     if len(text) > longest:
         raise Refused(
@@ -80,7 +79,6 @@ def clean_text(text: str, *, field: str, longest: int) -> str:
 
 
 def clean_permissions(codes: Iterable[str]) -> tuple[str, ...]:
-    """Return codes of the catalogue, each once and in its order."""
     try:
         return permissions.ordered(codes)
     except ValueError as error:
@@ -92,7 +90,6 @@ def clean_permissions(codes: Iterable[str]) -> tuple[str, ...]:
 
 
 def clean_networks(networks: Iterable[str]) -> tuple[str, ...]:
-    """Return networks in canonical form, each once and in the order given."""
     cleaned: dict[str, None] = {}
     for network in networks:
         try:
@@ -129,7 +126,6 @@ def clean_customers(ids: Iterable[UUID] | None, environment: str) -> tuple[UUID,
 
 
 def clean_expiry(timestamp: datetime | None, now: datetime) -> datetime | None:
-    """Return an instant to come, or None for never."""
     if timestamp is None:
         return None
     if timezone.is_naive(timestamp):

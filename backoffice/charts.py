@@ -17,7 +17,7 @@ def stacked(labels: Sequence[str], series: Series) -> str:
 
 
 def lines(labels: Sequence[str], series: Series) -> str:
-    """Return lines that go on where a number is missing."""
+    """Return lines that span missing numbers."""
     return _data(labels, series, spanGaps=True)
 
 

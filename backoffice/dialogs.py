@@ -43,7 +43,6 @@ class ActionDialog(ActionForm, BaseDialogForm, Generic[M]):
         self.row = row
 
     def get_before_template_context(self, request: Any, object_id: Any = None) -> dict[str, Any]:
-        """Return the errors that belong to no field."""
         return {"errors": self.non_field_errors()}
 
 

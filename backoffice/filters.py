@@ -52,7 +52,6 @@ class TimeFilter(RangeDateTimeFilter):
     """Rows within a range of time, a date alone standing for the whole day (UTC)."""
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Return the rows of the range; an end that cannot be read lets none pass."""
         try:
             start, end = self._timestamp("from", time.min), self._timestamp("to", time.max)
         except ValueError:

@@ -18,7 +18,6 @@ class LineField(forms.CharField):
     """A name that people read: one line without characters that cannot be seen."""
 
     def clean(self, value: Any) -> Any:
-        """Refuse what ``database.text`` refuses."""
         text = super().clean(value)
         try:
             check_line(text or "")
@@ -40,7 +39,6 @@ class MetadataField(forms.JSONField):
     """A JSON object, read as strictly as the API reads one and no larger."""
 
     def to_python(self, value: Any) -> Any:
-        """Return the object; refuse what the API would refuse."""
         if value in self.empty_values or not isinstance(value, str):
             return super().to_python(value)
         try:

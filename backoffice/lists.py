@@ -1,4 +1,4 @@
-"""What a list is held to, whatever an address or a form sends."""
+"""The checks on what a list accepts from URLs and forms."""
 
 from backoffice.filters import OwnFiltersOnly
 from backoffice.search import BoundedSearch

@@ -38,7 +38,6 @@ def page_section(
 
 
 def sections_of(request: HttpRequest, row: Any) -> list[dict[str, str]]:
-    """Return name, label and HTML of each section that the user may see."""
     return [
         {
             "name": section.name,

@@ -1,4 +1,4 @@
-"""Pages of a list too long to count: by the id a page begins or ends at, never by an offset."""
+"""Keyset pagination for lists that are too long to count."""
 
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -28,7 +28,6 @@ class KeysetChangeList(ChangeList):
     """A change list, newest first, whose pages cost the same however deep."""
 
     def get_results(self, request: HttpRequest) -> None:
-        """Fetch one page, and count as far as people care."""
         size = self.list_per_page
         position = request.GET.get(PAGE_VAR, "")
         rows = self.queryset.order_by("-pk")

@@ -1,4 +1,4 @@
-"""Rows that the admin shows and nobody changes by a form."""
+"""Read-only model admins."""
 
 from typing import Any
 

@@ -12,6 +12,5 @@ class BoundedSearch:
     """Looks for the first words of what was typed."""
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
-        """Return what fits, and whether rows may be there twice."""
         words = search_term[:MAX_SEARCH_LENGTH].split()[:MAX_WORDS]
         return super().get_search_results(request, queryset, " ".join(words))  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Which rows of a list were ticked: ids that a form sends, and anybody can send others."""
+"""Checks the ids of the selected rows of a list, which a client may forge."""
 
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,6 @@ class CheckedSelection:
     model: Any
 
     def response_action(self, request: HttpRequest, queryset: Any, *args: Any) -> Any:
-        """Answer an action on the rows that were ticked."""
         sent = request.POST.getlist(ACTION_CHECKBOX_NAME)
         possible = [text for text in sent if self._can_be_id(text)]
         if possible != sent:
@@ -32,7 +31,6 @@ class CheckedSelection:
 
 
 def is_id(text: Any) -> bool:
-    """Whether a form's value can be the id of a row."""
     try:
         UUID(str(text))
     except ValueError:

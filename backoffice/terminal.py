@@ -1,7 +1,4 @@
-"""What commands write: to whom it may be lost, and how text that people typed is shown.
-
-Without Django, so that ``manage.py`` can rely on it before the settings are read.
-"""
+"""Terminal output of commands, without Django: ``manage.py`` needs it before the settings."""
 
 import os
 import sys

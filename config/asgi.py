@@ -201,7 +201,7 @@ def _encoded(headers: Iterable[tuple[str, str]]) -> Headers:
 def _stream(call: Call, start: Message, blocks: Iterable[bytes]) -> None:
     """Send an answer block by block; stop when its caller is gone or does not take it.
 
-    An answer that fails on its way ends without its last block, so that nobody takes it for whole.
+    A response that fails midway ends without its last chunk, so that clients see it is incomplete.
     """
     gone = asyncio.run_coroutine_threadsafe(_disconnected(call.receive), call.loop)
     try:

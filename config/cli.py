@@ -66,7 +66,7 @@ def execute_from_command_line() -> int:
 
 
 def _unusable_stdout() -> str | None:
-    # Nothing is done whose outcome cannot be told: a new key would be lost.
+    # Without stdout the command must not run: the secret of a new key would be lost.
     if sys.stdout is None:
         return "standard output is closed. Send it to a file or a pipe."
     return None

@@ -1,4 +1,4 @@
-"""What goes to the terminal: log lines, never with a secret, whoever logs it."""
+"""Logging to the terminal, with secrets masked in every line."""
 
 import logging
 from typing import Any
@@ -18,7 +18,7 @@ class MaskingFormatter(logging.Formatter):
 class UnexpectedErrors(logging.Filter):
     """Passes what only Django logs: an exception that is no outage, with the request's id.
 
-    Whoever answers another 5xx has logged it; Django would log it again.
+    The code that answers any other 5xx has logged it already.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

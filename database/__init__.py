@@ -1,1 +1,1 @@
-"""What every app's storage uses: connections, deadlines, fields, ids. It knows nothing of keys."""
+"""Connections, deadlines, fields and ids for every app. It knows nothing of keys."""

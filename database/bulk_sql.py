@@ -1,7 +1,6 @@
-"""One statement for many rows, on both databases: the one place of SQL written by hand for speed.
+"""One hand-written SQL statement for many rows, on both databases.
 
-For what is added up while much comes in (usage, totals of telemetry), and for the customers of a
-job, which are thousands in a request that has a second.
+For usage and telemetry totals, and for the thousands of customers of a job.
 """
 
 from collections.abc import Mapping, Sequence

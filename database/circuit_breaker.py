@@ -12,10 +12,8 @@ class CircuitBreaker:
         self._ends_at = 0.0
 
     def open(self) -> None:
-        """Fail calls for ``SECONDS`` from now."""
         self._ends_at = monotonic() + self.SECONDS
 
     @property
     def is_open(self) -> bool:
-        """Whether calls fail now."""
         return monotonic() < self._ends_at

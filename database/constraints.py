@@ -18,7 +18,6 @@ class SameEnvironment(models.BaseConstraint):
         self.field = field
 
     def constraint_sql(self, model: Any, schema_editor: Any) -> str:
-        """Return the clause for ``CREATE TABLE``."""
         quote = schema_editor.quote_name
         child = model._meta.get_field(self.field)
         parent = child.remote_field.model._meta.db_table
@@ -30,7 +29,6 @@ class SameEnvironment(models.BaseConstraint):
         )
 
     def create_sql(self, model: Any, schema_editor: Any) -> str:
-        """Return the statement that adds it to a table that exists."""
         table = schema_editor.quote_name(model._meta.db_table)
         return f"ALTER TABLE {table} ADD {self.constraint_sql(model, schema_editor)}"
 
@@ -54,5 +52,4 @@ class SameEnvironment(models.BaseConstraint):
         return (self.name, self.field) == (other.name, other.field)
 
     def __hash__(self) -> int:
-        """Agree with ``__eq__``."""
         return hash((self.name, self.field))

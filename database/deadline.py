@@ -1,7 +1,4 @@
-"""The instant by which an API request must be answered, whatever a dependency does.
-
-Set when the request arrives, read by whatever waits for another machine on its behalf.
-"""
+"""The deadline of an API request, which every wait for another machine respects."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

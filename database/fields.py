@@ -81,7 +81,6 @@ class JSONObjectField(_ObjectText):
             raise ValidationError(self.error_messages["no_object"], code="no_object") from None
 
     def get_prep_value(self, value: Any) -> str:
-        """Write the object without needless blanks."""
         return json.dumps(value or {}, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
     def value_to_string(self, obj: models.Model) -> str:

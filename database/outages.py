@@ -31,7 +31,6 @@ def is_outage(error: BaseException) -> bool:
 
 
 def is_read_only(error: BaseException) -> bool:
-    """Whether the database can be read and not written."""
     return _says(error, READ_ONLY)
 
 

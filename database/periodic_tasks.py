@@ -1,4 +1,4 @@
-"""What apps want done in the background; the worker of ``jobs`` runs whatever is declared.
+"""Periodic tasks that apps declare and the worker of ``jobs`` runs.
 
 An app's config names its ``PeriodicTask`` objects in ``periodic_tasks``, and in
 ``worker_threads`` the functions that run as long as the worker does: each is given an event, and
@@ -16,12 +16,12 @@ from django.utils.module_loading import import_string
 
 @dataclass(frozen=True)
 class PeriodicTask:
-    """Something to do every so many seconds."""
+    """A function to call every ``every`` seconds."""
 
     name: str
     every: float
     run: Callable[[datetime], object]
-    # Tasks of one thread follow one another: what waits for others has a thread of its own.
+    # Tasks on one thread run in turn, so a task that may block needs another thread.
     thread: str = "maintenance"
 
 

@@ -1,9 +1,9 @@
-"""The PostgreSQL connection: never past a request's deadline, and one query without ceremony.
+"""The PostgreSQL connection, which never waits past a request's deadline.
 
-The pool could ask the server before it hands out a connection, but when the server has hung up
-on one (it was restarted, or a firewall forgot it) it sleeps longer than a request may take. So it
-does not ask: ``first_answer`` puts such connections away, and its caller's question does the
-asking. Whoever has no question calls ``connect``.
+The pool could check a connection before it hands it out, but after a dead one (the server was
+restarted, or a firewall dropped it) it sleeps longer than a request may take. So it does not:
+``first_answer`` discards dead connections, with its caller's query as the check. Code that has no
+query calls ``connect``.
 """
 
 from collections.abc import Callable, Sequence

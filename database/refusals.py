@@ -1,4 +1,4 @@
-"""Why a change was not made. Raised by whatever changes a row, caught where a person is told."""
+"""The errors of changes that were refused, raised by the lifecycles and shown by every source."""
 
 
 class Refused(Exception):

@@ -44,21 +44,18 @@ class FileConnection(sqlite3.Connection):
         return super().cursor(TurnCursor if factory is SQLiteCursorWrapper else factory)
 
     def commit(self) -> None:
-        """Commit, and let the next writer go ahead."""
         try:
             super().commit()
         finally:
             self.end_turn()
 
     def rollback(self) -> None:
-        """Roll back, and let the next writer go ahead."""
         try:
             super().rollback()
         finally:
             self.end_turn()
 
     def close(self) -> None:
-        """Close, and let the next writer go ahead."""
         try:
             super().close()
         finally:

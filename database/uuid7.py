@@ -13,7 +13,7 @@ new_id = uuid7
 
 
 def first_id_at(timestamp: datetime) -> UUID:
-    """Return the least id of an instant, to compare ids with times; none is before 1970."""
+    """Return the smallest id of a time, to compare ids with times; none is before 1970."""
     milliseconds = min(max(0, int(timestamp.timestamp() * 1000)), MAX_MILLISECONDS)
     return UUID(int=(milliseconds << 80) | (7 << 76) | (2 << 62))
 

@@ -154,7 +154,7 @@ def end(job: Job, status: JobStatus, *, reason: str) -> None:
 
 
 def _write(job: Job, **values: Any) -> None:
-    """Update a job that this runner still holds and that nobody cancelled."""
+    """Update the job if this runner still holds its lease and it was not cancelled."""
     leased = Job.objects.filter(pk=job.pk, lease=job.lease, status=JobStatus.RUNNING)
     if leased.filter(cancel_requested_at=None).update(**values):
         return

@@ -27,7 +27,7 @@ def count(timestamp: datetime) -> int:
 
 
 def prune(timestamp: datetime) -> Iterator[int]:
-    """Delete the requests that arrived before ``instant``; yield how many after each batch."""
+    """Delete the requests before ``timestamp``; yield how many after each batch."""
     while True:
         oldest = RequestLog.objects.before(timestamp).order_by("pk").values_list("pk", flat=True)
         ids = list(oldest[:BATCH])

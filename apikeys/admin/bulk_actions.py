@@ -1,4 +1,4 @@
-"""Actions on the keys ticked in the list: asked once more, then done one by one."""
+"""Actions on the keys selected in the list, confirmed once and performed one by one."""
 
 from typing import Any
 
@@ -88,7 +88,6 @@ class BulkActions:
 
 
 def _seen(text: str) -> dict[str, int]:
-    """Return the keys that the page named, each with the revision it had then."""
     pairs = (word.partition(":") for word in text.split())
     return {
         key_id: int(revision)

@@ -1,4 +1,4 @@
-"""The audit trail, to read."""
+"""The audit trail, read-only."""
 
 from django.contrib import admin
 from django.utils.html import format_html_join
@@ -54,7 +54,6 @@ class EventAdmin(ReadOnlyAdmin, CheckedList, ModelAdmin):
 
     @display(description="Changes")
     def changed(self, event: Event) -> str:
-        """Return each setting with its values before and after."""
         rows = (
             (name, "" if before is None else f"{before} → ", after)
             for name, (before, after) in event.changes.items()

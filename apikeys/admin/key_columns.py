@@ -1,4 +1,4 @@
-"""How a key reads in a list."""
+"""The columns of the key list."""
 
 from django.utils.timesince import timesince, timeuntil
 from unfold.decorators import display
@@ -31,7 +31,6 @@ class KeyColumns:
 
     @display(description="Permissions")
     def permission_summary(self, key: ApiKey) -> str:
-        """Return the first permissions and how many more."""
         return key.permission_summary
 
     @display(description=f"Limits per {' / '.join(window.units[0] for window in WINDOWS)}")
@@ -40,7 +39,6 @@ class KeyColumns:
 
     @display(description="Last used", ordering="last_used_at")
     def used(self, key: ApiKey) -> str:
-        """Return how long ago the key was used."""
         return f"{timesince(key.last_used_at, depth=1)} ago" if key.last_used_at else "Never"
 
     @display(description="Expires", ordering="expires_at")

@@ -152,12 +152,10 @@ def _is_revoked(object_id: Any) -> bool | None:
 
 
 def _old_secret_stops_at(issued: lifecycle.IssuedKey) -> datetime | None:
-    """Return until when the secret before the new one is accepted; None if it is refused now."""
     accepted = issued.key.secrets.accepted(timezone.now()).exclude(retires_at=None)
     last = accepted.order_by("-retires_at").first()
     return last.retires_at if last else None
 
 
 def issued_context(issued: lifecycle.IssuedKey) -> dict[str, Any]:
-    """Return what the two templates that show a credential need."""
     return {"issued": issued, "key": issued.key}

@@ -31,7 +31,7 @@ class PermissionFilter(ChoiceFilter):
 
 
 class UseFilter(ChoiceFilter):
-    """Keys nobody uses, or has not for a while."""
+    """Keys that were never used, or not for a while."""
 
     title = "last used"
     parameter_name = "use"

@@ -120,7 +120,6 @@ class KeyForm(LimitsForm):
             self.initial["customer_scope"] = key.customer_scope
 
     def clean(self) -> dict[str, Any]:
-        """Ask for the date that a choice needs, and for customers of the key's environment."""
         cleaned = super().clean() or {}
         if cleaned.get("expiry") == CUSTOM and not cleaned.get("expires_on"):
             self.add_error("expires_on", "Choose the date and time at which the key expires.")
@@ -129,7 +128,7 @@ class KeyForm(LimitsForm):
         return cleaned
 
     def _refuse_other_environments(self, cleaned: dict[str, Any]) -> None:
-        # The lifecycle refuses them too, but it may not tell callers their names.
+        # The lifecycle refuses them too, but must not reveal their names to callers.
         environment = cleaned.get("environment") or self.instance.environment
         for customer in cleaned.get("customers") or ():
             if environment and customer.environment != environment:
@@ -179,7 +178,6 @@ class CreateKeyForm(KeyForm):
         self.initial["ticket"] = TICKETS.sign(credentials.new_key_id())
 
     def clean_ticket(self) -> str:
-        """Return the key id that this form was made with."""
         try:
             return TICKETS.unsign(self.cleaned_data["ticket"], max_age=TICKET_AGE)
         except signing.BadSignature:

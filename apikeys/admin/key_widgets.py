@@ -31,7 +31,6 @@ class CustomersWidget(AutocompleteSelectMultiple):
         super().__init__(ApiKey._meta.get_field("customers"), admin.site)
 
     def get_url(self) -> str:
-        """Name the key, if there is one: its environment decides what is offered."""
         address = str(super().get_url())
         return f"{address}?{urlencode({'key': self.key_id})}" if self.key_id else address
 

@@ -27,7 +27,7 @@ SHOWN_EVENTS = 50
 
 @admin.register(ApiKey)
 class KeyAdmin(KeyColumns, KeyActions, BulkActions, ActionFormAdmin, CheckedList, ModelAdmin):
-    """Keys: made, watched and withdrawn. Never deleted, for their history stays."""
+    """Keys are revoked and never deleted, to keep their history."""
 
     list_display = (
         "named",
@@ -64,11 +64,9 @@ class KeyAdmin(KeyColumns, KeyActions, BulkActions, ActionFormAdmin, CheckedList
     # --- Who may do what ----------------------------------------------------------------------
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whoever may change or narrow keys gets a form; which one, ``get_form`` decides."""
         return may(request, "change") or may(request, "narrow")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody: a revoked key is as good as gone, and its history stays."""
         return False
 
     def to_field_allowed(self, request: HttpRequest, to_field: str) -> bool:
@@ -80,13 +78,11 @@ class KeyAdmin(KeyColumns, KeyActions, BulkActions, ActionFormAdmin, CheckedList
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any
     ) -> Any:
-        """Return the form for what the user may do."""
         if obj is None:
             return CreateKeyForm
         return ChangeKeyForm if may(request, "change") else NarrowKeyForm
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Return the form's parts; what the user may not change is shown."""
         limits = ("Rate limits", {"fields": LIMIT_FIELDS})
         if obj is not None and not may(request, "change"):
             is_operator = may(request, "narrow")
@@ -106,7 +102,6 @@ class KeyAdmin(KeyColumns, KeyActions, BulkActions, ActionFormAdmin, CheckedList
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Return what is shown and not asked."""
         if obj is None or may(request, "change"):
             return ()
         return ("granted", "limits_in_force", "reach", "allowed_networks")
@@ -132,7 +127,6 @@ class KeyAdmin(KeyColumns, KeyActions, BulkActions, ActionFormAdmin, CheckedList
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> Any:
-        """Show the key with its secrets and its history."""
         key = self.get_object(request, object_id)
         context = {
             "title": key.name if key else "",

@@ -1,1 +1,1 @@
-"""What every API request passes: authentication, limits, permission, and the error voice."""
+"""What every API request passes: authentication, rate limits, permissions and errors."""

@@ -37,7 +37,6 @@ class ApiKeyAuthentication(BaseAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, ApiKey]:
-        """Return the key, or raise the ``Problem`` that refuses the request."""
         http = request._request
         environment: str = request.parser_context["kwargs"]["environment"]
         context = context_of(http)
@@ -53,7 +52,6 @@ class ApiKeyAuthentication(BaseAuthentication):
         return AnonymousUser(), key
 
     def authenticate_header(self, request: Request) -> str:
-        """Return the challenge for a request that sent no credential."""
         return challenge(request.parser_context["kwargs"]["environment"])
 
 
@@ -90,7 +88,7 @@ def _read_credential(meta: dict[str, Any], environment: str) -> str:
     api_key = meta.get("HTTP_X_API_KEY", "").strip()
     # The server joins a repeated header with commas, which no credential holds.
     is_repeated = "," in api_key or ("," in authorization and "bearer" in authorization.lower())
-    # Also one that the server hands over blank because of odd bytes in it.
+    # Granian passes a header with invalid bytes as an empty string; it counts as sent.
     if ("HTTP_AUTHORIZATION" in meta and "HTTP_X_API_KEY" in meta) or is_repeated:
         raise Problem(
             "multiple_credentials",
@@ -144,7 +142,6 @@ DETAILS = {
 
 
 def _refusal(code: str, environment: str, *, key_environment: str = "") -> Problem:
-    """Return a 401 for a credential that was sent."""
     members = {}
     if code == "environment_mismatch":
         detail = (

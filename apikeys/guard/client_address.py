@@ -1,4 +1,4 @@
-"""Client addresses: who called, believed only as far as trusted proxies vouch for it."""
+"""Client addresses, taken from ``X-Forwarded-For`` only as far as trusted proxies wrote it."""
 
 import ipaddress
 from collections.abc import Mapping, Sequence

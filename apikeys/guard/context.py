@@ -1,4 +1,4 @@
-"""What is learned of a request on its way, for the answer's headers and for the request log."""
+"""The request context, which the response headers and the request log read."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class RequestContext:
-    """Made where it is first asked for; each step adds what it finds."""
+    """What is known of a request; each step of the guard adds to it."""
 
     __slots__ = (
         "body",

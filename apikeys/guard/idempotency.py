@@ -73,7 +73,7 @@ def _run(claimed: IdempotentRequest, request: Request, work: Callable[[], Respon
 
 
 def prune(now: datetime) -> int:
-    """Forget answers older than 24 hours; return how many."""
+    """Delete responses older than 24 hours; return how many."""
     return IdempotentRequest.objects.filter(created_at__lt=now - KEPT_FOR).delete()[0]
 
 
@@ -101,7 +101,7 @@ def _claim(key: ApiKey, name: str, fingerprint: str, now: datetime) -> Idempoten
     except IntegrityError:
         existing = same.first()
     if existing is None:
-        # Forgotten between our look and theirs: theirs had no effect.
+        # The other claim was deleted between our INSERT and this SELECT: that request failed.
         raise _in_progress()
     first = existing
     if first.fingerprint != fingerprint:

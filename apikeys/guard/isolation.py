@@ -61,7 +61,7 @@ class IsolatedQuerySet(models.QuerySet[M_co]):
         return self._within(key, with_suspended=False)
 
     def in_scope_of(self, key: ApiKey) -> Self:
-        """Return the rows ``key`` may be told something of: a suspended customer's too."""
+        """Return the rows in the scope of ``key``, those of suspended customers included."""
         return self._within(key, with_suspended=True)
 
     def _within(self, key: ApiKey, *, with_suspended: bool) -> Self:

@@ -1,4 +1,4 @@
-"""What is done for every request, a view reached or not; most of it under ``/api/``."""
+"""The middleware of the API, which also covers requests that reach no view."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -51,7 +51,7 @@ class ApiMiddleware:
 
 
 class PagesOnly(MiddlewareMixin):
-    """A middleware for what people look at: requests under ``/api/`` pass by it."""
+    """A middleware for pages, which skips requests under ``/api/``."""
 
     def __call__(self, request: HttpRequest) -> Any:
         is_api = request.path_info.startswith(API)
@@ -62,7 +62,6 @@ class PagesOnly(MiddlewareMixin):
 
 
 def body_length(meta: Mapping[str, Any]) -> int:
-    """Return how many bytes a request's body has, as it says."""
     text = meta.get("CONTENT_LENGTH") or "0"
     return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else 0
 

@@ -26,5 +26,4 @@ class CursorField(serializers.CharField):
 
 
 def encode(last: UUID) -> str:
-    """Return the cursor that continues after ``last``."""
     return base64.urlsafe_b64encode(last.bytes).decode().rstrip("=")

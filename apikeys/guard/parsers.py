@@ -1,8 +1,4 @@
-"""Request bodies: which are read, and what is said of one that is not.
-
-``Content-Type`` says UTF-8, and under ``/api/`` JSON (RFC 8259 §8.1), as ``database.strict_json``
-reads it.
-"""
+"""Parses request bodies: under ``/api/``, strict JSON in UTF-8 (RFC 8259 §8.1)."""
 
 import io
 from collections.abc import Mapping

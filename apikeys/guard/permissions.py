@@ -33,7 +33,6 @@ class HasRequiredPermission(BasePermission):
 
 
 def require_permissions(key: ApiKey, permissions: Iterable[Permission]) -> None:
-    """Raise the 403 that names the first of ``permissions`` that ``key`` lacks."""
     for permission in permissions:
         if not key.may(permission):
             raise denial(key.environment, permission)

@@ -44,7 +44,7 @@ class Problem(exceptions.APIException):
     def __init__(
         self, code: str, detail: str, *, headers: dict[str, str] | None = None, **members: object
     ) -> None:
-        # What is wrong is told in the caller's own words, and those may hold a credential.
+        # The detail may repeat the caller's input, which may hold a credential.
         super().__init__(mask(detail), code)
         self.code = code
         self.status_code, self.title = CODES[code].status, CODES[code].title
@@ -52,7 +52,6 @@ class Problem(exceptions.APIException):
         self.members = members
 
     def body(self, request_id: str) -> dict[str, object]:
-        """Return the members of RFC 9457 §3.1 and ours."""
         return {
             "type": f"{TYPE}{self.code}",
             "title": self.title,
@@ -137,7 +136,6 @@ class ErrorList:
         return details | not_named(self.count - len(self.named))
 
     def raise_any(self) -> None:
-        """Raise the 400, if there is an error."""
         if self.count:
             raise FieldErrors(self.named, count=self.count)
 
@@ -154,12 +152,10 @@ def _repeat(text: str) -> str:
 
 
 def not_found() -> Problem:
-    """Return the one 404; it says the same of what is absent and of what must not be seen."""
     return Problem("not_found", "Nothing is stored under this address. Check the path and the id.")
 
 
 def unavailable() -> Problem:
-    """Return the 503 for a dependency that is down."""
     return Problem(
         "unavailable",
         "The request was not processed. Try it again in a few seconds.",
@@ -168,7 +164,7 @@ def unavailable() -> Problem:
 
 
 def write_conflict() -> Problem:
-    """Return the 409 for a change that another one made impossible between look and write."""
+    """Return the 409 for a write that a concurrent change made impossible."""
     return Problem(
         "conflict",
         "A record that this request names was changed at the same time, and nothing was done."
@@ -215,7 +211,7 @@ def respond(request: HttpRequest | Request, problem: Problem) -> Response:
 
 
 def log_failure(request_id: str, exc: Exception) -> None:
-    """Leave an operator the cause: one line for an outage, a traceback for a defect."""
+    """Log the cause: one line for an outage, a traceback for a defect."""
     if is_outage(exc) or (isinstance(exc, Problem) and exc.code == "unavailable"):
         reason = " ".join(str(exc).split())
         logger.error("request %s: %s: %s", request_id, type(exc).__name__, reason)
@@ -224,7 +220,6 @@ def log_failure(request_id: str, exc: Exception) -> None:
 
 
 def as_problem(exc: Exception) -> Problem:
-    """Return the problem that stands for ``exc``."""
     match exc:
         case Problem():
             return exc
@@ -243,7 +238,6 @@ def as_problem(exc: Exception) -> Problem:
 
 
 def _framework_problem(exc: Exception) -> Problem:
-    """Return the problem for what Django and REST framework raise."""
     match exc:
         case Http404() | exceptions.NotFound():
             return not_found()

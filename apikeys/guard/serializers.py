@@ -22,7 +22,6 @@ class StrictSerializer(serializers.Serializer[Any]):
     """A serializer that refuses what it does not name."""
 
     def to_internal_value(self, data: Any) -> Any:
-        """Refuse unknown fields before the known ones are read."""
         if isinstance(data, dict):
             known = {name for name, field in self.fields.items() if not field.read_only}
             if not data.keys() <= known:
@@ -36,7 +35,6 @@ class TextField(serializers.CharField):
     """A JSON string; a number is not taken for one."""
 
     def to_internal_value(self, data: Any) -> str:
-        """Refuse what is not a string."""
         if not isinstance(data, str):
             self.fail("invalid")
         return super().to_internal_value(data)
@@ -46,7 +44,6 @@ class LineField(TextField):
     """A name that people read: one line without characters that cannot be seen."""
 
     def to_internal_value(self, data: Any) -> str:
-        """Refuse what ``database.text`` refuses."""
         text = super().to_internal_value(data)
         try:
             check_line(text)
@@ -68,7 +65,6 @@ class TimestampField(serializers.DateTimeField):
     """A time as RFC 3339 writes it; without a zone it could be any of twenty-four."""
 
     def to_internal_value(self, data: Any) -> datetime:
-        """Return the instant in UTC."""
         try:
             return timestamps.parse(data)
         except ValueError as error:
@@ -99,7 +95,6 @@ class ObjectField(serializers.Field[Any, Any, Any, Any]):
         self.max_bytes = max_bytes
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
-        """Refuse what is no object, or too large a one."""
         if not isinstance(data, dict):
             self.fail("invalid")
         size = object_bytes(data)
@@ -115,7 +110,6 @@ class BoundedListField(serializers.ListField):
     """A list whose length is checked before its items; of their errors the first are kept."""
 
     def run_child_validation(self, data: Any) -> list[Any]:
-        """Return the items, or raise their errors by index."""
         if self.max_length is not None and len(data) > self.max_length:
             self.fail("max_length", max_length=self.max_length)
         values: list[Any] = []
@@ -158,7 +152,6 @@ class PageQuery(StrictSerializer):
 
     @classmethod
     def narrow(cls, rows: Any, query: Mapping[str, Any]) -> Any:
-        """Return the rows that fit a validated query."""
         for name, value in query.items():
             if name != "limit":
                 how = cls.FILTERS.get(name, name)

@@ -1,4 +1,4 @@
-"""Rate limits of a key: one counter operation decides all windows, and the headers tell.
+"""Rate limits of a key: one counter operation decides all windows and fills the headers.
 
 Headers follow draft-ietf-httpapi-ratelimit-headers-10: ``RateLimit-Policy`` names each window
 with its quota (q) and length (w), ``RateLimit`` what remains (r) and the seconds until there
@@ -24,24 +24,20 @@ class KeyThrottle(BaseThrottle):
     """Counts a request of the calling key in its environment, or refuses it."""
 
     def allow_request(self, request: Request, view: object) -> bool:
-        """Decide, and leave the decision on the request for the headers."""
         context = context_of(request)
         key = cast(ApiKey, context.key)
         self.decision = context.decision = counters().hit(_subject(key), _windows(key.limits))
         return self.decision.is_admitted
 
     def wait(self) -> float:
-        """Return the seconds after which a request passes."""
         return self.decision.retry_after
 
 
 def peek(key: ApiKey) -> Decision:
-    """Return where ``key`` stands, without counting."""
     return counters().peek(_subject(key), _windows(key.limits))
 
 
 def refusal(decision: Decision) -> Problem:
-    """Return the 429 for a decision that refused."""
     return Problem(
         "rate_limited",
         f"The key's limit per {' and '.join(decision.violated)} is used up."
@@ -63,7 +59,6 @@ def headers(decision: Decision) -> dict[str, str]:
 
 
 def remaining(decision: Decision) -> dict[str, int]:
-    """Return what is left of each window, by its name."""
     return by_window(decision.remaining)
 
 

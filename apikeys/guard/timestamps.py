@@ -10,7 +10,7 @@ HINT = "Write a time with its zone, as 2027-01-31T00:00:00Z."
 
 
 def parse(text: object) -> datetime:
-    """Return the instant in UTC; raise ``ValueError`` for anything that is not of the form."""
+    """Return the datetime in UTC; raise ``ValueError`` for any other form."""
     if not isinstance(text, str) or not FORM.fullmatch(text):
         raise ValueError(HINT)
     try:

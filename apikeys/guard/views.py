@@ -1,7 +1,7 @@
-"""The view every API endpoint is: its guard in order, its contract beside its code.
+"""The base view of every API endpoint.
 
-``@endpoint`` says of a method which permission it needs, what it takes and what it answers.
-The guard refuses by it and the public schema is drawn from it, so neither can drift.
+``@endpoint`` declares a method's permission, input and response. The guard enforces it and the
+OpenAPI schema is generated from it, so neither can drift.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -98,7 +98,6 @@ class JSONNegotiation(DefaultContentNegotiation):
     def select_renderer(
         self, request: Request, renderers: Any, format_suffix: str | None = None
     ) -> Any:
-        """Return the one renderer there is, or raise the 406."""
         accept = request.META.get("HTTP_ACCEPT", "*/*")
         if accept in self.USUAL or any(kind in accept for kind in self._also(request)):
             return renderers[0], renderers[0].media_type
@@ -186,11 +185,9 @@ class GuardedView(APIView):
 
     @property
     def default_response_headers(self) -> dict[str, str]:
-        """Return ``Allow`` as it was worked out once."""
         return self.allow
 
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
-        """Answer with the ``Allow`` header alone."""
         return Response(status=204)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
@@ -246,7 +243,6 @@ class UnknownEndpointView(GuardedView):
     schema = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Authenticate and count, then say that there is nothing."""
         self.perform_authentication(request)
         self.check_throttles(request)
         raise not_found()

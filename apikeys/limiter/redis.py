@@ -46,19 +46,16 @@ class RedisCounters:
         self._breaker = CircuitBreaker()
 
     def hit(self, subject: str, windows: Sequence[Window]) -> Decision:
-        """Admit one request of ``subject`` in every window, or in none."""
         return self._decide(subject, windows, 1)
 
     def peek(self, subject: str, windows: Sequence[Window]) -> Decision:
-        """Say what ``hit`` would, without counting."""
         return self._decide(subject, windows, 0)
 
     def ping(self) -> None:
-        """Raise ``CountersUnavailable`` unless Redis runs scripts that write."""
         self._decide("ping", (Window("ping", MAX_LIMIT, 1),), 1)
 
     def sweep(self) -> int:
-        """Do nothing: Redis forgets a subject when its longest window has passed."""
+        """Do nothing: Redis expires a subject when its longest window has passed."""
         return 0
 
     def _decide(self, subject: str, windows: Sequence[Window], counts: int) -> Decision:
@@ -87,7 +84,7 @@ class RedisCounters:
             raise CountersUnavailable(f"Redis: {error}") from error
 
     def _connected(self) -> ConnectionInterface:
-        """Return this thread's connection, made anew where the server has closed it.
+        """Return this thread's connection, replaced if the server has closed it.
 
         The client's pool would do as well and cost more than the answer takes to arrive.
         """
@@ -104,13 +101,13 @@ class RedisCounters:
     @staticmethod
     def _is_closed(connection: ConnectionInterface) -> bool:
         try:
-            # Nothing was asked, so whatever is there to read is the end.
+            # No command is in flight: readable data means that the server closed the connection.
             return bool(connection.can_read(0))
         except (RedisError, OSError):
             return True
 
     def _forget(self) -> None:
-        """Hang up: an answer that comes late must not be taken for the next one."""
+        """Close the connection: a late reply must not be read as the next one."""
         connection: ConnectionInterface | None = getattr(self._local, "connection", None)
         self._local.connection = None
         if connection is not None:

@@ -74,7 +74,6 @@ class CounterFile:
         return decide(row[0] if row else b"", windows, time_ns() // 1000, counts=False)[0]
 
     def ping(self) -> None:
-        """Raise ``CountersUnavailable`` unless counting works."""
         self.hit("ping", (Window("ping", MAX_LIMIT, 1),))
 
     def sweep(self) -> int:

@@ -58,7 +58,6 @@ class Decision(NamedTuple):
 
     @property
     def violated(self) -> list[str]:
-        """The names of the windows that had none."""
         return [window.name for window, wait in zip(self.windows, self.waits, strict=True) if wait]
 
     @property
@@ -88,5 +87,5 @@ class Store(Protocol):
 
 
 def seconds(microseconds: int) -> int:
-    """Round up to whole seconds, so that nobody is told to come back too early."""
+    """Round up to whole seconds, so that no caller retries too early."""
     return ceil(microseconds / MICROSECONDS)

@@ -46,7 +46,6 @@ class SafeOutput(OutputWrapper):
     def write(  # type: ignore[override]
         self, msg: str = "", style_func: Any = None, ending: str | None = None
     ) -> None:
-        """Write lines, with what cannot be seen as escapes."""
         super().write("\n".join(map(escaped, msg.split("\n"))), style_func, ending)
 
 
@@ -89,7 +88,7 @@ class LineCommand(BaseCommand):
                 self.stdout.write(text)
                 self.stdout.flush()
             except BaseException as error:
-                # Or Python would print at its end what is rolled back here.
+                # Otherwise Python would flush at exit the secret that is rolled back here.
                 discard(sys.stdout)
                 if not isinstance(error, OSError):
                     raise
@@ -130,13 +129,12 @@ class KeyCommand(LineCommand):
             self.stdout.write(f"{name.replace('_', ' '):15} {_readable(name, value)}")
 
     def issue(self, make: Callable[[], IssuedKey], *, as_object: bool) -> None:
-        """Make a credential and print it, for the one time it can be."""
         with self.shown_or_undone() as show:
             issued = make()
             written = json.dumps(as_json(issued.key) | {"key": issued.credential})
             show(written if as_object else issued.credential, key_id=issued.key.pk)
         if not as_object:
-            # The key is stored and printed: a note that has nowhere to go is no failure.
+            # The key is stored and printed already: a closed stderr is no failure.
             try:
                 name = escaped(str(issued.key))
                 self.stderr.write(f"{name}: copy the key now, it cannot be shown again.")
@@ -145,7 +143,6 @@ class KeyCommand(LineCommand):
 
 
 def actor() -> Actor:
-    """Return who runs the command: the operating system's user."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):
@@ -160,7 +157,7 @@ def console(stream: Any) -> Console:
         file=stream,
         width=None if is_terminal else WIDE,
         highlight=False,
-        # What is printed is what people typed: [red] is no colour and :key: no picture.
+        # Markup and emoji are off: stored text such as [red] or :key: is printed literally.
         markup=False,
         emoji=False,
     )
@@ -175,7 +172,7 @@ def duration(text: str) -> timedelta:
 
 
 def ago(text: str) -> datetime:
-    """Return the instant that lies a duration such as ``90d`` before now."""
+    """Return the time that lies a duration such as ``90d`` before now."""
     try:
         return timezone.now() - duration(text)
     except OverflowError:
@@ -183,7 +180,7 @@ def ago(text: str) -> datetime:
 
 
 def timestamp(text: str) -> datetime:
-    """Read an instant, or a time before now such as ``2h``."""
+    """Read an RFC 3339 time, or a duration before now such as ``2h``."""
     if DURATION.fullmatch(text):
         return ago(text)
     try:
@@ -194,7 +191,7 @@ def timestamp(text: str) -> datetime:
 
 
 def expiry(text: str) -> datetime | None:
-    """Read an instant, a time from now, or ``never``."""
+    """Read an RFC 3339 time, a duration from now, or ``never``."""
     if text == "never":
         return None
     if DURATION.fullmatch(text):
@@ -224,7 +221,6 @@ def add_limits(parser: CommandParser) -> None:
 
 
 def limits(options: dict[str, Any]) -> LimitFields:
-    """Return the limits that are named."""
     named = {window.field: options[f"per_{window.name}"] for window in WINDOWS}
     read = {field: limit(text) for field, text in named.items() if text is not None}
     return cast(LimitFields, read)

@@ -10,7 +10,7 @@ from database.uuid7 import new_id
 
 
 class Action(models.TextChoices):
-    """What was done to a key."""
+    """An audited action on a key."""
 
     CREATED = "created", "Created"
     UPDATED = "updated", "Updated"
@@ -20,7 +20,7 @@ class Action(models.TextChoices):
 
 
 class Source(models.TextChoices):
-    """Which way an action came in."""
+    """The source of an action."""
 
     ADMIN = "admin", "Admin"
     COMMAND = "command", "Command"
@@ -29,7 +29,7 @@ class Source(models.TextChoices):
 
 
 class AuditEvent(models.Model):
-    """Who did something, when and from where; what it was done to, the event's model adds."""
+    """The base of audit events; each model adds the object of the action."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     source = models.CharField(max_length=7, choices=Source)

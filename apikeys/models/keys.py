@@ -1,7 +1,7 @@
-"""What is stored of a key: its settings, its secrets' digests, its customers.
+"""Keys, their secrets' digests and their customers.
 
-Rows are written by ``apikeys.lifecycle`` alone, last use excepted. Constraints make the
-impossible rows impossible: two current secrets, a customer of another environment.
+Only ``apikeys.lifecycle`` writes rows, except for the last use. Constraints rule out two current
+secrets and a customer of another environment.
 """
 
 from datetime import datetime
@@ -37,7 +37,7 @@ class Status(models.TextChoices):
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
-    """Keys by what people ask of them."""
+    """Keys by status, permission, use and expiry."""
 
     def active(self) -> Self:
         return self.filter(revoked_at=None).exclude(expires_at__lte=timezone.now())
@@ -65,11 +65,9 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return self.filter(last_used_at=None)
 
     def idle_since(self, timestamp: datetime) -> Self:
-        """Keys made before ``instant`` and not used since."""
         return self.filter(created_at__lt=timestamp).exclude(last_used_at__gte=timestamp)
 
     def expiring_before(self, timestamp: datetime) -> Self:
-        """Active keys whose expiry comes before ``instant``."""
         return self.active().filter(expires_at__lt=timestamp)
 
 
@@ -109,7 +107,7 @@ class ApiKey(models.Model):
         editable=False,
         related_name="+",
     )
-    # Counts the changes, so that a form filled in before someone else's change is told so.
+    # Optimistic lock: a form that was opened before another change is refused.
     revision = models.PositiveIntegerField(default=1, editable=False)
 
     objects = ApiKeyQuerySet.as_manager()
@@ -145,36 +143,31 @@ class ApiKey(models.Model):
 
     @property
     def is_revoked(self) -> bool:
-        """Whether the key was withdrawn."""
         return self.revoked_at is not None
 
     def is_expired(self, now: datetime | None = None) -> bool:
-        """Whether the key's time is over; the instant of expiry itself is too late."""
+        """Whether ``expires_at`` has come."""
         return self.expires_at is not None and self.expires_at <= (now or timezone.now())
 
     @property
     def status(self) -> Status:
-        """What the guard would say of the key now."""
         if self.is_revoked:
             return Status.INACTIVE
         return Status.EXPIRED if self.is_expired() else Status.ACTIVE
 
     @property
     def is_scoped(self) -> bool:
-        """Whether the key reaches only the customers it names, be they none."""
+        """Whether the key has access to selected customers only, possibly none."""
         return self.customer_scope != CustomerScope.ALL
 
     @property
     def limits(self) -> Limits:
-        """The limits in force: the key's own, else its environment's."""
         return in_force(_own_limits(self), settings.DEFAULT_LIMITS[self.environment])
 
     def may(self, permission: str) -> bool:
-        """Whether the key was given ``permission``."""
         return permission in self.permissions
 
     def allows_address(self, address: str) -> bool:
-        """Whether a caller at ``address`` may use the key."""
         return client_address.is_allowed(address, self.networks)
 
     @property
@@ -208,12 +201,11 @@ class KeyCustomer(models.Model):
 
 
 def customer_model() -> type[models.Model]:
-    """Return the model of the customers that keys reach, which a higher app holds."""
     return KeyCustomer._meta.get_field("customer").related_model
 
 
 class SecretVersionQuerySet(models.QuerySet["SecretVersion"]):
-    """Secrets by whether they still open anything."""
+    """Secrets by whether they are accepted."""
 
     def accepted(self, now: datetime) -> Self:
         """Secrets that are current, or retiring but still within their overlap."""
@@ -231,7 +223,7 @@ class SecretVersion(models.Model):
     digest = models.CharField(max_length=64, editable=False)
     pepper = models.PositiveSmallIntegerField(editable=False)
     created_at = models.DateTimeField("created", default=timezone.now)
-    # Null while current; else the instant from which it is refused.
+    # Null while current; else the time from which it is refused.
     retires_at = models.DateTimeField("retires", null=True)
 
     objects = SecretVersionQuerySet.as_manager()

@@ -19,7 +19,7 @@ from database.postgresql_connection import connect
 
 
 class AddressMiddleware(PagesOnly):
-    """Refuses pages whose address must not be repeated, or cannot be looked up.
+    """Refuses page URLs that hold a credential or a NUL.
 
     A credential in it would be repeated by a page, a redirect or a log. PostgreSQL takes a NUL,
     in an address or a cookie, in no query. Under ``/api/`` the guard refuses both.

@@ -178,7 +178,7 @@ def _load_key(demo: DemoKey, now: datetime) -> None:
 
 
 def _backdate(key: ApiKey, timestamp: datetime) -> None:
-    """Move the act just done, and the secret made by it, to ``instant``."""
+    """Move the last event, and the secret it created, to ``timestamp``."""
     newest = Event.objects.filter(key=key).latest("id")
     Event.objects.filter(pk=newest.pk).update(created_at=timestamp)
     secrets = SecretVersion.objects.filter(key=key)

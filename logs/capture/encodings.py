@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from apikeys.credentials import MASK, mask
 from apikeys.environments import TAGS
 
-# As much of a credential as tells one: a prefix, a tag, the key id and a character of the secret.
+# What identifies a credential: prefix, tag, key id and one character of the secret.
 MIN_LENGTH = 1 + min(map(len, TAGS)) + 12 + 3 + 1
 _NESTED = 3
 # A visible ASCII character as \x5f \u005f \u{5f} \U0000005f &#x5f; =5F, \137, &#95; or &lowbar;.

@@ -122,7 +122,7 @@ def _bodies(request: HttpRequest, response: Any, context: RequestContext) -> tup
     # A body with a content coding could hold a secret that the redaction cannot see.
     if context.body and context.key is not None and "HTTP_CONTENT_ENCODING" not in meta:
         received = context.body
-    # What a stranger read of public pages, such as the schema, tells nothing about him.
+    # Public responses, such as the schema, say nothing about an unauthenticated caller.
     if not response.streaming and (context.code or context.key is not None):
         sent = response.content
     request_body, is_request_cut = _body(received, meta.get("CONTENT_TYPE", ""))

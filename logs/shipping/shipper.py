@@ -53,7 +53,7 @@ class Shipper:
     def ship(self) -> int:
         """Ship what is there; return how many records. Raises what the database raises."""
         if self._lock is not None and not is_at(self._folder / LOCK, self._lock):
-            logger.error("the spool's lock was removed by somebody else: shipping begins anew")
+            logger.error("the lock file of the spool was removed: shipping starts over")
             self.close()
         reader = self._reader or self._begin()
         if reader is None:

@@ -1,1 +1,1 @@
-"""The public schema, drawn from what the endpoints declare."""
+"""The OpenAPI schema, generated from what the endpoints declare."""

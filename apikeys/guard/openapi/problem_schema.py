@@ -39,7 +39,6 @@ class ProblemSerializer(serializers.Serializer[Any]):
 
 
 def problem_example(code: str) -> OpenApiExample:
-    """Return an example of the problem with ``code``."""
     status, title, _ = CODES[code]
     value = {
         "type": f"{problems.TYPE}{code}",

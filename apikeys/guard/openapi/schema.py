@@ -1,4 +1,4 @@
-"""The public schema: drawn from what each endpoint declares, so that it cannot say otherwise."""
+"""The OpenAPI schema, generated from ``@endpoint`` so that it cannot drift from the code."""
 
 import itertools
 from typing import Any
@@ -76,7 +76,6 @@ class EndpointSchema(AutoSchema):
         return self.declared.summary if self.declared else super().get_summary()
 
     def get_description(self) -> str:  # type: ignore[override]
-        """Return what the method's docstring says, and the permission it takes."""
         described: str = super().get_description()
         if self.declared is None:
             return described
@@ -85,14 +84,12 @@ class EndpointSchema(AutoSchema):
         return f"{described}\n\nPermission: {permission}."
 
     def get_operation_id(self) -> str:
-        """Return the summary as a name: ``list_customers``."""
         if self.declared is None:
             return str(super().get_operation_id())
         words = self.declared.summary.lower().replace(" a ", " ").replace(" the ", " ")
         return words.replace(" ", "_")
 
     def get_tags(self) -> list[str]:
-        """Group by the first segment after the version."""
         return [self.path.split("/")[4]] if self.declared else list(super().get_tags())
 
     def get_request_serializer(self) -> Any:
@@ -103,7 +100,6 @@ class EndpointSchema(AutoSchema):
         return schema_serializer() if schema_serializer else self.declared.body
 
     def get_response_serializers(self) -> Any:
-        """Return the declared answer and every problem, by status."""
         if self.declared is None:
             return super().get_response_serializers()
         answer = self._answer(self.declared)
@@ -120,7 +116,6 @@ class EndpointSchema(AutoSchema):
         return answers
 
     def get_override_parameters(self) -> list[Any]:
-        """Return the environment, the query and the headers."""
         if self.declared is None:
             return list(super().get_override_parameters())
         parameters: list[Any] = [
@@ -150,7 +145,6 @@ class EndpointSchema(AutoSchema):
         return parameters
 
     def get_examples(self) -> list[OpenApiExample]:
-        """Return the declared serializers' examples, and one of a problem for each status."""
         if self.declared is None:
             return []
         examples = []
