@@ -118,14 +118,14 @@ class Variables:
         return _split(self._read(name, ",".join(default), meaning)) or default
 
     def choice(self, name: str, allowed: list[str], meaning: str) -> str:
-        """Return one of ``known``, the first if none is named."""
+        """Return one of ``allowed``, the first if none is named."""
         value = self.text(name, allowed[0], meaning)
         if value not in allowed:
             raise configuration_error(name, f"is {value!r}", f"Choose one of {', '.join(allowed)}")
         return value
 
     def choices(self, name: str, allowed: list[str], meaning: str) -> list[str]:
-        """Return one or more of ``known``, comma-separated; all if none is named."""
+        """Return one or more of ``allowed``, comma-separated; all if none is named."""
         values = _split(self.text(name, ",".join(allowed), meaning))
         if not values:
             raise configuration_error(name, "names nothing", f"Choose among {', '.join(allowed)}")

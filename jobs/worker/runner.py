@@ -27,6 +27,7 @@ from jobs import leases, queue
 from jobs.leases import CancelRequested, LeaseLost, Withdrawn
 from jobs.models import Job
 from jobs.registry import JobFailed, JobType, Work, job_types
+from jobs.worker.supervisor import stop_event
 
 logger = logging.getLogger(__name__)
 
@@ -208,9 +209,7 @@ def limit_memory(more_bytes: int) -> None:
 
 
 def main(queues: Collection[str]) -> None:
-    stopping = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = stop_event()
     job_types()
     limit_memory(settings.JOB_MEMORY_BYTES)
     Runner(queues, stopping).run()

@@ -34,6 +34,14 @@ def die_with_parent(parent: int) -> None:
         os._exit(ORPHANED)
 
 
+def stop_event() -> threading.Event:
+    """Return an event that SIGINT and SIGTERM set."""
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping
+
+
 class Child:
     """A program to keep running."""
 
@@ -83,9 +91,7 @@ def supervise(commands: Mapping[str, Sequence[str]]) -> None:
     SIGHUP is ignored here and in the programs: closing the terminal stops nothing.
     """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    stopping = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = stop_event()
     children = [Child(name, command) for name, command in commands.items()]
     try:
         while not stopping.wait(0.1):

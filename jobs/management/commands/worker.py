@@ -2,7 +2,6 @@
 
 import signal
 import sys
-import threading
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +11,7 @@ from apikeys.management.base_command import LineCommand, console, whole_number
 from database.refusals import Refused
 from jobs.registry import job_types
 from jobs.worker.loop import WorkerLoop
+from jobs.worker.supervisor import stop_event
 
 MAX_RUNNERS = 64
 
@@ -45,10 +45,8 @@ class Command(LineCommand):
             raise Refused(
                 f"There is no queue {min(unknown)!r}. Use one of {', '.join(sorted(queues))}."
             )
-        stopping = threading.Event()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stopping.set())
+        stopping = stop_event()
         terminal = console(sys.stderr)
         loop = WorkerLoop(concurrency=concurrency, queues=options["queue"])
         if terminal.is_terminal:
