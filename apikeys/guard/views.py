@@ -207,9 +207,9 @@ class GuardedView(APIView):
         operation = self.operations["GET"]
         query_class = cast(type[PageQuery], operation.query)
         limit: int = self.query["limit"]
-        found = list(query_class.narrow(rows, self.query).order_by("-pk")[: limit + 1])
-        page = found[:limit]
-        cursor = encode(page[-1].pk) if len(found) > limit else None
+        rows_and_next = list(query_class.narrow(rows, self.query).order_by("-pk")[: limit + 1])
+        page = rows_and_next[:limit]
+        cursor = encode(page[-1].pk) if len(rows_and_next) > limit else None
         if prepare is not None:
             prepare(page, self.key)
         data = cast(type[BaseSerializer[Any]], operation.response)(page, many=True).data
