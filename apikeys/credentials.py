@@ -1,4 +1,4 @@
-"""The form of a credential: ``lk_prod_<12 key id>_<32 secret><6 CRC32>``, all base62.
+"""How a credential is made and read: ``lk_prod_<12 key id>_<32 secret><6 CRC32>``, all base62.
 
 The checksum lets a scanner tell a real credential from a look-alike and lets the guard refuse
 a typing error without a query. The tag is a hint for people: the stored row decides.

@@ -14,8 +14,8 @@ from apikeys.limits import WINDOWS, Limits
 class Environment(models.TextChoices):
     """Where a key is good: the segment of the endpoint's path and the column of every row.
 
-    value; tag, the hint in a credential; colour in the admin; the part of the highest default
-    limits that keys here have; label.
+    value; tag, the hint in a credential; colour in the admin; divisor of the default limits
+    of production; label.
     """
 
     PRODUCTION = "production", "prod", "info", 1, "Production"
@@ -29,8 +29,8 @@ class Environment(models.TextChoices):
     def __new__(cls, value: str, *row: Any) -> "Environment":
         member = str.__new__(cls, value)
         member._value_ = value
-        member.tag, member.colour, part = row
-        member.default_limits = tuple(window.default // part for window in WINDOWS)
+        member.tag, member.colour, divisor = row
+        member.default_limits = tuple(window.default // divisor for window in WINDOWS)
         return member
 
 

@@ -1,7 +1,7 @@
 """Rate limits: the windows, one row each, and how a limit is written.
 
-Fields, forms, commands, the API, audit and headers loop over ``WINDOWS``. A window more is a
-row here, a member of ``LimitFields`` and a column of ``ApiKey``.
+Fields, forms, commands, the API, audit and headers loop over ``WINDOWS``; CONTRIBUTING.md says
+how to add one.
 """
 
 import re
@@ -16,8 +16,8 @@ RATE = re.compile(r"(\d{1,10})/([a-z]+)", re.ASCII)
 class LimitWindow(NamedTuple):
     """A rolling window in which every key is limited.
 
-    ``default``: the highest default limit. ``units``: how a rate names the window; documents
-    use the first.
+    ``default``: the default in production, which other environments divide. ``units``: how a rate
+    names the window; documents use the first.
     """
 
     name: str

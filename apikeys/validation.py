@@ -1,4 +1,4 @@
-"""Validates a key's settings, for every source, before anything is written."""
+"""Validates a key's settings, for every source, and decides what widens a key's rights."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime

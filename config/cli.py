@@ -35,7 +35,11 @@ class Utility(ManagementUtility):
 
 
 def execute_from_command_line() -> int:
-    """Run the command in ``sys.argv``; return 2 for bad input, 1 for a dependency that is down."""
+    """Run the command in ``sys.argv`` and return its exit code.
+
+    2: bad input or a wrong setting; 1: a dependency is down, the disk is full, or migrations are
+    missing; 130: interrupted.
+    """
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for all its life
     if problem := _unusable_stdout() or _unseen_argument():

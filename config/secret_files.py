@@ -1,4 +1,4 @@
-"""Makes what a first start needs and keeps it: the data folder and the secrets in it.
+"""The data folder and the installation's own secrets; a key's are in ``apikeys.credentials``.
 
 A secret is generated once into a file that only its owner may read. Its value is never
 printed; a backup of the database without these files holds nothing that opens it.

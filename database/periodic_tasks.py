@@ -1,6 +1,6 @@
 """Periodic tasks that apps declare and the worker of ``jobs`` runs.
 
-An app's config names its ``PeriodicTask`` objects in ``periodic_tasks``, and in
+An app's config lists the dotted paths of its ``PeriodicTask`` objects in ``periodic_tasks``, and in
 ``worker_threads`` the functions that run as long as the worker does: each is given an event, and
 returns soon after that is set.
 """

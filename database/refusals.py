@@ -4,7 +4,7 @@
 class Refused(Exception):
     """A change that was not made; the message says what is wrong and what to do.
 
-    ``setting`` names the field at fault, or is None when it is the state of the row.
+    ``field`` names the field at fault; it is None when the state of the row is.
     """
 
     def __init__(self, message: str, *, field: str | None = None) -> None:

@@ -1,6 +1,6 @@
 """Submits, claims, cancels, retries and prunes jobs, each with the row locked before it is checked.
 
-What a runner writes to its own job is in ``jobs.leases``.
+What a runner writes to its own job, and the automatic retry, are in ``jobs.leases``.
 """
 
 import uuid

@@ -1,9 +1,12 @@
-"""The base view of every API endpoint.
+"""The base view of every API endpoint; its guard checks in this order, the first failure wins.
 
-``@endpoint`` declares a method's permission, input and response. The guard enforces it and the
-OpenAPI schema is generated from it, so neither can drift.
+Credential and network (401, 403), limits (429), method (405), permission and customer scope (403),
+``Accept`` (406), query (400), the permissions that the body needs (403), body (400). ``@endpoint``
+declares a method's permission, input and response. The guard enforces it and the OpenAPI schema is
+generated from it, so neither can drift.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NoReturn, TypeVar, cast
@@ -31,6 +34,7 @@ from apikeys.models import ApiKey, Source
 from apikeys.permissions import Permission
 
 F = TypeVar("F", bound=Callable[..., Any])
+REFUSED = re.compile(r"q=0(\.0{0,3})?")
 
 # Methods whose body, if there is one, is read and judged.
 CHANGING = frozenset({"POST", "PATCH", "DELETE"})
@@ -45,7 +49,7 @@ class Operation:
     _: KW_ONLY
     query: type[StrictSerializer] = NoQuery
     body: type[StrictSerializer] | None = None
-    # The permissions that a parsed body needs besides; it may be any JSON value.
+    # The permissions that the body needs besides; called before validation, with any JSON value.
     body_permissions: Callable[[Any], Iterable[Permission]] | None = None
     # Whether a key for selected customers is refused.
     needs_all_customers: bool = False
@@ -76,18 +80,18 @@ endpoint = Operation
 
 
 class JSONNegotiation(DefaultContentNegotiation):
-    """Takes JSON in UTF-8 alone, the usual ``Accept`` headers at their word, others worked out."""
+    """Takes UTF-8 JSON only; common ``Accept`` values skip the parsing."""
 
     USUAL = frozenset(
         {"*/*", "", "application/json", "application/json, */*", "*/*, application/json"}
     )
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
-        """Return the one parser there is, or None for the 415; a wildcard names no media type."""
+        """Return the one parser there is, or None for the 415."""
         return parsers[0] if is_json(request.META.get("CONTENT_TYPE", "")) else None
 
     @staticmethod
-    def _also(request: Request) -> Iterator[str]:
+    def _other_media_types(request: Request) -> Iterator[str]:
         """Yield what may be answered besides JSON itself: problems, and a declared file."""
         yield MEDIA_TYPE
         view: GuardedView = request.parser_context["view"]
@@ -99,7 +103,12 @@ class JSONNegotiation(DefaultContentNegotiation):
         self, request: Request, renderers: Any, format_suffix: str | None = None
     ) -> Any:
         accept = request.META.get("HTTP_ACCEPT", "*/*")
-        if accept in self.USUAL or any(kind in accept for kind in self._also(request)):
+        if accept in self.USUAL:
+            return renderers[0], renderers[0].media_type
+        ranges = [part.replace(" ", "").lower().split(";") for part in accept.split(",")]
+        # Quality 0 means "not acceptable" (RFC 9110 §12.4.2).
+        named = {kind for kind, *rest in ranges if not any(REFUSED.fullmatch(p) for p in rest)}
+        if not named.isdisjoint(self._other_media_types(request)):
             return renderers[0], renderers[0].media_type
         return super().select_renderer(request, renderers, format_suffix)
 

@@ -1,4 +1,7 @@
-"""Counters in Redis: shared by web processes on any number of hosts, on Redis' own clock."""
+"""Counters in Redis: shared by web processes on any number of hosts, on Redis' own clock.
+
+While Redis is down, ``CountersUnavailable`` refuses every request: nothing passes unmetered.
+"""
 
 import hashlib
 import threading

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
@@ -22,11 +21,9 @@ STATUS_ACTIONS = {
 }
 
 
-def create(
-    *, environment: str, actor: Actor, customer_id: UUID | None = None, **fields: Any
-) -> Customer:
+def create(*, environment: str, actor: Actor, **fields: Any) -> Customer:
     """Make a customer; raise ``Conflict`` if the reference is another's."""
-    customer = Customer(id=customer_id or new_id(), environment=environment, **fields)
+    customer = Customer(id=new_id(), environment=environment, **fields)
     with transaction.atomic():
         _save(customer, force_insert=True)
         _record(customer, CustomerAction.CREATED, actor, {})
@@ -51,7 +48,7 @@ def update(
         if precondition is not None:
             precondition(locked)
         changes = set_fields(locked, fields)
-        # Without a change too: its ETag says that it was written.
+        # Without a change too: each accepted write moves ``updated_at``, and so the ETag.
         _save(locked)
         if changes:
             action = CustomerAction.UPDATED
@@ -62,10 +59,10 @@ def update(
 
 
 def delete(customer: Customer, *, actor: Actor, precondition: Condition | None = None) -> bool:
-    """Delete ``customer`` and take it out of the keys' reach; whether it was still there.
+    """Delete ``customer`` and remove it from the scope of keys; return whether it was still there.
 
-    ``precondition`` as for ``update``. Raises ``Conflict`` while something belongs to it. Of its
-    history the actions and actors stay, what was known of the customer goes.
+    ``precondition`` as for ``update``. Raises ``Conflict`` while something belongs to it. Its
+    history keeps actions and actors, and of the customer the name in the last event alone.
     """
     try:
         with transaction.atomic():

@@ -207,6 +207,7 @@ def test_nothing_under_the_api_is_a_page_even_while_debugging(settings: Any, deb
         "application/*",
         "text/x;q=.5, */*",
         "application/problem+json",
+        "text/html, application/problem+json; q=0.5",
     ],
 )
 def test_json_is_answered_to_whoever_takes_it(accept: str) -> None:
@@ -262,7 +263,17 @@ def test_a_key_for_selected_customers_makes_none_whatever_it_sends() -> None:
         assert 'error="insufficient_scope"' in response["WWW-Authenticate"]
 
 
-@pytest.mark.parametrize("accept", ["text/html", "application/xml", "nonsense"])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "text/html",
+        "application/xml",
+        "nonsense",
+        "application/problem+json;q=0",
+        "application/problem+json; Q=0.000, text/html",
+        "text/html;x=application/problem+jsonx",
+    ],
+)
 def test_json_is_not_answered_to_whoever_does_not(accept: str) -> None:
     response = Caller(issue()).get("key", HTTP_ACCEPT=accept)
 

@@ -308,7 +308,7 @@ def test_a_worker_whose_lock_was_removed_leaves_shipping_to_the_one_that_has_it(
     other.close()
 
     assert counts == (0, 1)
-    assert "lock was removed" in caplog.text
+    assert "lock file of the spool was removed" in caplog.text
 
 
 def forged(**changes: Any) -> bytes:

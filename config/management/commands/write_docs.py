@@ -25,7 +25,7 @@ from config.urls import endpoints
 from jobs.registry import job_types
 
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-DJANGOS = DjangoHelpFormatter.show_last | {"--help"}
+DJANGO_OPTIONS = DjangoHelpFormatter.show_last | {"--help"}
 
 
 class Command(BaseCommand):
@@ -102,7 +102,7 @@ def _commands() -> str:
 def _arguments(command: BaseCommand) -> str:
     actions = command.create_parser("manage.py", "")._actions
     names = [(action.option_strings or [action.dest.upper()])[-1] for action in actions]
-    return " ".join(_code(name) for name in names if name not in DJANGOS)
+    return " ".join(_code(name) for name in names if name not in DJANGO_OPTIONS)
 
 
 def _job_types() -> str:
