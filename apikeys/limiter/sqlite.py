@@ -137,10 +137,15 @@ class _Turn:
 
     def __enter__(self) -> sqlite3.Connection:
         file = self._file
-        if file._connection is None and file._breaker.is_open:
-            raise CountersUnavailable("the counter file could not be used a moment ago")
+        self._require_closed_breaker()
         if not file._lock.acquire(timeout=BUSY_SECONDS):
             raise CountersUnavailable("the counter file is busy")
+        try:
+            # Again: whoever held the lock may have failed meanwhile.
+            self._require_closed_breaker()
+        except CountersUnavailable:
+            file._lock.release()
+            raise
         try:
             if file._connection is None:
                 file._connection = file._open()
@@ -148,6 +153,11 @@ class _Turn:
             self.__exit__(type(error), error)
             raise
         return file._connection
+
+    def _require_closed_breaker(self) -> None:
+        # An open connection means that the last turn succeeded: no clock is read for it.
+        if self._file._connection is None and self._file._breaker.is_open:
+            raise CountersUnavailable("the counter file could not be used a moment ago")
 
     def __exit__(self, kind: Any, error: BaseException | None, *_: object) -> None:
         file = self._file
