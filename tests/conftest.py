@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from tests.support.command_line import run  # noqa: F401 - a fixture
 from tests.support.product import Latchkey
 from tests.support.servers import Postgres, Redis, running
 from tests.support.services import REMEDIES, available, is_installed, program

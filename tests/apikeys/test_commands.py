@@ -3,22 +3,20 @@
 import io
 import json
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.core.management import base
 from django.db import connection
 from django.utils import timezone
 
-import manage
 from apikeys import lifecycle
 from apikeys.environments import Environment
 from apikeys.limits import by_window
 from apikeys.models import ApiKey, Event
 from tests.support.api_client import Caller
+from tests.support.command_line import Run
 from tests.support.factories import ACTOR, expire, issue, make_customer
 
 pytestmark = pytest.mark.django_db
@@ -28,27 +26,6 @@ FIELDS = {
     "id", "name", "environment", "status", "permissions", "customer_scope", "customers", "limits",
     "networks", "expires_at", "last_used_at", "created_at",
 }  # fmt: skip
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run ``manage.py`` with arguments; return the exit code, stdout and stderr."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["manage.py", *arguments])
-        # A command closes the connection at its end; here the test's transaction lives on it.
-        monkeypatch.setattr(base.connections, "close_all", lambda: None)
-        capsys.readouterr()
-        try:
-            code = manage.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def test_a_key_is_made_and_printed_once_on_stdout(run: Run) -> None:

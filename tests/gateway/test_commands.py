@@ -1,40 +1,17 @@
 """The service commands, as an operator or a script runs them."""
 
 import json
-import sys
-from collections.abc import Callable
 
 import pytest
-from django.core.management import base
 
-import manage
 from gateway import lifecycle
 from gateway.models import Service, ServiceEvent
+from tests.support.command_line import Run
 from tests.support.factories import ACTOR
 
 pytestmark = pytest.mark.django_db
 
 DEFAULT_RULES = ["GET,HEAD,OPTIONS /** orders:read", "* /** orders:write"]
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run ``manage.py`` with arguments; return the exit code, stdout and stderr."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["manage.py", *arguments])
-        # A command closes the connection at its end; here the test's transaction lives on it.
-        monkeypatch.setattr(base.connections, "close_all", lambda: None)
-        capsys.readouterr()
-        try:
-            code = manage.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def test_a_service_is_made_shown_changed_listed_and_deleted(run: Run) -> None:
