@@ -37,6 +37,12 @@
     setTimeout(() => { label.textContent = before; }, 2500);
   });
 
+  // The browser would do it once it has drawn the page, and keys pressed before it went nowhere.
+  document.addEventListener("DOMContentLoaded", () => {
+    const copy = document.querySelector("[data-copy][autofocus]");
+    if (copy) copy.focus();
+  });
+
   // Whoever loses a secret has to make another one, so only an explicit word ends its showing.
   let isConfirmed = false;
   let isSending = false;
