@@ -62,8 +62,12 @@ class Record(NamedTuple):
     request_body: str
     response_body: str
     cut: int
-    # Absent from records that were spooled before there was this field.
+    # Absent from records that were spooled before there were these fields.
     is_key_accepted: bool = False
+    kind: str = "request"
+    service: str = ""
+    host: str = ""
+    caller: str | None = None
 
 
 REQUEST_CUT, RESPONSE_CUT = 1, 2
