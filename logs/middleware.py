@@ -9,16 +9,19 @@ from collections.abc import Callable
 from functools import cache
 from threading import Thread
 from time import time_ns
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from apikeys.guard import problems
-from apikeys.guard.context import context_of
+from apikeys.guard.client_address import client_address
+from apikeys.guard.context import RequestContext, context_of
 from apikeys.guard.middleware import API
 from apikeys.guard.problems import Problem
 from logs.capture import record
+from logs.capture.record import Exchange
 from logs.capture.spool import Spool, SpoolUnavailable
 
 logger = logging.getLogger(__name__)
@@ -36,23 +39,48 @@ class RequestLogMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
-        self.spool = spool()
+        spool()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.path_info.startswith(API):
             return self.get_response(request)
         began_at = time_ns()
-        if not self.spool.has_room:
+        if not spool().has_room:
             return _unrecorded(request, problems.unavailable())
         response = self.get_response(request)
-        context = context_of(request)
-        try:
-            self.spool.append(record.line(request, response, context, began_at))
-        except SpoolUnavailable as error:
-            logger.error("request %s cannot be recorded: %s", context.request_id, error)
+        if not put_on_record(_exchange(request, response), context_of(request), began_at):
             response.close()
             return _unrecorded(request, not_recorded())
         return response
+
+
+def put_on_record(exchange: Exchange, context: RequestContext, began_at: int) -> bool:
+    """Write the record of a request; False if that fails, and it must not be answered then."""
+    try:
+        spool().append(record.line(exchange, context, began_at))
+    except SpoolUnavailable as error:
+        logger.error("request %s cannot be recorded: %s", context.request_id, error)
+        return False
+    return True
+
+
+def _exchange(request: HttpRequest, response: Any) -> Exchange:
+    meta, match = request.META, request.resolver_match
+    named: Any = match.kwargs if match is not None else {}
+    return Exchange(
+        meta=meta,
+        method=request.method or "",
+        path=request.path,
+        query=meta.get("QUERY_STRING", ""),
+        address=client_address(meta, settings.TRUSTED_PROXIES),
+        environment=named.get("environment"),
+        status=response.status_code,
+        response_headers=response.items(),
+        response_body=None if response.streaming else response.content,
+        route="" if match is None else match.route,
+        customer=named.get("customer_id"),
+        job=named.get("job_id"),
+    )
 
 
 def not_recorded() -> Problem:

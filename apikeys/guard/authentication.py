@@ -7,20 +7,20 @@ does an answer say anything about the key.
 """
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from apikeys import credentials
-from apikeys.guard import throttling
+from apikeys.guard import key_lookup, throttling
 from apikeys.guard.client_address import budget_subject, client_address
 from apikeys.guard.context import RequestContext, context_of
-from apikeys.guard.key_lookup import StoredSecret, find, upgrade_digest
+from apikeys.guard.key_lookup import Found, StoredSecret, upgrade_digest
 from apikeys.guard.problems import Problem
 from apikeys.limiter import counters
 from apikeys.limiter.store import Window
@@ -39,30 +39,39 @@ class ApiKeyAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[AnonymousUser, ApiKey]:
         http = request._request
         environment: str = request.parser_context["kwargs"]["environment"]
-        context = context_of(http)
-        try:
-            key = _authenticate(http.META, environment, context)
-        except Problem as problem:
-            if problem.status_code == 401:
-                _count_failure(http.META)
-            raise
-        if key.networks:
-            _check_address(http, key, context)
-        context.is_key_accepted = True
-        return AnonymousUser(), key
+        return AnonymousUser(), authenticate(http.META, environment, context_of(http))
 
     def authenticate_header(self, request: Request) -> str:
         return challenge(request.parser_context["kwargs"]["environment"])
 
 
-def challenge(environment: str, **attributes: str) -> str:
-    """Return a ``WWW-Authenticate`` value (RFC 6750 §3)."""
-    pairs = {"realm": environment, **attributes}
-    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in pairs.items())
+def authenticate(
+    meta: dict[str, Any],
+    environment: str,
+    context: RequestContext,
+    find: Callable[[str], Found] = key_lookup.find,
+) -> ApiKey:
+    """Return the key that a request may use here and now; raise the ``Problem`` otherwise."""
+    try:
+        key = identify(read_credential(meta, environment), environment, context, find)
+    except Problem as problem:
+        if problem.status_code == 401:
+            count_failure(client_address(meta, settings.TRUSTED_PROXIES))
+        raise
+    if key.networks:
+        check_network(key, client_address(meta, settings.TRUSTED_PROXIES), context)
+    context.is_key_accepted = True
+    return key
 
 
-def _authenticate(meta: dict[str, Any], environment: str, context: RequestContext) -> ApiKey:
-    credential = credentials.parse(_read_credential(meta, environment))
+def identify(
+    text: str,
+    environment: str,
+    context: RequestContext,
+    find: Callable[[str], Found] = key_lookup.find,
+) -> ApiKey:
+    """Return the key of a credential, if it is good in ``environment`` now; raise the 401."""
+    credential = credentials.parse(text)
     if credential is None:
         raise _refusal("key_invalid", environment)
     peppers: Peppers = settings.API_KEY_PEPPERS
@@ -71,18 +80,57 @@ def _authenticate(meta: dict[str, Any], environment: str, context: RequestContex
     if key is None or stored is None:
         raise _refusal("key_invalid", environment)
     context.key, context.secret_version = key, stored.number
+    check_status(key, environment, now)
+    if stored.pepper != peppers.newest:
+        upgrade_digest(stored, key, credential.secret, peppers)
+    return key
+
+
+def check_status(key: ApiKey, environment: str, now: datetime) -> None:
+    """Raise the 401 for a key, its secret matched, that is not good in ``environment`` now."""
     if key.is_revoked:
         raise _refusal("key_revoked", environment)
     if key.is_expired(now):
         raise _refusal("key_expired", environment)
     if key.environment != environment:
         raise _refusal("environment_mismatch", environment, key_environment=key.environment)
-    if stored.pepper != peppers.newest:
-        upgrade_digest(stored, key, credential.secret, peppers)
-    return key
 
 
-def _read_credential(meta: dict[str, Any], environment: str) -> str:
+def check_network(key: ApiKey, address: str, context: RequestContext) -> None:
+    """Raise the 403 for an address outside the key's networks; it tells what is left."""
+    if not key.allows_address(address):
+        context.decision = throttling.peek(key)
+        raise Problem(
+            "address_not_allowed",
+            f"The key may not be used from {address}."
+            " Call from an allowed network, or have the key's networks changed.",
+        )
+
+
+def count_failure(address: str) -> None:
+    """Count a refused request of this address; raise the 429 once there were too many.
+
+    Done here because REST framework's throttles never see a failed authentication.
+    """
+    limit, seconds = settings.AUTH_FAILURE_LIMIT
+    window = Window("failures", limit, seconds)
+    decision = counters().hit(f"failures/{seconds}/{budget_subject(address)}", (window,))
+    if not decision.is_admitted:
+        raise Problem(
+            "too_many_failures",
+            "Too many requests from this address were refused."
+            " Wait as long as Retry-After says and send a valid key.",
+            headers={"Retry-After": str(decision.retry_after)},
+        )
+
+
+def challenge(environment: str, **attributes: str) -> str:
+    """Return a ``WWW-Authenticate`` value (RFC 6750 §3)."""
+    pairs = {"realm": environment, **attributes}
+    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in pairs.items())
+
+
+def read_credential(meta: dict[str, Any], environment: str) -> str:
     """Return the one credential sent, well-formed or not."""
     authorization = meta.get("HTTP_AUTHORIZATION", "").strip()
     api_key = meta.get("HTTP_X_API_KEY", "").strip()
@@ -153,32 +201,3 @@ def _refusal(code: str, environment: str, *, key_environment: str = "") -> Probl
         detail = DETAILS[code]
     header = challenge(environment, error="invalid_token", error_description=detail)
     return Problem(code, detail, headers={"WWW-Authenticate": header}, **members)
-
-
-def _check_address(http: HttpRequest, key: ApiKey, context: RequestContext) -> None:
-    address = client_address(http.META, settings.TRUSTED_PROXIES)
-    if not key.allows_address(address):
-        context.decision = throttling.peek(key)
-        raise Problem(
-            "address_not_allowed",
-            f"The key may not be used from {address}."
-            " Call from an allowed network, or have the key's networks changed.",
-        )
-
-
-def _count_failure(meta: dict[str, Any]) -> None:
-    """Count a refused request of this address; raise the 429 once there were too many.
-
-    Done here because REST framework's throttles never see a failed authentication.
-    """
-    limit, seconds = settings.AUTH_FAILURE_LIMIT
-    address = budget_subject(client_address(meta, settings.TRUSTED_PROXIES))
-    window = Window("failures", limit, seconds)
-    decision = counters().hit(f"failures/{seconds}/{address}", (window,))
-    if not decision.is_admitted:
-        raise Problem(
-            "too_many_failures",
-            "Too many requests from this address were refused."
-            " Wait as long as Retry-After says and send a valid key.",
-            headers={"Retry-After": str(decision.retry_after)},
-        )

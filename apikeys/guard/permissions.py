@@ -7,10 +7,10 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from apikeys.guard.authentication import challenge
-from apikeys.guard.context import context_of
+from apikeys.guard.context import RequestContext, context_of
 from apikeys.guard.problems import Problem
 from apikeys.models import ApiKey, CustomerScope
-from apikeys.permissions import Permission
+from apikeys.permissions import Permission, labels
 
 # What a view says of a method that every valid key may use.
 ANY_KEY: Final = "any key"
@@ -22,14 +22,16 @@ class HasRequiredPermission(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
         """Return True or raise the 403; the answer is the same whether or not the object exists."""
         required = getattr(view, "required_permissions", {}).get(request.method)
-        context = context_of(request)
-        key = context.key
-        if required == ANY_KEY:
-            return True
-        if required and key is not None and key.may(required):
-            context.permission = required
-            return True
-        raise denial(view.kwargs["environment"], required)
+        if required != ANY_KEY:
+            require(required, view.kwargs["environment"], context_of(request))
+        return True
+
+
+def require(required: str | None, environment: str, context: RequestContext) -> None:
+    """Raise the 403 unless the key of the request has the permission; None is had by no key."""
+    if not required or context.key is None or not context.key.may(required):
+        raise denial(environment, required)
+    context.permission = required
 
 
 def require_permissions(key: ApiKey, permissions: Iterable[Permission]) -> None:
@@ -50,17 +52,16 @@ def scope_denial(environment: str, required: Permission | str) -> Problem:
     )
 
 
-def denial(environment: str, required: Permission | None) -> Problem:
+def denial(environment: str, required: str | None) -> Problem:
     """Return the 403 that names the permission (RFC 6750 §3.1, ``insufficient_scope``)."""
-    if required is None:
+    if not required:
         return Problem("permission_denied", "No key may do this. Check the method and the path.")
+    code, (label,) = str(required), labels([required])
     return Problem(
         "permission_denied",
-        f"The key lacks {required.label}. Ask an administrator to grant {required.value}.",
+        f"The key lacks {label}. Ask an administrator to grant {code}.",
         headers={
-            "WWW-Authenticate": challenge(
-                environment, error="insufficient_scope", scope=required.value
-            )
+            "WWW-Authenticate": challenge(environment, error="insufficient_scope", scope=code)
         },
-        required_permission=required.value,
+        required_permission=code,
     )

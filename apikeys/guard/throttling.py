@@ -12,7 +12,7 @@ from typing import cast
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from apikeys.guard.context import context_of
+from apikeys.guard.context import RequestContext, context_of
 from apikeys.guard.problems import Problem
 from apikeys.limiter import counters
 from apikeys.limiter.store import MICROSECONDS, Decision, Window
@@ -25,12 +25,17 @@ class KeyThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: object) -> bool:
         context = context_of(request)
-        key = cast(ApiKey, context.key)
-        self.decision = context.decision = counters().hit(_subject(key), _windows(key.limits))
+        self.decision = count(cast(ApiKey, context.key), context)
         return self.decision.is_admitted
 
     def wait(self) -> float:
         return self.decision.retry_after
+
+
+def count(key: ApiKey, context: RequestContext) -> Decision:
+    """Count a request against the key's limits, or not at all if one of them is used up."""
+    context.decision = counters().hit(_subject(key), _windows(key.limits))
+    return context.decision
 
 
 def peek(key: ApiKey) -> Decision:

@@ -10,9 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from django.conf import settings
-from django.http import HttpRequest
 
-from apikeys.guard.client_address import client_address
 from apikeys.guard.context import RequestContext
 from apikeys.guard.middleware import body_length
 from logs.capture import redaction
@@ -20,6 +18,7 @@ from logs.capture import redaction
 MAX_PATH_LENGTH = 2000
 MAX_QUERY_LENGTH = 4000
 MAX_AGENT_LENGTH = 400
+MAX_HOST_LENGTH = 255
 MAX_HEADER_LENGTH = 4096
 MAX_HEADERS = 32_768
 MAX_HEADER_LINES = 200
@@ -33,6 +32,10 @@ ENDPOINTS = "api/<environment:environment>/v1/"
 
 # Change with each request, and hold nothing of the caller's.
 OWN_HEADERS = frozenset({"X-Request-ID", "RateLimit", "RateLimit-Policy"})
+
+
+# What a record is about: a request to the API, or a decision about one to another service.
+REQUEST, DECISION = "request", "decision"
 
 
 class Record(NamedTuple):
@@ -64,7 +67,7 @@ class Record(NamedTuple):
     cut: int
     # Absent from records that were spooled before there were these fields.
     is_key_accepted: bool = False
-    kind: str = "request"
+    kind: str = REQUEST
     service: str = ""
     host: str = ""
     caller: str | None = None
@@ -73,63 +76,88 @@ class Record(NamedTuple):
 REQUEST_CUT, RESPONSE_CUT = 1, 2
 
 
-def line(request: HttpRequest, response: Any, context: RequestContext, began_at: int) -> bytes:
+class Exchange(NamedTuple):
+    """A request and its answer as they came and went, headers and bodies not redacted yet.
+
+    ``meta`` holds the headers as a WSGI environ does. ``response_body`` is None if it is streamed.
+    """
+
+    meta: dict[str, Any]
+    method: str
+    path: str
+    query: str
+    address: str
+    environment: str | None
+    status: int
+    response_headers: Iterable[tuple[str, str]]
+    response_body: bytes | None
+    route: str = ""
+    customer: str | None = None
+    job: str | None = None
+    kind: str = REQUEST
+    service: str = ""
+    host: str = ""
+    caller: str | None = None
+
+
+def line(exchange: Exchange, context: RequestContext, began_at: int) -> bytes:
     """Return the record of an answered request; ``began_at`` in nanoseconds since 1970."""
-    meta = request.META
-    match = request.resolver_match
-    named: Any = match.kwargs if match is not None else {}
+    meta = exchange.meta
     key = context.key
     is_stranger = key is None
-    request_body, response_body, cut = _bodies(request, response, context)
-    path, query, user_agent = _target(request, is_stranger=is_stranger)
+    request_body, response_body, cut = _bodies(exchange, context)
+    path, query, user_agent = _target(exchange, is_stranger=is_stranger)
     headers = _few if is_stranger else _bounded
     record = Record(
         id=context.request_id,
         at=began_at // 1000,
-        environment=named.get("environment"),
+        environment=exchange.environment,
         key=None if key is None else key.pk,
         secret_version=context.secret_version,
-        customer=context.customer or named.get("customer_id"),
-        job=context.job or named.get("job_id"),
+        customer=context.customer or exchange.customer,
+        job=context.job or exchange.job,
         permission=context.permission,
-        method=request.method[:32] if request.method else "",
+        method=exchange.method[:32],
         path=path,
-        route="" if match is None else _route(match.route),
+        route=exchange.route and _route(exchange.route),
         query=query,
-        status=response.status_code,
+        status=exchange.status,
         code=context.code or "",
         duration=(time_ns() - began_at) // 1000,
         request_bytes=body_length(meta),
-        response_bytes=0 if response.streaming else len(response.content),
-        address=client_address(meta, settings.TRUSTED_PROXIES),
+        response_bytes=len(exchange.response_body or b""),
+        address=exchange.address,
         user_agent=user_agent,
         request_headers=headers(_request_headers(meta)),
-        response_headers=headers(response.items()),
+        response_headers=headers(exchange.response_headers),
         request_body=request_body,
         response_body=response_body,
         cut=cut,
         is_key_accepted=context.is_key_accepted,
+        kind=exchange.kind,
+        service=exchange.service,
+        host=_host(exchange.host),
+        caller=exchange.caller,
     )
     # A plain tuple, because orjson does not serialize named tuples.
     return orjson.dumps(tuple(record))
 
 
-def _bodies(request: HttpRequest, response: Any, context: RequestContext) -> tuple[str, str, int]:
+def _bodies(exchange: Exchange, context: RequestContext) -> tuple[str, str, int]:
     """Return both bodies as they may be kept, and which of them were cut."""
-    is_wanted = settings.LOG_BODIES == "all" or (
-        settings.LOG_BODIES == "errors" and response.status_code >= 400
+    is_wanted = exchange.kind == REQUEST and (
+        settings.LOG_BODIES == "all" or (settings.LOG_BODIES == "errors" and exchange.status >= 400)
     )
     if not is_wanted:
         return "", "", 0
-    meta = request.META
     received = sent = b""
     # A body with a content coding could hold a secret that the redaction cannot see.
-    if context.body and context.key is not None and "HTTP_CONTENT_ENCODING" not in meta:
+    if context.body and context.key is not None and "HTTP_CONTENT_ENCODING" not in exchange.meta:
         received = context.body
     # Public responses, such as the schema, say nothing about an unauthenticated caller.
-    if not response.streaming and (context.code or context.key is not None):
-        sent = response.content
-    request_body, is_request_cut = _body(received, meta.get("CONTENT_TYPE", ""))
+    if context.code or context.key is not None:
+        sent = exchange.response_body or b""
+    request_body, is_request_cut = _body(received, exchange.meta.get("CONTENT_TYPE", ""))
     response_body, is_response_cut = _body(sent, "")
     return (
         request_body,
@@ -138,21 +166,23 @@ def _bodies(request: HttpRequest, response: Any, context: RequestContext) -> tup
     )
 
 
-def _target(request: HttpRequest, *, is_stranger: bool) -> tuple[str, str, str]:
+def _target(exchange: Exchange, *, is_stranger: bool) -> tuple[str, str, str]:
     max_characters = STRANGER_CHARACTERS if is_stranger else None
-    path = _path(request.path[:max_characters])
-    query = redaction.query(request.META.get("QUERY_STRING", "")[:max_characters])[
-        :MAX_QUERY_LENGTH
-    ]
-    agent = redaction.header("User-Agent", request.META.get("HTTP_USER_AGENT", "")[:max_characters])
+    path = _path(exchange.path[:max_characters])
+    query = redaction.query(exchange.query[:max_characters])[:MAX_QUERY_LENGTH]
+    agent = exchange.meta.get("HTTP_USER_AGENT", "")[:max_characters]
     if is_stranger:
         path, query = _cut(path, STRANGER_BYTES), _cut(query, STRANGER_BYTES)
-    return path, query, agent[:MAX_AGENT_LENGTH]
+    return path, query, redaction.header("User-Agent", agent)[:MAX_AGENT_LENGTH]
 
 
 @lru_cache(maxsize=512)
 def _route(route: str) -> str:
     return "" if "(?P<rest>" in route else route.removeprefix(ENDPOINTS)
+
+
+def _host(host: str) -> str:
+    return host and redaction.header("Host", host[: redaction.MAX_KNOWN])[:MAX_HOST_LENGTH]
 
 
 def _path(path: str) -> str:
