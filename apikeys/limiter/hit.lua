@@ -1,12 +1,12 @@
 -- Decides on one request over the bytes that windows.py describes: the same arithmetic, on
 -- Redis' clock, as one atomic operation.
--- KEYS[1]: the subject. ARGV: 1 to count or 0 to look, slots, microseconds a clock may step
--- back, the answer for "never", then limit and seconds of each window.
+-- KEYS[1]: the subject. ARGV: 1 to count or 0 to look, the cost, slots, microseconds a clock may
+-- step back, the answer for "never", then limit and seconds of each window.
 -- Returns the waits of all windows, then what remains of each, then their resets.
 local FIELDS, SLOT = 6, 16
-local counts, SLOTS = ARGV[1] == '1', tonumber(ARGV[2])
-local BACK, NEVER = tonumber(ARGV[3]), tonumber(ARGV[4])
-local number = (#ARGV - 4) / 2
+local counts, cost, SLOTS = ARGV[1] == '1', tonumber(ARGV[2]), tonumber(ARGV[3])
+local BACK, NEVER = tonumber(ARGV[4]), tonumber(ARGV[5])
+local number = (#ARGV - 5) / 2
 local state = redis.call('GET', KEYS[1]) or ''
 local clock = redis.call('TIME')
 local time_now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
@@ -29,20 +29,20 @@ local function expire(c, expired)
   if c.newest <= expired then c.total = 0 end
 end
 
-local function wait(c)
-  local surplus = c.total + 1 - c.limit
+local function wait(c, units)
+  local surplus = c.total + units - c.limit
   if surplus <= 0 then return 0 end
+  if units > c.limit then return NEVER end
   for first = 1, #c.closed, SLOT do
     local time, held = unpack_('<dd', c.closed, first)
     surplus = surplus - held
     if surplus <= 0 then return floor(time + c.span - c.now) end
   end
-  if c.limit == 0 then return NEVER end
   return floor(c.newest + c.span - c.now)
 end
 
 local function reset(c)
-  if c.total >= c.limit then return wait(c) end
+  if c.total >= c.limit then return wait(c, 1) end
   if c.total == 0 then return 0 end
   return floor(c.oldest + c.span - c.now)
 end
@@ -57,8 +57,8 @@ local function add(c)
     c.oldest = c.now
   end
   c.newest = c.now
-  c.count = c.count + 1
-  c.total = c.total + 1
+  c.count = c.count + cost
+  c.total = c.total + cost
 end
 
 local counters, waits, longest = {}, {}, 0
@@ -71,7 +71,7 @@ for i = 1, number do
 end
 if #state ~= length then state = '' end
 for i = 1, number do
-  local c = {limit = tonumber(ARGV[3 + 2 * i]), span = tonumber(ARGV[4 + 2 * i]) * 1000000,
+  local c = {limit = tonumber(ARGV[4 + 2 * i]), span = tonumber(ARGV[5 + 2 * i]) * 1000000,
              now = time_now, total = 0, opened = 0, newest = 0, count = 0, oldest = 0, closed = ''}
   if state ~= '' then
     local slots
@@ -87,7 +87,7 @@ for i = 1, number do
     if c.total > 0 and c.oldest <= c.now - c.span then expire(c, c.now - c.span) end
   end
   counters[i] = c
-  waits[i] = wait(c)
+  waits[i] = wait(c, cost)
   if waits[i] > 0 then counts = false end
   longest = max(longest, c.span)
 end

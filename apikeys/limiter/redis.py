@@ -18,11 +18,11 @@ from redis.retry import Retry
 from apikeys.limiter.store import (
     MAX_BACKWARD,
     NEVER,
-    NO_WINDOW,
     SLOTS,
     CountersUnavailable,
     Decision,
     Window,
+    require_countable,
 )
 from apikeys.limits import MAX_LIMIT
 from database.circuit_breaker import CircuitBreaker
@@ -48,23 +48,22 @@ class RedisCounters:
         self._digest = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()
         self._breaker = CircuitBreaker()
 
-    def hit(self, subject: str, windows: Sequence[Window]) -> Decision:
-        return self._decide(subject, windows, 1)
+    def hit(self, subject: str, windows: Sequence[Window], cost: int = 1) -> Decision:
+        return self._decide(subject, windows, cost, 1)
 
-    def peek(self, subject: str, windows: Sequence[Window]) -> Decision:
-        return self._decide(subject, windows, 0)
+    def peek(self, subject: str, windows: Sequence[Window], cost: int = 1) -> Decision:
+        return self._decide(subject, windows, cost, 0)
 
     def ping(self) -> None:
-        self._decide("ping", (Window("ping", MAX_LIMIT, 1),), 1)
+        self.hit("ping", (Window("ping", MAX_LIMIT, 1),))
 
     def sweep(self) -> int:
         """Do nothing: Redis expires a subject when its longest window has passed."""
         return 0
 
-    def _decide(self, subject: str, windows: Sequence[Window], counts: int) -> Decision:
-        if not windows:
-            raise ValueError(NO_WINDOW)
-        arguments: list[int] = [counts, SLOTS, MAX_BACKWARD, NEVER]
+    def _decide(self, subject: str, windows: Sequence[Window], cost: int, counts: int) -> Decision:
+        require_countable(windows, cost)
+        arguments: list[int] = [counts, cost, SLOTS, MAX_BACKWARD, NEVER]
         for window in windows:
             arguments += (window.limit, window.seconds)
         answer = self._run(PREFIX + subject, arguments)

@@ -12,7 +12,7 @@ from pathlib import Path
 from time import time, time_ns
 from typing import Any
 
-from apikeys.limiter.store import NO_WINDOW, CountersUnavailable, Decision, Window
+from apikeys.limiter.store import CountersUnavailable, Decision, Window, require_countable
 from apikeys.limiter.windows import decide
 from apikeys.limits import MAX_LIMIT
 from database.circuit_breaker import CircuitBreaker
@@ -45,17 +45,17 @@ class CounterFile:
         self._connection: sqlite3.Connection | None = None
         self._breaker = CircuitBreaker()
         self._windows: Sequence[Window] = ()
+        self._cost = 1
         self._decision: Decision | None = None
         # A connection taken through a fork corrupts the file.
         os.register_at_fork(after_in_child=self._forget)
 
-    def hit(self, subject: str, windows: Sequence[Window]) -> Decision:
-        """Admit one request of ``subject`` in every window, or in none."""
-        if not windows:
-            raise ValueError(NO_WINDOW)
+    def hit(self, subject: str, windows: Sequence[Window], cost: int = 1) -> Decision:
+        """Admit ``cost`` units of ``subject`` in every window, or in none."""
+        require_countable(windows, cost)
         longest = max(window.seconds for window in windows)
         with self._turn() as connection:
-            self._windows = windows
+            self._windows, self._cost = windows, cost
             parameters = (int(time()) + longest + 1, subject)
             while True:
                 connection.execute(COUNT, parameters)
@@ -64,14 +64,14 @@ class CounterFile:
                     return decision
                 connection.execute(BEGIN, (subject,))
 
-    def peek(self, subject: str, windows: Sequence[Window]) -> Decision:
+    def peek(self, subject: str, windows: Sequence[Window], cost: int = 1) -> Decision:
         """Say what ``hit`` would, without counting."""
-        if not windows:
-            raise ValueError(NO_WINDOW)
+        require_countable(windows, cost)
         with self._turn() as connection:
             query = "SELECT state FROM counters WHERE subject = ?"
             row = connection.execute(query, (subject,)).fetchone()
-        return decide(row[0] if row else b"", windows, time_ns() // 1000, counts=False)[0]
+        state = row[0] if row else b""
+        return decide(state, windows, time_ns() // 1000, cost, counts=False)[0]
 
     def ping(self) -> None:
         self.hit("ping", (Window("ping", MAX_LIMIT, 1),))
@@ -101,7 +101,8 @@ class CounterFile:
     def _decided(self, state: bytes) -> bytes:
         # Called by SQLite under the write lock, so that the clock is read in the order in
         # which times are written.
-        self._decision, state = decide(state, self._windows, time_ns() // 1000, counts=True)
+        now = time_ns() // 1000
+        self._decision, state = decide(state, self._windows, now, self._cost, counts=True)
         return state
 
     def _turn(self) -> "_Turn":

@@ -1,13 +1,15 @@
 """One limiter: admit a request in all its windows at once, or count it in none.
 
-Promised of every store: in any rolling window no more than the limit is admitted, by any
-schedule and from any number of processes; a refusal consumes nothing; of concurrent requests
-exactly as many pass as the limit leaves. A store that cannot be reached raises
+A request takes units, its cost: one unless told otherwise. Promised of every store: in any
+rolling window no more units than the limit are admitted, by any schedule and from any number of
+processes; a request is admitted with its whole cost in every window or with nothing in any, so
+a refusal consumes nothing; of concurrent requests as many pass as the limit leaves room for. A
+cost above a window's limit is never admitted. A store that cannot be reached raises
 ``CountersUnavailable``: nothing passes unmetered.
 
-A window of up to ``SLOTS`` admissions is kept to the microsecond. Beyond that admissions
-closer than a ``SLOTS``-th of the window share a slot, and leave it when the last of them
-does: never early, and late by less than that part.
+A window of up to ``SLOTS`` units is kept to the microsecond. Beyond that admissions closer than
+a ``SLOTS``-th of the window share a slot, and leave it when the last of them does: never early,
+and late by less than that part.
 """
 
 from collections.abc import Sequence
@@ -21,8 +23,9 @@ MICROSECONDS = 1_000_000
 
 # Without a window everything would be admitted.
 NO_WINDOW = "There is no window to count in. Name one or more."
+NO_COST = "A request that costs less than 1 would never be refused. Name a cost of 1 or more."
 
-# What a caller is told to wait when a limit of 0 means that no wait will do.
+# What a caller is told to wait when the limit is below the cost, so that no wait will do.
 NEVER = 86_400 * MICROSECONDS
 
 # A clock that was set back less than this is held at the newest admission; one that was wrong
@@ -35,7 +38,7 @@ class CountersUnavailable(Unavailable):
 
 
 class Window(NamedTuple):
-    """At most ``limit`` admissions in any rolling ``seconds``; 0 blocks."""
+    """At most ``limit`` units in any rolling ``seconds``; 0 blocks."""
 
     name: str
     limit: int
@@ -46,8 +49,8 @@ class Decision(NamedTuple):
     """The answer for one request; lists go by ``windows``, times are in microseconds.
 
     ``is_admitted``: whether every window had room. ``waits``: until the window has room, 0 where
-    it had. ``remaining``: admissions left after this request. ``resets``: until there are more
-    than that.
+    it had. ``remaining``: units left after this request. ``resets``: until there are more than
+    that.
     """
 
     is_admitted: bool
@@ -70,13 +73,14 @@ class Store(Protocol):
     """Where admissions are counted.
 
     Any number of windows, in any order; a subject is always asked with the same lengths in the
-    same order, and starts anew when their number changes. Without a window: ``ValueError``.
+    same order, and starts anew when their number changes. Without a window, or with a cost
+    below 1: ``ValueError``.
     """
 
-    def hit(self, subject: str, windows: Sequence[Window]) -> Decision:
-        """Admit one request of ``subject`` in every window, or in none."""
+    def hit(self, subject: str, windows: Sequence[Window], cost: int = 1) -> Decision:
+        """Admit ``cost`` units of ``subject`` in every window, or in none."""
 
-    def peek(self, subject: str, windows: Sequence[Window]) -> Decision:
+    def peek(self, subject: str, windows: Sequence[Window], cost: int = 1) -> Decision:
         """Say what ``hit`` would, without counting."""
 
     def ping(self) -> None:
@@ -84,6 +88,14 @@ class Store(Protocol):
 
     def sweep(self) -> int:
         """Forget subjects whose windows have all passed; return how many."""
+
+
+def require_countable(windows: Sequence[Window], cost: int) -> None:
+    """Raise ``ValueError`` for what every store would always admit."""
+    if not windows:
+        raise ValueError(NO_WINDOW)
+    if cost < 1:
+        raise ValueError(NO_COST)
 
 
 def seconds(microseconds: int) -> int:

@@ -1,10 +1,10 @@
 """The arithmetic of rolling windows, over the bytes a store keeps for a subject.
 
 All numbers are little-endian doubles; whole microseconds are exact in them until the year
-2255. First a header of six for each window: admissions in total; when the newest slot was
-opened, when its last admission was and how many it holds; when the oldest slot's last
-admission was; how many slots are closed. Then each window's closed slots in turn, oldest
-first: last admission, how many. Most requests change headers only, so a decision costs the
+2255. First a header of six for each window: units in total; when the newest slot was opened,
+when its last admission was and how many units it holds; when the oldest slot's last admission
+was; how many slots are closed. Then each window's closed slots in turn, oldest first: last
+admission, how many units. Most requests change headers only, so a decision costs the
 same however full a window is. ``hit.lua`` does the same to the same bytes.
 """
 
@@ -61,25 +61,27 @@ class _Counter:
                 self.total = 0.0
         self.closed = self.closed[first:]
 
-    def wait(self) -> int:
-        """Return the microseconds until one more fits, 0 if one does."""
-        surplus = self.total + 1 - self.limit
+    def wait(self, cost: int) -> int:
+        """Return the microseconds until ``cost`` more units fit, 0 if they do."""
+        surplus = self.total + cost - self.limit
         if surplus <= 0:
             return 0
+        if cost > self.limit:
+            return NEVER
         for time, count in _SLOT.iter_unpack(self.closed):
             surplus -= count
             if surplus <= 0:
                 return int(time + self.span - self.now)
-        return int(self.newest + self.span - self.now) if self.limit else NEVER
+        return int(self.newest + self.span - self.now)
 
     def reset(self) -> int:
         """Return the microseconds until there is more room than now; 0 if all is free."""
         if self.total >= self.limit:
-            return self.wait()
+            return self.wait(1)
         return int(self.oldest + self.span - self.now) if self.total else 0
 
-    def add(self) -> None:
-        """Count one admission: in the newest slot while that may grow, else in a new one.
+    def add(self, cost: int) -> None:
+        """Count an admission: in the newest slot while that may grow, else in a new one.
 
         A small window keeps each admission apart.
         """
@@ -91,34 +93,36 @@ class _Counter:
         elif not self.closed:
             self.oldest = self.now
         self.newest = self.now
-        self.count += 1
-        self.total += 1
+        self.count += cost
+        self.total += cost
 
 
 def decide(
-    state: bytes, windows: Sequence[Window], now: int, *, counts: bool
+    state: bytes, windows: Sequence[Window], now: int, cost: int, *, counts: bool
 ) -> tuple[Decision, bytes]:
-    """Return the decision at ``now`` (microseconds) and the state to keep.
+    """Return the decision on ``cost`` units at ``now`` (microseconds) and the state to keep.
 
     The state comes back as it was unless the request is admitted and ``counts``.
     """
     if counts and state:
-        quick = _grow(state, windows, float(now))
+        quick = _grow(state, windows, float(now), cost)
         if quick is not None:
             return quick
     counters = _read(state, windows, float(now))
-    waits = [counter.wait() for counter in counters]
+    waits = [counter.wait(cost) for counter in counters]
     is_admitted = not any(waits)
     if counts and is_admitted:
         for counter in counters:
-            counter.add()
+            counter.add(cost)
         state = _write(counters)
     remaining = [max(0, int(counter.limit - counter.total)) for counter in counters]
     resets = [counter.reset() for counter in counters]
     return Decision(is_admitted, windows, waits, remaining, resets), state
 
 
-def _grow(state: bytes, windows: Sequence[Window], now: float) -> tuple[Decision, bytes] | None:
+def _grow(
+    state: bytes, windows: Sequence[Window], now: float, cost: int
+) -> tuple[Decision, bytes] | None:
     """Decide where nothing but the newest slots changes, as for most requests of a busy key.
 
     The same as the long way, a third of its cost; None where that must be taken.
@@ -132,21 +136,22 @@ def _grow(state: bytes, windows: Sequence[Window], now: float) -> tuple[Decision
     remaining: list[int] = []
     resets: list[int] = []
     for (_, limit, seconds), field in zip(windows, fields, strict=True):
-        total, opened, newest, count, oldest, closed = field
+        before, opened, newest, count, oldest, closed = field
+        total = before + cost
         span = seconds * 1e6
         if (
             limit <= SLOTS
-            or total >= limit
+            or total > limit
             or newest > now
             or oldest <= now - span
             or now - opened >= span / SLOTS
-            or not total
+            or not before
         ):
             return None
         if not closed:
             oldest = now
-        numbers += (total + 1, opened, now, count + 1, oldest, closed)
-        remaining.append(int(limit - total - 1))
+        numbers += (total, opened, now, count + cost, oldest, closed)
+        remaining.append(int(limit - total))
         resets.append(int(oldest + span - now))
         slots += closed
     if len(state) != header.size + slots * _SLOT.size:

@@ -213,14 +213,92 @@ def test_of_threads_that_come_at_once_exactly_the_limit_passes(clocked: Clocked)
         assert sum(pool.map(ask, range(8))) == 50
 
 
-steps = st.lists(
-    st.one_of(
+@pytest.mark.parametrize("limit", [50, 5_000])
+def test_of_threads_with_mixed_costs_as_many_units_pass_as_fit(
+    clocked: Clocked, limit: int
+) -> None:
+    start = threading.Barrier(8)
+    costs = [1, limit // 9, limit // 4, limit + 1]
+
+    def ask(thread: int) -> int:
+        start.wait()
+        order = costs[thread % 4 :] + costs[: thread % 4]
+        return sum(
+            cost * clocked.store.hit(clocked.subject, windows(limit), cost).is_admitted
+            for cost in order * 5
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        units = sum(pool.map(ask, range(8)))
+
+    remaining = clocked.store.peek(clocked.subject, windows(limit)).remaining
+    assert remaining[0] == limit - units
+    # There were more requests for a ninth than fit: what remains is too little for one of them.
+    assert limit - limit // 9 < units <= limit
+
+
+def test_a_cost_is_admitted_whole_or_not_at_all(clocked: Clocked) -> None:
+    limits = windows(10, hour=12)
+    clocked.store.hit(clocked.subject, limits, 6)
+
+    refused = clocked.store.hit(clocked.subject, limits, 5)
+    admitted = clocked.store.hit(clocked.subject, limits, 4)
+
+    assert (refused.violated, list(refused.remaining[:2])) == (["minute"], [4, 6])
+    assert (admitted.is_admitted, list(admitted.remaining[:2])) == (True, [0, 2])
+
+
+def test_a_cost_waits_until_all_of_it_fits(clocked: Clocked) -> None:
+    for cost in (2, 1, 4):
+        clocked.store.hit(clocked.subject, windows(8), cost)
+        clocked.advance(MICROSECONDS)
+
+    waits = [clocked.store.peek(clocked.subject, windows(8), cost).waits[0] for cost in range(1, 9)]
+
+    seconds = [0, 57, 57, 58, 59, 59, 59, 59]
+    assert waits == [second * MICROSECONDS for second in seconds]
+
+
+def test_a_cost_above_the_limit_is_never_admitted(clocked: Clocked) -> None:
+    limits = windows(10, hour=100)
+
+    decision = clocked.store.hit(clocked.subject, limits, 11)
+
+    assert not decision.is_admitted
+    assert (decision.violated, decision.waits[0], decision.resets[0]) == (["minute"], NEVER, 0)
+    assert list(decision.remaining[:2]) == [10, 100]
+
+
+def test_an_admission_leaves_with_its_whole_cost(clocked: Clocked) -> None:
+    limits = windows(600)
+    for cost in (300, 200):
+        clocked.store.hit(clocked.subject, limits, cost)
+    clocked.advance(2 * MICROSECONDS)
+    clocked.store.hit(clocked.subject, limits, 100)
+
+    clocked.advance(MINUTE - 2 * MICROSECONDS)
+
+    assert clocked.store.peek(clocked.subject, limits, 500).remaining[0] == 500
+    assert not clocked.store.peek(clocked.subject, limits, 501).is_admitted
+
+
+@pytest.mark.parametrize("ask", ["hit", "peek"])
+@pytest.mark.parametrize("cost", [0, -1])
+def test_a_cost_below_one_is_refused(clocked: Clocked, ask: str, cost: int) -> None:
+    with pytest.raises(ValueError, match=r"never be refused\. Name a cost of 1 or more\."):
+        getattr(clocked.store, ask)(clocked.subject, windows(10), cost)
+
+
+def stepping(costs: st.SearchStrategy[int]) -> st.SearchStrategy[list[tuple[int, int]]]:
+    """Requests: microseconds since the one before, and the cost."""
+    times = st.one_of(
         st.integers(0, 3 * MICROSECONDS),
         st.integers(0, MINUTE),
         st.sampled_from([0, 1, MINUTE - 1, MINUTE, MINUTE + 1, HOUR]),
-    ),
-    max_size=60,
-)
+    )
+    return st.lists(st.tuples(times, costs), max_size=60)
+
+
 same_fixture = hypothesis_settings(
     max_examples=60,
     deadline=None,
@@ -228,60 +306,96 @@ same_fixture = hypothesis_settings(
 )
 
 
-def counted(times: list[int], now: int, span: int) -> int:
-    return sum(time > now - span for time in times)
+Admissions = list[tuple[int, int]]
 
 
-@same_fixture
-@given(steps=steps, minute=st.integers(0, 8), hour=st.integers(0, 20))
-def test_small_windows_decide_as_the_exact_model_does(
-    clocked: Clocked, steps: list[int], minute: int, hour: int
-) -> None:
-    fresh(clocked)
-    limits = windows(minute, hour)
-    times: list[int] = []
-    for step in steps:
-        clocked.advance(step)
-        before = [counted(times, clocked.now, window.seconds * MICROSECONDS) for window in limits]
-        fits = all(count < window.limit for count, window in zip(before, limits, strict=True))
+def counted(admissions: Admissions, now: int, span: int) -> int:
+    """Return the units of the reference: admissions as pairs of timestamp and cost."""
+    return sum(cost for time, cost in admissions if time > now - span)
 
-        decision = clocked.store.hit(clocked.subject, limits)
 
-        assert decision.is_admitted == fits
-        times += [clocked.now] if fits else []
-        after = [counted(times, clocked.now, window.seconds * MICROSECONDS) for window in limits]
-        assert list(decision.remaining) == [
-            max(0, window.limit - count) for count, window in zip(after, limits, strict=True)
-        ]
-        if not fits and minute and hour:
-            clocked.set(clocked.now + max(decision.waits) - 1)
-            assert not clocked.store.peek(clocked.subject, limits).is_admitted
-            clocked.advance(1)
-            assert clocked.store.peek(clocked.subject, limits).is_admitted
+def reset(admissions: Admissions, now: int, window: Window) -> int:
+    """Return the microseconds until the reference has more room than now."""
+    limit, span = window.limit, window.seconds * MICROSECONDS
+    room = max(0, limit - counted(admissions, now, span))
+    for time, _ in admissions:
+        if time > now - span and limit - counted(admissions, time + span, span) > room:
+            return time + span - now
+    return 0 if limit else NEVER
+
+
+def all_counted(admissions: Admissions, now: int, limits: tuple[Window, ...]) -> list[int]:
+    return [counted(admissions, now, window.seconds * MICROSECONDS) for window in limits]
 
 
 @same_fixture
 @given(
-    steps=st.lists(st.tuples(st.integers(0, 20 * MICROSECONDS), st.integers(1, 60)), max_size=25),
+    steps=st.one_of(stepping(st.just(1)), stepping(st.integers(1, 6))),
+    minute=st.integers(0, 8),
+    hour=st.integers(0, 20),
+)
+def test_small_windows_decide_as_the_exact_model_does(
+    clocked: Clocked, steps: list[tuple[int, int]], minute: int, hour: int
+) -> None:
+    fresh(clocked)
+    limits = windows(minute, hour)
+    admissions: Admissions = []
+    for step, cost in steps:
+        clocked.advance(step)
+        before = all_counted(admissions, clocked.now, limits)
+        fits = [count + cost <= window.limit for count, window in zip(before, limits, strict=True)]
+
+        decision = clocked.store.hit(clocked.subject, limits, cost)
+
+        assert decision.is_admitted == all(fits)
+        assert [not wait for wait in decision.waits] == fits
+        admissions += [(clocked.now, cost)] if all(fits) else []
+        after = all_counted(admissions, clocked.now, limits)
+        assert list(decision.remaining) == [
+            max(0, window.limit - count) for count, window in zip(after, limits, strict=True)
+        ]
+        # Of the day, admissions share slots.
+        assert list(decision.resets[:2]) == [
+            reset(admissions, clocked.now, window) for window in limits[:2]
+        ]
+        if cost > min(minute, hour):
+            assert max(decision.waits) == NEVER
+        elif not all(fits):
+            clocked.set(clocked.now + max(decision.waits) - 1)
+            assert not clocked.store.peek(clocked.subject, limits, cost).is_admitted
+            clocked.advance(1)
+            assert clocked.store.peek(clocked.subject, limits, cost).is_admitted
+
+
+@same_fixture
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.integers(0, 20 * MICROSECONDS),
+            st.lists(st.one_of(st.just(1), st.integers(1, 40)), min_size=1, max_size=60),
+        ),
+        max_size=25,
+    ),
     limits=st.lists(st.integers(SLOTS - 5, 150), min_size=25, max_size=25),
 )
 def test_large_windows_never_admit_more_than_the_limit_in_any_rolling_span(
-    clocked: Clocked, steps: list[tuple[int, int]], limits: list[int]
+    clocked: Clocked, steps: list[tuple[int, list[int]]], limits: list[int]
 ) -> None:
     fresh(clocked)
-    times: list[int] = []
-    for (step, burst), limit in zip(steps, limits, strict=False):
+    admissions: Admissions = []
+    for (step, costs), limit in zip(steps, limits, strict=False):
         clocked.advance(step)
-        for _ in range(burst):
+        for cost in costs:
             clocked.advance(997)
-            room = counted(times, clocked.now, MINUTE) < limit
-            surely = counted(times, clocked.now, MINUTE + MINUTE // SLOTS) < limit
+            room = counted(admissions, clocked.now, MINUTE) + cost <= limit
+            late = MINUTE + MINUTE // SLOTS
+            surely = counted(admissions, clocked.now, late) + cost <= limit
 
-            decision = clocked.store.hit(clocked.subject, windows(limit))
+            decision = clocked.store.hit(clocked.subject, windows(limit), cost)
 
             assert decision.is_admitted <= room
             assert decision.is_admitted >= surely
-            times += [clocked.now] if decision.is_admitted else []
+            admissions += [(clocked.now, cost)] if decision.is_admitted else []
 
 
 MANY = (
