@@ -20,6 +20,15 @@ from apikeys.models.keys import CUSTOMER
 from database.uuid7 import first_id_at
 
 SLOW_MICROSECONDS = 500_000
+MAX_SERVICE_LENGTH = 40
+MAX_HOST_LENGTH = 255
+
+
+class Kind(models.TextChoices):
+    """Who answered a request: this API, or a service for which only a decision was made here."""
+
+    REQUEST = "request", "Request"
+    DECISION = "decision", "Decision"
 
 
 class RequestLogQuerySet(models.QuerySet["RequestLog"]):
@@ -42,7 +51,7 @@ class RequestLogQuerySet(models.QuerySet["RequestLog"]):
 
 
 class RequestLog(models.Model):
-    """One request under ``/api/``."""
+    """One request under ``/api/``, or a decision about a request to a service."""
 
     id = models.UUIDField("request id", primary_key=True, editable=False)
     at = models.DateTimeField("time")
@@ -81,6 +90,19 @@ class RequestLog(models.Model):
     response_bytes = models.PositiveBigIntegerField()
     address = models.CharField(max_length=45)
     user_agent = models.CharField(max_length=400, blank=True)
+    kind = models.CharField(max_length=8, choices=Kind, db_default=Kind.REQUEST)
+    # A name, not a reference: requests outlive services.
+    service = models.CharField(max_length=MAX_SERVICE_LENGTH, null=True)
+    host = models.CharField(max_length=MAX_HOST_LENGTH, null=True)
+    # The key that asked for the decision; ``key`` is the one that was presented.
+    caller: "models.ForeignKey[Any, Any]" = models.ForeignKey(
+        ApiKey,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        related_name="+",
+    )
 
     objects = RequestLogQuerySet.as_manager()
 
@@ -104,9 +126,17 @@ class RequestLog(models.Model):
                 fields=["job_id", "-id"], name="request_by_job", condition=Q(job_id__isnull=False)
             ),
             models.Index(fields=["status_class", "-id"], name="request_by_status"),
-            # Not a partial index: SQLite cannot prove that ``code = ?`` implies ``code <> ''``.
+            # Absent is null and not blank: SQLite cannot prove that ``service = ?`` implies
+            # ``service <> ''``, and would not use the index.
+            models.Index(
+                fields=["service", "-id"],
+                name="request_by_service",
+                condition=Q(service__isnull=False),
+            ),
+            # Not a partial index, for the same reason: no problem is blank here.
             models.Index(fields=["code", "-id"], name="request_by_code"),
             models.Index(fields=["method", "-id"], name="request_by_method"),
+            models.Index(fields=["kind", "-id"], name="request_by_kind"),
             models.Index(fields=["address", "-id"], name="request_by_address"),
             models.Index(fields=["-id"], name="request_slow", condition=Q(is_slow=True)),
         ]

@@ -6,6 +6,7 @@ from django.db import models
 
 from apikeys.environments import MAX_ENVIRONMENT_LENGTH, Environment
 from apikeys.models import ApiKey
+from logs.models.requests import MAX_SERVICE_LENGTH
 
 # Upper bounds of the duration histogram, in microseconds; the last bucket has none.
 BOUNDS = tuple(500 * 2**power for power in range(15))
@@ -13,12 +14,17 @@ BUCKETS = tuple(f"bucket_{number}" for number in range(len(BOUNDS) + 1))
 
 
 class HourlyUsage(models.Model):
-    """A key's requests in an hour and environment; without a key, unauthenticated requests."""
+    """A key's requests in an hour and environment; without a key, unauthenticated requests.
+
+    Decisions for a service are counted apart, under its name.
+    """
 
     hour = models.DateTimeField()
     environment = models.CharField(max_length=MAX_ENVIRONMENT_LENGTH, choices=Environment)
     # Not a reference: blank stands for requests whose secret matched no key.
     key_id = models.CharField(max_length=12, blank=True)
+    # Blank: requests to this API, and decisions that name no service.
+    service = models.CharField(max_length=MAX_SERVICE_LENGTH, blank=True, db_default="")
     requests = models.PositiveBigIntegerField(default=0)
     succeeded = models.PositiveBigIntegerField(default=0)
     refused = models.PositiveBigIntegerField(default=0)
@@ -46,10 +52,13 @@ class HourlyUsage(models.Model):
         default_permissions = ()
         constraints = [
             models.UniqueConstraint(
-                fields=["key_id", "hour", "environment"], name="usage_once_an_hour"
+                fields=["key_id", "hour", "environment", "service"], name="usage_once_an_hour"
             )
         ]
-        indexes = [models.Index(fields=["hour"], name="usage_by_hour")]
+        indexes = [
+            models.Index(fields=["hour"], name="usage_by_hour"),
+            models.Index(fields=["service", "hour"], name="usage_by_service"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.key_id or 'no key'} {self.hour:%Y-%m-%d %H}:00"

@@ -219,6 +219,10 @@ def _log_row(record: Record) -> tuple[Any, ...]:
         record.response_bytes,
         record.address,
         record.user_agent,
+        record.kind,
+        record.service or None,
+        record.host or None,
+        record.caller,
     )
 
 

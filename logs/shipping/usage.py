@@ -15,8 +15,8 @@ from logs.models import BUCKETS, HourlyUsage, PermissionUse
 from logs.models.usage import BOUNDS
 
 OUTCOMES = ("succeeded", "refused", "limited", "failed")
-# A key or none, the hour's beginning in microseconds since 1970, an environment.
-Hour = tuple[str, int, str]
+# A key or none, the hour's beginning in microseconds since 1970, an environment, a service or none.
+Hour = tuple[str, int, str, str]
 HOUR = 3_600_000_000
 COUNTS = ("requests", *OUTCOMES, *BUCKETS)
 
@@ -56,6 +56,7 @@ def add(records: Sequence[Record]) -> None:
             use.key or "",
             use.at - use.at % HOUR,
             use.environment,
+            use.service,
             outcome(use.status, use.code),
             bucket(use.duration),
         )
@@ -63,8 +64,8 @@ def add(records: Sequence[Record]) -> None:
         if use.environment is not None
     )
     hours: dict[Hour, Counter[str]] = defaultdict(Counter)
-    for (key, hour, environment, result, held), number in alike.items():
-        counts = hours[key, hour, environment]
+    for (key, hour, environment, service, result, held), number in alike.items():
+        counts = hours[key, hour, environment, service]
         for name in ("requests", result, held):
             counts[name] += number
     last: dict[str, Record] = {}
@@ -89,14 +90,14 @@ def _add_hours(hours: dict[Hour, Counter[str]]) -> None:
     names = ", ".join(COUNTS)
     sums = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in COUNTS)
     bulk_sql.run(
-        f"INSERT INTO {table} (key_id, hour, environment, {names})"  # noqa: S608
-        f" SELECT key_id, hour, environment, {names} FROM {{given}} WHERE true"
-        f" ON CONFLICT (key_id, hour, environment) DO UPDATE SET {sums}",
-        {"key_id": "text", "hour": "timestamptz", "environment": "text"}
+        f"INSERT INTO {table} (key_id, hour, environment, service, {names})"  # noqa: S608
+        f" SELECT key_id, hour, environment, service, {names} FROM {{given}} WHERE true"
+        f" ON CONFLICT (key_id, hour, environment, service) DO UPDATE SET {sums}",
+        {"key_id": "text", "hour": "timestamptz", "environment": "text", "service": "text"}
         | dict.fromkeys(COUNTS, "bigint"),
         [
-            (key, timestamp(hour), environment, *(counts[name] for name in COUNTS))
-            for (key, hour, environment), counts in sorted(hours.items())
+            (key, timestamp(hour), environment, service, *(counts[name] for name in COUNTS))
+            for (key, hour, environment, service), counts in sorted(hours.items())
         ],
     )
 
