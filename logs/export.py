@@ -15,7 +15,7 @@ FORMATS = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 COLUMNS = (
     "id", "at", "environment", "key_id", "secret_version", "customer_id", "job_id", "permission",
     "method", "path", "route", "query", "status", "code", "duration", "request_bytes",
-    "response_bytes", "address", "user_agent",
+    "response_bytes", "address", "user_agent", "kind", "service", "host", "caller_id",
 )  # fmt: skip
 CONTENT = (
     "request_headers",

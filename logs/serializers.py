@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from apikeys.guard.serializers import PageQuery, TextField, TimestampField
 from apikeys.problem_codes import CODES
-from logs.models import RequestLog, RequestLogQuerySet
+from logs.models import Kind, RequestLog, RequestLogQuerySet
 
 # The values in place of those that a redacted request hides.
 REDACTED: dict[str, Any] = {
@@ -42,6 +42,10 @@ class LogSerializer(serializers.ModelSerializer[RequestLog]):
         "response_bytes": 52,
         "address": "198.51.100.7",
         "user_agent": "python-httpx/0.28",
+        "kind": "request",
+        "service": None,
+        "host": None,
+        "caller": None,
         "is_redacted": False,
     }
 
@@ -50,6 +54,19 @@ class LogSerializer(serializers.ModelSerializer[RequestLog]):
     job = serializers.UUIDField(source="job_id", allow_null=True)
     code = serializers.SerializerMethodField()
     duration_ms = serializers.SerializerMethodField(help_text="Milliseconds.")
+    kind = serializers.ChoiceField(
+        Kind.choices,
+        help_text="A request to this API, or a decision about a request to another service.",
+    )
+    service = serializers.CharField(
+        allow_null=True, help_text="For which service it was decided, if one was named."
+    )
+    host = serializers.CharField(
+        allow_null=True, help_text="Of a decision: the host to which the request was sent."
+    )
+    caller = serializers.CharField(
+        source="caller_id", allow_null=True, help_text="The key that asked for the decision."
+    )
     is_redacted = serializers.BooleanField(
         help_text="Whether it may hold something of a customer that the key does not reach now:"
         " its query, headers and bodies are then left out."
@@ -60,7 +77,8 @@ class LogSerializer(serializers.ModelSerializer[RequestLog]):
         fields = [
             "id", "at", "environment", "key", "secret_version", "customer", "job", "permission",
             "method", "path", "route", "query", "status", "code", "duration_ms", "request_bytes",
-            "response_bytes", "address", "user_agent", "is_redacted",
+            "response_bytes", "address", "user_agent", "kind", "service", "host", "caller",
+            "is_redacted",
         ]  # fmt: skip
 
     def to_representation(self, log: RequestLog) -> dict[str, Any]:
@@ -118,6 +136,8 @@ class LogQuery(PageQuery):
     path = TextField(required=False, help_text="The whole path.")
     status = serializers.IntegerField(required=False, min_value=100, max_value=599)
     code = serializers.ChoiceField(sorted(CODES), required=False)
+    kind = serializers.ChoiceField(Kind.values, required=False)
+    service = TextField(required=False, help_text="Decisions for this service.")
     customer = serializers.UUIDField(required=False)
     after = TimestampField(required=False, help_text="At or after this time.")
     before = TimestampField(required=False, help_text="Before this time.")

@@ -1,7 +1,7 @@
-"""Usage in the admin: chart series, percentiles and a key's most frequent paths."""
+"""Usage in the admin: chart series, percentiles and what is most frequent, by key and service."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -12,13 +12,14 @@ from apikeys.environments import Environment
 from apikeys.models import ApiKey
 from apikeys.permissions import labels
 from backoffice import charts
-from logs.models import BUCKETS, HourlyUsage, PermissionUse, RequestLog
+from logs.models import BUCKETS, HourlyUsage, PermissionUse, RequestLog, RequestLogQuerySet
 from logs.models.usage import BOUNDS
 from logs.shipping.usage import OUTCOMES
 
 # How many of a key's newest requests are analysed for paths, codes and addresses.
 LOOKED_AT = 5000
 LISTED = 6
+MAX_KEYS = 10
 OUTCOME_LABELS = {
     "succeeded": ("Succeeded", charts.PRIMARY),
     "refused": ("Refused", charts.AMBER),
@@ -93,11 +94,34 @@ def percentile(counts: Counter[str], share: float) -> float | None:
 
 
 def key_usage_context(key: ApiKey, period_name: str = "") -> dict[str, Any]:
-    period = PERIODS.get(period_name, PERIODS["24h"])
-    slots = Slots(period, timezone.now())
+    period, slots = _period(period_name)
     usage = HourlyUsage.objects.filter(key_id=key.pk, hour__gte=slots.began)
+    return {
+        **_usage(usage, slots, period),
+        **_recent_requests(RequestLog.objects.filter(key=key), slots.began),
+        "unused": _unused_permissions(key),
+    }
+
+
+def service_usage(name: str, period_name: str = "") -> dict[str, Any]:
+    """Return the usage of a service that is guarded from outside; ``logs/service_usage.html``."""
+    period, slots = _period(period_name)
+    usage = HourlyUsage.objects.filter(service=name, hour__gte=slots.began)
+    return {
+        **_usage(usage, slots, period),
+        **_recent_requests(RequestLog.objects.filter(service=name), slots.began),
+        "busiest": _busiest_keys(usage, MAX_KEYS),
+    }
+
+
+def _period(name: str) -> tuple[Period, Slots]:
+    period = PERIODS.get(name, PERIODS["24h"])
+    return period, Slots(period, timezone.now())
+
+
+def _usage(usage: QuerySet[HourlyUsage], slots: Slots, period: Period) -> dict[str, Any]:
     columns = ("requests", *OUTCOMES, *BUCKETS)
-    slots.add(usage.values("hour", *columns), columns)
+    slots.add(_by_hour(usage, columns), columns)
     total = slots.sum()
     return {
         "period": period,
@@ -109,18 +133,12 @@ def key_usage_context(key: ApiKey, period_name: str = "") -> dict[str, Any]:
         "latency_chart": _latency(slots),
         "chart_options": charts.OPTIONS,
         "stacked_options": charts.STACKED_OPTIONS,
-        **_recent_requests(key, slots.began),
-        "unused": _unused_permissions(key),
     }
 
 
-def _recent_requests(key: ApiKey, since: datetime) -> dict[str, Any]:
-    recent = list(
-        RequestLog.objects.filter(key=key)
-        .since(since)
-        .newest_first()
-        .values_list("method", "route", "code", "address")[:LOOKED_AT]
-    )
+def _recent_requests(requests: RequestLogQuerySet, since: datetime) -> dict[str, Any]:
+    newest = requests.since(since).newest_first()
+    recent = list(newest.values_list("method", "route", "code", "address")[:LOOKED_AT])
     return {
         "paths": Counter(f"{m} {r or 'unknown path'}" for m, r, _, _ in recent).most_common(LISTED),
         "codes": Counter(code for _, _, code, _ in recent if code).most_common(LISTED),
@@ -149,6 +167,7 @@ def overview() -> dict[str, Any]:
             for environment, slot in slots.items()
         ],
         "busiest": _busiest_keys(usage),
+        "services": _busiest(usage, "service"),
         "refusals": codes.most_common(LISTED),
         "stacked_options": charts.STACKED_OPTIONS,
     }
@@ -156,20 +175,28 @@ def overview() -> dict[str, Any]:
 
 def _add_traffic(slots: dict[Environment, Slots], usage: QuerySet[HourlyUsage]) -> None:
     names = ("requests", *OUTCOMES)
+    for row in _by_hour(usage, names, "environment"):
+        slots[Environment(row["environment"])].add([row], names)
+
+
+def _by_hour(
+    usage: QuerySet[HourlyUsage], names: Iterable[str], *more: str
+) -> Iterator[dict[str, Any]]:
+    """Yield the sums of each hour, and of each value of the columns ``more``."""
     sums = {f"sum_{name}": Sum(name) for name in names}
-    by_hour: Any = usage.values("hour", "environment").annotate(**sums).order_by()
-    for row in by_hour:
-        counts = {name: row[f"sum_{name}"] for name in names}
-        slots[Environment(row["environment"])].add([{"hour": row["hour"], **counts}], names)
+    rows: Any = usage.values("hour", *more).annotate(**sums).order_by()
+    return ({name.removeprefix("sum_"): value for name, value in row.items()} for row in rows)
 
 
-def _busiest_keys(usage: QuerySet[HourlyUsage]) -> list[dict[str, Any]]:
-    totals = (
-        usage.exclude(key_id="")
-        .values("key_id")
-        .annotate(total=Sum("requests"), bad=Sum("refused") + Sum("limited") + Sum("failed"))
-        .order_by("-total")[:LISTED]
-    )
+def _busiest(usage: QuerySet[HourlyUsage], column: str, count: int = LISTED) -> Any:
+    """Return the largest totals by a column, of the rows where it is not blank."""
+    rows: Any = usage.exclude(**{column: ""}).values(column)
+    bad = Sum("refused") + Sum("limited") + Sum("failed")
+    return rows.annotate(total=Sum("requests"), bad=bad).order_by("-total")[:count]
+
+
+def _busiest_keys(usage: QuerySet[HourlyUsage], count: int = LISTED) -> list[dict[str, Any]]:
+    totals = _busiest(usage, "key_id", count)
     keys = ApiKey.objects.in_bulk([row["key_id"] for row in totals])
     return [
         {"key": keys[row["key_id"]], "total": row["total"], "bad": row["bad"]}

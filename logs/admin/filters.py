@@ -3,10 +3,15 @@
 from datetime import datetime
 from typing import Any
 
+from django.http import HttpRequest
+
 from apikeys.problem_codes import CODES
 from backoffice import filters
 from backoffice.filters import ChoiceFilter
+from logs.models import Kind
+from logs.models.requests import service_names
 
+MAX_SERVICES = 200
 METHODS = ("GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS")
 
 
@@ -32,6 +37,29 @@ class MethodFilter(ChoiceFilter):
     title = "method"
     parameter_name = "method"
     offered = tuple((method, method) for method in METHODS)
+
+
+class KindFilter(ChoiceFilter):
+    """Requests to this API, or decisions for services."""
+
+    title = "kind"
+    parameter_name = "kind"
+    offered = tuple(Kind.choices)
+
+
+class ServiceFilter(ChoiceFilter):
+    """Decisions for one of the services in the log."""
+
+    title = "service"
+    parameter_name = "service"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        names = service_names(MAX_SERVICES)
+        chosen = self.value()
+        # Without a choice Django would leave the filter out, and list every request.
+        if chosen and chosen not in names:
+            names.append(chosen)
+        return [(name, name) for name in names]
 
 
 class SlowFilter(ChoiceFilter):

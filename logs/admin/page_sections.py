@@ -1,4 +1,4 @@
-"""The request log's sections on the pages of keys and customers."""
+"""The request log's sections on the pages of keys, services and customers."""
 
 from typing import Any
 
@@ -16,6 +16,12 @@ VIEW = "logs.view_requestlog"
 def key_usage(request: HttpRequest, key: Any) -> dict[str, Any]:
     period = request.GET.get("period", "")
     return {"key": key, **usage_charts.key_usage_context(key, period)}
+
+
+@page_section("service", "usage", "Usage", permission=VIEW, template="logs/service_usage.html")
+def service_usage(request: HttpRequest, service: Any) -> dict[str, Any]:
+    period = request.GET.get("period", "")
+    return {"service": service, **usage_charts.service_usage(service.name, period)}
 
 
 @page_section(

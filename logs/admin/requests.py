@@ -25,8 +25,16 @@ from backoffice.pagination import KeysetChangeList
 from backoffice.read_only import ReadOnlyAdmin
 from logs import export
 from logs.admin.content import content_of
-from logs.admin.filters import CodeFilter, MethodFilter, SlowFilter, StatusClassFilter, TimeFilter
-from logs.models import RequestLog
+from logs.admin.filters import (
+    CodeFilter,
+    KindFilter,
+    MethodFilter,
+    ServiceFilter,
+    SlowFilter,
+    StatusClassFilter,
+    TimeFilter,
+)
+from logs.models import Kind, RequestLog
 
 # How far back a part of a path is looked for: nothing indexes the middle of a text.
 SEARCHED = 100_000
@@ -35,7 +43,7 @@ STATUS_COLOURS = {"2": "success", "3": "info", "4": "warning", "5": "danger"}
 
 @admin.register(RequestLog)
 class RequestLogAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
-    """Every request under ``/api/``, newest first."""
+    """Every request under ``/api/`` and every decision for a service, newest first."""
 
     list_display = (
         "when",
@@ -52,6 +60,8 @@ class RequestLogAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
         ("environment", ChoicesDropdownFilter),
         ("key", AutocompleteSelectFilter),
         ("customer", AutocompleteSelectFilter),
+        KindFilter,
+        ServiceFilter,
         StatusClassFilter,
         CodeFilter,
         MethodFilter,
@@ -133,6 +143,8 @@ class RequestLogAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
             "opts": self.opts,
             "record": record,
             "customer_link": link_to(record.customer),
+            "caller_link": link_to(record.caller, record.caller and record.caller.name),
+            "is_decision": record.kind == Kind.DECISION,
             "status_colour": STATUS_COLOURS.get(str(record.status_class), "info"),
             "milliseconds": record.duration / 1000,
             **content_of(record),
@@ -152,10 +164,14 @@ class RequestLogAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
     @display(description="Request")
     def asked(self, record: RequestLog) -> str:
         path = record.path.removeprefix(f"/api/{record.environment}/v1/")
-        return format_html(
+        asked = format_html(
             '<span class="latchkey-path" title="{}">{} <strong>{}</strong></span>',
             record.path, record.method, path,
         )  # fmt: skip
+        if record.kind != Kind.DECISION:
+            return asked
+        tag = '{} <span class="latchkey-tag" title="Decided for a service">{}</span>'
+        return format_html(tag, asked, record.service or "decision")
 
     @display(description="Answer", label=STATUS_COLOURS)
     def answered(self, record: RequestLog) -> tuple[str, str]:

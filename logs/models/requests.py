@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Self
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import Q
 
 from apikeys.environments import MAX_ENVIRONMENT_LENGTH, Environment
@@ -18,17 +18,28 @@ from apikeys.guard.isolation import narrowed_at, reached
 from apikeys.models import ApiKey
 from apikeys.models.keys import CUSTOMER
 from database.uuid7 import first_id_at
+from logs.capture.record import DECISION, REQUEST
 
 SLOW_MICROSECONDS = 500_000
 MAX_SERVICE_LENGTH = 40
 MAX_HOST_LENGTH = 255
+# Goes from each name to the next in the index by service, however many requests each has.
+SERVICE_NAMES = """
+WITH RECURSIVE names (name) AS (
+    SELECT min(service) FROM logs_requestlog WHERE service IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(service) FROM logs_requestlog WHERE service > name) FROM names
+    WHERE name IS NOT NULL
+)
+SELECT name FROM names WHERE name IS NOT NULL LIMIT %s
+"""
 
 
 class Kind(models.TextChoices):
     """Who answered a request: this API, or a service for which only a decision was made here."""
 
-    REQUEST = "request", "Request"
-    DECISION = "decision", "Decision"
+    REQUEST = REQUEST, "Request"
+    DECISION = DECISION, "Decision"
 
 
 class RequestLogQuerySet(models.QuerySet["RequestLog"]):
@@ -143,6 +154,13 @@ class RequestLog(models.Model):
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
+
+
+def service_names(limit: int) -> list[str]:
+    """Return the services for which there are decisions in the log, by name."""
+    with connection.cursor() as cursor:
+        cursor.execute(SERVICE_NAMES, [limit])
+        return [name for (name,) in cursor.fetchall()]
 
 
 def mark_redacted_requests(logs: Sequence[RequestLog], key: ApiKey) -> None:

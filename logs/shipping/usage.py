@@ -2,9 +2,10 @@
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 from django.db import connection
 
@@ -19,6 +20,17 @@ OUTCOMES = ("succeeded", "refused", "limited", "failed")
 Hour = tuple[str, int, str, str]
 HOUR = 3_600_000_000
 COUNTS = ("requests", *OUTCOMES, *BUCKETS)
+
+# What a key needs to ask about another.
+VERIFY = "keys:verify"
+
+
+class Use(NamedTuple):
+    """When a key was used, in microseconds since 1970, and from where, if that is known."""
+
+    at: int
+    address: str | None
+    agent: str | None
 
 
 def outcome(status: int, code: str) -> str:
@@ -68,21 +80,30 @@ def add(records: Sequence[Record]) -> None:
         counts = hours[key, hour, environment, service]
         for name in ("requests", result, held):
             counts[name] += number
-    last: dict[str, Record] = {}
+    last: dict[str, Use] = {}
     permissions: dict[tuple[str, str], int] = {}
-    for use in records:
-        # A key that was refused as revoked, expired, or for its environment or the caller's
-        # address was not used, whatever the status of that answer.
-        if use.key is None or not use.is_key_accepted:
-            continue
-        if use.key not in last or last[use.key].at < use.at:
-            last[use.key] = use
-        if use.permission is not None:
-            pair = (use.key, use.permission)
+    for key, use, permission in _uses(records):
+        if key not in last or last[key].at < use.at:
+            last[key] = use
+        if permission is not None:
+            pair = (key, permission)
             permissions[pair] = max(permissions.get(pair, use.at), use.at)
     _add_hours(hours)
     _note_last_use(last)
     _note_permissions(permissions)
+
+
+def _uses(records: Sequence[Record]) -> Iterator[tuple[str, Use, str | None]]:
+    """Yield the keys that were used, each with its use and the permission that it took."""
+    for record in records:
+        if record.caller is not None:
+            # Address and agent on record are those of the request that was decided about.
+            yield record.caller, Use(record.at, None, None), VERIFY
+        # A key that was refused as revoked, expired, or for its environment or the caller's
+        # address was not used, whatever the status of that answer.
+        if record.key is not None and record.is_key_accepted:
+            use = Use(record.at, record.address or None, record.user_agent)
+            yield record.key, use, record.permission
 
 
 def _add_hours(hours: dict[Hour, Counter[str]]) -> None:
@@ -102,20 +123,19 @@ def _add_hours(hours: dict[Hour, Counter[str]]) -> None:
     )
 
 
-def _note_last_use(last: dict[str, Record]) -> None:
+def _note_last_use(last: dict[str, Use]) -> None:
     table = ApiKey._meta.db_table
     # Locked in one order: an UPDATE of many rows takes them in whichever its plan finds them.
     rows = ApiKey.objects.select_for_update(no_key=True).filter(pk__in=last).order_by("pk")
     list(rows.values_list("pk"))
     bulk_sql.run(
-        f"UPDATE {table} SET last_used_at = given.at, last_used_address = given.address,"  # noqa: S608
-        f" last_used_agent = given.agent FROM {{given}} WHERE {table}.id = given.id"
+        f"UPDATE {table} SET last_used_at = given.at,"  # noqa: S608
+        f" last_used_address = coalesce(given.address, {table}.last_used_address),"
+        f" last_used_agent = coalesce(given.agent, {table}.last_used_agent)"
+        f" FROM {{given}} WHERE {table}.id = given.id"
         f" AND ({table}.last_used_at IS NULL OR {table}.last_used_at < given.at)",
         {"id": "text", "at": "timestamptz", "address": "inet", "agent": "text"},
-        [
-            (key, timestamp(use.at), use.address or None, use.user_agent)
-            for key, use in sorted(last.items())
-        ],
+        [(key, timestamp(use.at), use.address, use.agent) for key, use in sorted(last.items())],
     )
 
 

@@ -13,8 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from database.uuid7 import first_id_at, new_id
-from logs.models import RequestContent, RequestLog
-from tests.support.factories import issue, make_customer, make_request, make_staff
+from logs.models import HourlyUsage, RequestContent, RequestLog
+from tests.support.factories import issue, make_customer, make_decision, make_request, make_staff
 
 pytestmark = pytest.mark.django_db
 
@@ -51,6 +51,47 @@ def test_each_filter_narrows_the_list(staff: Client) -> None:
 
     for query, request in wanted.items():
         assert listed(staff, query) == [str(request.pk)], query
+
+
+def test_decisions_are_narrowed_to_a_service_that_has_some(staff: Client) -> None:
+    request = make_request()
+    decisions = [make_decision(service) for service in ("orders", None, "stock", "orders")]
+    orders = [str(decisions[3].pk), str(decisions[0].pk)]
+
+    offered = staff.get(LIST).context["cl"].filter_specs[4].lookup_choices
+
+    assert offered == [("orders", "orders"), ("stock", "stock")]
+    assert listed(staff, "service=orders") == orders
+    assert listed(staff, "kind=request") == [str(request.pk)]
+    assert listed(staff, "kind=decision") == [str(row.pk) for row in reversed(decisions)]
+
+
+def test_a_service_without_decisions_lists_none(staff: Client) -> None:
+    make_request()
+
+    assert listed(staff, "service=orders") == []
+    assert len(export(staff, "ndjson", "service=orders")) == 0
+
+
+def test_the_page_of_a_decision_says_what_is_known(staff: Client) -> None:
+    caller = issue(name="The verifier").key
+    admitted = make_decision(key=issue().key, caller=caller)
+    refused = make_decision(None, status=403, code="no_rule", host=None)
+
+    pages = [
+        staff.get(reverse("admin:logs_requestlog_change", args=(log.pk,))).content.decode()
+        for log in (admitted, refused, make_request())
+    ]
+    text = staff.get(LIST).content.decode()
+
+    assert "?service=orders" in pages[0]
+    assert "orders.example" in pages[0]
+    assert f"/{caller.pk}/change/" in pages[0]
+    assert "Latchkey admitted this request." in pages[0]
+    assert "Latchkey refused this request." in pages[1]
+    assert "No service" in pages[1]
+    assert "not known here" not in pages[2]
+    assert text.count('class="latchkey-tag"') == 2
 
 
 def test_a_search_goes_by_what_the_term_looks_like(staff: Client) -> None:
@@ -180,6 +221,30 @@ def test_a_filter_by_what_is_no_choice_exports_nothing(staff: Client, query: str
     make_request()
 
     assert len(export(staff, "ndjson", query)) == 0
+
+
+def test_an_export_shows_what_a_decision_was_about(staff: Client) -> None:
+    caller = issue().key
+    make_decision(caller=caller)
+
+    (row,) = csv.DictReader(io.StringIO(export(staff, "csv", "kind=decision")))
+
+    assert [row[name] for name in ("kind", "service", "host", "caller_id")] == [
+        "decision", "orders", "orders.example", caller.pk,
+    ]  # fmt: skip
+
+
+def test_the_front_page_lists_services_if_there_are_any(staff: Client) -> None:
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    before = staff.get(reverse("admin:index")).content.decode()
+    HourlyUsage.objects.create(
+        hour=hour, environment="production", service="orders", requests=7, succeeded=4, refused=3
+    )
+
+    after = staff.get(reverse("admin:index")).content.decode()
+
+    assert "Busiest services" not in before
+    assert "7 requests, 3 refused or failed" in after
 
 
 def test_an_export_by_what_is_no_customer_is_no_crash(staff: Client) -> None:

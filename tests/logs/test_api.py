@@ -13,7 +13,7 @@ from customers.models import Customer
 from database.uuid7 import first_id_at
 from logs.models import RequestContent, RequestLog
 from tests.support.api_client import Caller
-from tests.support.factories import ACTOR, issue, make_customer, make_request
+from tests.support.factories import ACTOR, issue, make_customer, make_decision, make_request
 
 pytestmark = pytest.mark.django_db
 
@@ -69,6 +69,32 @@ def test_a_list_is_narrowed_by_its_filters() -> None:
     later = f"{(now + timedelta(minutes=1)):%Y-%m-%dT%H:%M:%SZ}"
     assert caller.get(f"logs?after={later}").json()["data"] == []
     assert caller.get("logs?nope=1").json()["code"] == "validation_failed"
+
+
+def test_a_key_reads_the_decisions_about_itself_and_not_those_that_it_asked_for() -> None:
+    issued = issue(permissions=[Permission.LOGS_READ])
+    verifier = issue(permissions=[Permission.LOGS_READ])
+    asked = make_decision(key=issued.key, caller=verifier.key)
+    alone = make_decision(None, key=issued.key)
+    own = make_request(key=issued.key)
+    make_decision(key=issue().key)
+    caller = Caller(issued)
+
+    shown = caller.get(f"logs/{asked.pk}").json()
+    lists = {
+        query: [row["id"] for row in caller.get(f"logs?{query}").json()["data"]]
+        for query in ("service=orders", "service=stock", "kind=decision", "kind=request&limit=1")
+    }
+
+    assert [shown[name] for name in ("kind", "service", "host", "caller")] == [
+        "decision", "orders", "orders.example", verifier.key.pk,
+    ]  # fmt: skip
+    assert lists["service=orders"] == [str(asked.pk)]
+    assert lists["service=stock"] == []
+    assert lists["kind=decision"] == [str(alone.pk), str(asked.pk)]
+    assert str(own.pk) not in lists["kind=decision"]
+    assert caller.get("logs?kind=nope").json()["code"] == "validation_failed"
+    assert Caller(verifier).get("logs?kind=decision").json()["data"] == []
 
 
 def hold(**fields: Any) -> RequestLog:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 from django.conf import settings
+from django.db.models import Sum
 from django.test import Client
 from django.utils import timezone
 
@@ -319,6 +320,54 @@ def forged(**changes: Any) -> bytes:
         {}, "", "", 0,
     )  # fmt: skip
     return orjson.dumps(tuple(record._replace(**changes)))
+
+
+def test_a_decision_is_stored_and_counted_by_its_service(shipper: Shipper) -> None:
+    key, caller = issue().key, issue().key
+    about = {"kind": "decision", "host": "orders.example", "key": key.pk, "caller": caller.pk}
+    for service in ("orders", "orders", "stock", ""):
+        spool().append(forged(service=service, id=str(new_id()), **about))
+
+    shipper.ship()
+
+    rows = RequestLog.objects.filter(caller=caller).order_by("pk")
+    assert list(rows.values_list("kind", "service", "host", "key")) == [
+        ("decision", service, "orders.example", key.pk)
+        for service in ("orders", "orders", "stock", None)
+    ]
+    counted = HourlyUsage.objects.filter(key_id=key.pk).values_list("service")
+    totals = counted.annotate(total=Sum("requests")).order_by("service")
+    assert list(totals) == [("", 1), ("orders", 2), ("stock", 1)]
+
+
+def test_the_key_that_verifies_another_is_used_and_its_address_stays(shipper: Shipper) -> None:
+    presented, caller = issue().key, issue().key
+    ApiKey.objects.filter(pk=caller.pk).update(last_used_address="192.0.2.1", last_used_agent="x")
+    about = {"kind": "decision", "key": presented.pk, "caller": caller.pk}
+    spool().append(forged(permission="customers:read", **about))
+
+    shipper.ship()
+
+    for row in (presented, caller):
+        row.refresh_from_db()
+    assert presented.last_used_at is None
+    assert caller.last_used_at is not None
+    assert (caller.last_used_address, caller.last_used_agent) == ("192.0.2.1", "x")
+    assert list(PermissionUse.objects.values_list("key", "permission")) == [
+        (caller.pk, "keys:verify")
+    ]
+
+
+@pytest.mark.parametrize("fields", [24, 25])
+def test_a_record_that_was_spooled_before_an_upgrade_is_a_request(
+    shipper: Shipper, fields: int
+) -> None:
+    spool().append(orjson.dumps(orjson.loads(forged())[:fields]))
+
+    shipper.ship()
+
+    row = RequestLog.objects.get(path="/api/production/v1/forged")
+    assert (row.kind, row.service, row.host, row.caller) == ("request", None, None, None)
 
 
 @pytest.mark.parametrize(

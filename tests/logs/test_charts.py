@@ -2,14 +2,22 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from logs.models import BUCKETS, HourlyUsage
 from logs.models.usage import BOUNDS
 from logs.shipping.shipper import usage
-from logs.usage_charts import PERIODS, Slots, key_usage_context, percentile
-from tests.support.factories import issue, make_request
+from logs.usage_charts import (
+    PERIODS,
+    Slots,
+    key_usage_context,
+    overview,
+    percentile,
+    service_usage,
+)
+from tests.support.factories import issue, make_decision, make_request
 
 NOW = datetime(2026, 11, 23, 13, 20, tzinfo=UTC)
 
@@ -76,3 +84,53 @@ def test_a_key_is_shown_by_path_code_and_address() -> None:
     assert shown["address_count"] == 2
     assert shown["total"]["requests"] == 4
     assert 1.0 <= shown["p50"] <= 2.0
+
+
+def count(**fields: Any) -> None:
+    """Add to the usage of this hour."""
+    HourlyUsage.objects.create(
+        hour=datetime.now(UTC).replace(minute=0, second=0, microsecond=0),
+        environment=fields.pop("environment", "production"), bucket_2=fields["requests"], **fields,
+    )  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_a_service_is_shown_by_key_refusal_and_rule() -> None:
+    busy, idle = issue(name="Busy").key, issue().key
+    make_decision(key=busy)
+    make_decision(status=403, code="no_rule", route="")
+    make_decision("stock", status=401, code="key_missing")
+    count(service="orders", key_id=busy.pk, requests=5, succeeded=4, limited=1)
+    count(service="orders", key_id=idle.pk, requests=2, succeeded=2, environment="staging")
+    count(service="orders", requests=3, refused=3)
+    count(service="stock", key_id=idle.pk, requests=90, refused=90)
+    count(key_id=idle.pk, requests=90, succeeded=90)
+
+    shown = service_usage("orders")
+
+    assert [shown["total"][name] for name in ("requests", "succeeded", "refused", "limited")] == [
+        10, 6, 3, 1,
+    ]  # fmt: skip
+    assert [(row["key"], row["total"], row["bad"]) for row in shown["busiest"]] == [
+        (busy, 5, 1), (idle, 2, 0),
+    ]  # fmt: skip
+    assert shown["codes"] == [("no_rule", 1)]
+    assert shown["paths"] == [("GET unknown path", 1), ("GET /v1/orders/**", 1)]
+    assert service_usage("nothing")["total"]["requests"] == 0
+
+
+@pytest.mark.django_db
+def test_charts_of_keys_and_environments_sum_over_services() -> None:
+    key = issue().key
+    count(key_id=key.pk, requests=2, succeeded=2)
+    count(key_id=key.pk, requests=5, refused=5, service="orders")
+    count(key_id=key.pk, requests=1, failed=1, service="stock")
+
+    shown = overview()
+
+    assert key_usage_context(key)["total"]["requests"] == 8
+    assert [part["total"]["requests"] for part in shown["traffic"]] == [8, 0, 0]
+    assert [row["total"] for row in shown["busiest"]] == [8]
+    assert [(row["service"], row["total"], row["bad"]) for row in shown["services"]] == [
+        ("orders", 5, 5), ("stock", 1, 1),
+    ]  # fmt: skip

@@ -124,6 +124,12 @@ def make_request(
     return log
 
 
+def make_decision(service: str | None = "orders", **fields: Any) -> RequestLog:
+    """Make a recorded decision for a service that is guarded from outside."""
+    asked = {"path": "/v1/orders/5", "route": "/v1/orders/**", "host": "orders.example"}
+    return make_request(kind="decision", service=service, **asked | fields)
+
+
 def make_staff(role: str | None = None, *, is_superuser: bool = False) -> User:
     """Make a member of staff who may log in with ``PASSWORD``."""
     user = User.objects.create_user(f"staff{next(_numbers)}", password=PASSWORD, is_staff=True)

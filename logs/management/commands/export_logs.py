@@ -18,7 +18,7 @@ from apikeys.management.base_command import (
 from apikeys.problem_codes import CODES
 from logs import export
 from logs.admin.filters import METHODS
-from logs.models import RequestLog
+from logs.models import Kind, RequestLog
 
 MAX_COUNTED = 1_000_000
 
@@ -36,13 +36,15 @@ class Command(KeyCommand):
         parser.add_argument("--method", choices=METHODS)
         parser.add_argument("--status", type=whole_number, choices=range(100, 600), metavar="N")
         parser.add_argument("--code", choices=sorted(CODES), metavar="CODE")
+        parser.add_argument("--kind", choices=Kind.values)
+        parser.add_argument("--service", metavar="NAME", help="decisions for this service")
         parser.add_argument("--after", metavar="2h or 2027-01-31T00:00Z")
         parser.add_argument("--before", metavar="1h or 2027-01-31T00:00Z")
         parser.add_argument("--dry-run", action="store_true", help="say how many, write none")
 
     def handle(self, *args: Any, **options: Any) -> None:
         rows = RequestLog.objects.all()
-        for name in ("environment", "method", "status", "code"):
+        for name in ("environment", "method", "status", "code", "kind", "service"):
             if options[name] is not None:
                 rows = rows.filter(**{name: options[name]})
         if options["key"] is not None:
