@@ -11,9 +11,9 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apikeys.guard import timestamps
 from apikeys.guard.pagination import CursorField
 from apikeys.guard.problems import MAX_ERRORS, ErrorList, FieldErrors, not_named
+from database import timestamps
 from database.fields import MAX_OBJECT_BYTES, object_bytes
 from database.text import check_line
 

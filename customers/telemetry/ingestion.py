@@ -13,11 +13,11 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from apikeys.guard import timestamps
 from apikeys.guard.problems import ErrorList
 from apikeys.models import ApiKey
 from customers.models import Customer, License, TelemetryEvent
 from customers.telemetry import rollups
+from database import timestamps
 from database.fields import MAX_OBJECT_BYTES, object_bytes
 
 MAX_EVENTS = 1000

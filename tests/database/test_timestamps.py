@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from apikeys.guard import timestamps
+from database import timestamps
 from tests.support.api_client import Caller
 from tests.support.factories import issue, make_customer
 
