@@ -1,4 +1,4 @@
-"""Writes audit events: actor, action, time, source and changes."""
+"""Writes audit events: actor, action, time, source and changes; and cleans the texts in them."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,9 +12,12 @@ from django.contrib.auth.models import User
 from django.db.models import Model
 from django.http import HttpRequest
 
+from apikeys.credentials import mask
 from apikeys.guard.client_address import client_address
 from apikeys.limits import WINDOWS, LimitWindow
 from apikeys.models import Action, ApiKey, Event, Source
+from database.refusals import Refused
+from database.text import check_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,25 @@ def record(
         changes=dict(changes),
         **actor.columns(),
     )
+
+
+def clean_text(text: str, *, field: str, longest: int) -> str:
+    """Return what people wrote for others to read, and for the record, without a key in it."""
+    text = text.strip()
+    if len(text) > longest:
+        raise Refused(
+            f"The {field} has {len(text)} characters. Use {longest} at most.", field=field
+        )
+    try:
+        check_line(text)
+    except ValueError as error:
+        raise Refused(f"The {field} {error}", field=field) from None
+    if mask(text) != text:
+        raise Refused(
+            f"The {field} holds an API key. Leave the key out; its key id says which it is.",
+            field=field,
+        )
+    return text
 
 
 def set_fields(row: Model, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,18 +50,20 @@ def create(
     """
     now = timezone.now()
     settings.setdefault("name", "")
-    chosen = validation.clean(settings, environment=environment, now=now)
-    scope = chosen.pop("customers", None)
     key = ApiKey(
         id=key_id or credentials.new_key_id(),
         environment=environment,
-        customer_scope=CustomerScope.ALL if scope is None else CustomerScope.SELECTED,
         created_at=now,
         created_by=actor.user,
-        **chosen,
     )
     try:
         with transaction.atomic():
+            chosen = validation.clean(settings, environment=environment, now=now)
+            scope = chosen.pop("customers", None)
+            if scope is not None:
+                key.customer_scope = CustomerScope.SELECTED
+            for name, value in chosen.items():
+                setattr(key, name, value)
             key.save(force_insert=True)
             _replace_scope(key, scope)
             secret = _issue_secret(key, number=1, now=now)
@@ -133,7 +135,7 @@ def regenerate(
 
 def revoke(key: ApiKey, *, actor: Actor, reason: str = "") -> Event | None:
     """Withdraw the key; None if it was withdrawn already."""
-    reason = validation.clean_text(reason, field="reason", longest=validation.MAX_REASON_LENGTH)
+    reason = audit.clean_text(reason, field="reason", longest=validation.MAX_REASON_LENGTH)
     with transaction.atomic():
         key = _locked(key.pk)
         if key.is_revoked:

@@ -1,12 +1,15 @@
-"""The permission catalogue: what a key may be granted, and how people read it.
+"""The built-in permissions, and the form that the code of any permission has.
 
 A write or manage permission does not imply read. Codes are stored on keys and named by views;
-the order here is the order everywhere.
+the order here is the order everywhere. Custom permissions are rows, which ``catalogue`` reads.
 """
 
-from collections.abc import Iterable
+import re
 
 from django.db import models
+
+CODE = re.compile(r"[a-z][a-z0-9._-]{0,39}:[a-z][a-z0-9._-]{0,39}")
+MAX_CODE_LENGTH = 81
 
 
 class Permission(models.TextChoices):
@@ -21,28 +24,19 @@ class Permission(models.TextChoices):
     JOBS_READ = "jobs:read", "Job Read"
     JOBS_RUN = "jobs:run", "Job Run"
     LOGS_READ = "logs:read", "Log Read"
-
-    @property
-    def resource(self) -> str:
-        """The kind of thing the permission is about: ``Customers``, ``Licenses`` …"""
-        return self.value.partition(":")[0].capitalize()
+    KEYS_VERIFY = "keys:verify", "Key Verification"
+    KEYS_READ = "keys:read", "Key Read"
+    KEYS_MANAGE = "keys:manage", "Key Management"
 
 
-def ordered(codes: Iterable[str]) -> tuple[str, ...]:
-    """Return each code once, in the catalogue's order; raise ``ValueError`` for an unknown one."""
-    selected = set(codes)
-    if unknown := selected - set(Permission.values):
-        raise ValueError(min(unknown))
-    return tuple(code for code in Permission.values if code in selected)
+BUILT_IN: dict[str, str] = dict(Permission.choices)
 
 
-def labels(codes: Iterable[str]) -> list[str]:
-    by_code = dict(Permission.choices)
-    return [str(by_code.get(code, code)) for code in codes]
+def label(code: str) -> str:
+    """Return a built-in permission's label, and of any other the code itself, without a query."""
+    return BUILT_IN.get(code, code)
 
 
-def by_resource() -> dict[str, list[Permission]]:
-    groups: dict[str, list[Permission]] = {}
-    for permission in Permission:
-        groups.setdefault(permission.resource, []).append(permission)
-    return groups
+def resource(code: str) -> str:
+    """Return the kind of thing that a permission is about: ``Customers``, ``Licenses`` …"""
+    return code.partition(":")[0].capitalize()

@@ -8,14 +8,13 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from apikeys import permissions
-from apikeys.credentials import mask
+from apikeys import catalogue
+from apikeys.audit import clean_text
 from apikeys.guard import client_address
 from apikeys.limits import LIMIT_FIELDS, MAX_LIMIT, WINDOWS, LimitFields, LimitWindow
 from apikeys.models import ApiKey, KeyCustomer
 from apikeys.models.keys import customer_model
 from database.refusals import Refused
-from database.text import check_line
 
 MAX_NETWORKS = 100
 MAX_NAME_LENGTH = 100
@@ -38,12 +37,13 @@ class KeyFields(LimitFields, total=False):
 def clean(settings: KeyFields, *, environment: str, now: datetime) -> dict[str, Any]:
     """Return ``settings`` in the form they are stored in; raise ``Refused`` naming the first wrong.
 
+    Called in a transaction: the catalogue keeps the permissions until its end.
     An expiry is compared with ``now`` by the caller's wish alone: one that is kept as it was
     may have passed.
     """
     cleaners: dict[str, Callable[[Any], Any]] = {
         "name": clean_name,
-        "permissions": clean_permissions,
+        "permissions": catalogue.ordered,
         "customers": lambda ids: clean_customers(ids, environment),
         "networks": clean_networks,
         "expires_at": lambda timestamp: clean_expiry(timestamp, now),
@@ -58,35 +58,6 @@ def clean_name(name: str) -> str:
     if not name:
         raise Refused("The name is blank. Say what the key is for.", field="name")
     return name
-
-
-def clean_text(text: str, *, field: str, longest: int) -> str:
-    text = text.strip()
-    if len(text) > longest:
-        raise Refused(
-            f"The {field} has {len(text)} characters. Use {longest} at most.", field=field
-        )
-    try:
-        check_line(text)
-    except ValueError as error:
-        raise Refused(f"The {field} {error}", field=field) from None
-    if mask(text) != text:
-        raise Refused(
-            f"The {field} holds an API key. Leave the key out; its key id says which it is.",
-            field=field,
-        )
-    return text
-
-
-def clean_permissions(codes: Iterable[str]) -> tuple[str, ...]:
-    try:
-        return permissions.ordered(codes)
-    except ValueError as error:
-        raise Refused(
-            f"{error} is not a permission. Choose among"
-            f" {', '.join(permissions.Permission.values)}.",
-            field="permissions",
-        ) from None
 
 
 def clean_networks(networks: Iterable[str]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from apikeys.guard.views import GuardedView, endpoint
 from apikeys.limiter.store import Decision
 from apikeys.limits import WINDOWS
 from apikeys.models import ApiKey, CustomerScope, Status
-from apikeys.permissions import Permission
+from apikeys.permissions import CODE
 from apikeys.serializers import as_json
 
 
@@ -48,7 +48,7 @@ class KeySerializer(serializers.Serializer[dict[str, object]]):
     name = serializers.CharField()
     environment = serializers.ChoiceField(Environment.choices)
     status = serializers.ChoiceField(Status.choices)
-    permissions = serializers.ListField(child=serializers.ChoiceField(Permission.choices))
+    permissions = serializers.ListField(child=serializers.RegexField(CODE))
     customer_scope = serializers.ChoiceField(CustomerScope.choices)
     customers = serializers.ListField(child=serializers.UUIDField())
     limits = WindowsSerializer(help_text="The limits in force.")

@@ -8,3 +8,4 @@ class GatewayConfig(AppConfig):
 
     name = "gateway"
     verbose_name = "Services"
+    permission_users = ("gateway.lifecycle.services_by_permission",)

@@ -1,13 +1,13 @@
 """The life of a service: every change of one or of its rules is made here, locked and recorded."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from apikeys.audit import Actor, set_fields
-from apikeys.validation import clean_text
+from apikeys import catalogue
+from apikeys.audit import Actor, clean_text, set_fields
 from database.refusals import Conflict, Refused
 from gateway.models import MAX_DESCRIPTION_LENGTH, Rule, Service, ServiceAction, ServiceEvent
 from gateway.rules import RuleLine, default_rules, difference
@@ -23,7 +23,7 @@ def create(
     is_enabled: bool = True,
     rules: Sequence[RuleLine] | None = None,
 ) -> Service:
-    """Make a service, with the two default rules if none are given.
+    """Make a service, with the two default rules if none are given, and missing permissions.
 
     Raises ``Conflict`` if the name is taken.
     """
@@ -39,6 +39,7 @@ def create(
     try:
         with transaction.atomic():
             service.save(force_insert=True)
+            _create_permissions(rules, actor)
             _write_rules(service, rules)
             changes = {"rules": [None, "\n".join(map(str, rules))]}
             _record(service, ServiceAction.CREATED, actor, changes)
@@ -62,6 +63,7 @@ def update(
 ) -> Service:
     """Change description and ``is_enabled``; given rules replace all. Nothing else may change.
 
+    Permissions that rules name and that do not exist are created.
     With ``revision``, raises ``Conflict`` if the service changed since the actor read it.
     """
     values = dict(fields)
@@ -79,6 +81,7 @@ def update(
         before = found.rule_lines
         if rules is not None and before != tuple(rules):
             changes["rules"] = _changed_lines(before, rules)
+            _create_permissions(rules, actor)
             _write_rules(found, rules)
         if changes:
             found.revision += 1
@@ -97,6 +100,19 @@ def delete(service: Service, *, actor: Actor) -> bool:
         _record(found, ServiceAction.DELETED, actor, changes)
         found.delete()
     return True
+
+
+def services_by_permission(codes: Collection[str]) -> dict[str, list[str]]:
+    """Return the names of the services whose rules need each permission."""
+    rules = Rule.objects.filter(needs__in=codes).order_by("service__name")
+    names: dict[str, list[str]] = {}
+    for code, name in rules.values_list("needs", "service__name").distinct():
+        names.setdefault(code, []).append(name)
+    return names
+
+
+def _create_permissions(rules: Sequence[RuleLine], actor: Actor) -> None:
+    catalogue.ensure({rule.permission for rule in rules if rule.permission}, actor=actor)
 
 
 def _locked(service: Service) -> Service | None:

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apikeys.models import AuditEvent
+from apikeys.permissions import MAX_CODE_LENGTH
 from database.fields import WordsField
 from database.uuid7 import new_id
 from gateway.patterns import MAX_PATTERN_LENGTH
@@ -17,7 +18,6 @@ from gateway.rules import MAX_COST, RuleLine
 
 MAX_NAME_LENGTH = 40
 MAX_DESCRIPTION_LENGTH = 500
-MAX_NEEDS_LENGTH = 81
 
 
 class Service(models.Model):
@@ -64,7 +64,7 @@ class Rule(models.Model):
     position = models.PositiveSmallIntegerField()
     methods = WordsField()
     path = models.CharField(max_length=MAX_PATTERN_LENGTH)
-    needs = models.CharField(max_length=MAX_NEEDS_LENGTH, db_index=True)
+    needs = models.CharField(max_length=MAX_CODE_LENGTH, db_index=True)
     cost = models.PositiveSmallIntegerField(default=1)
 
     class Meta:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from apikeys.permissions import CODE
 from database.refusals import Refused
 from gateway.patterns import Pattern, matches, parse_pattern
 
@@ -20,7 +21,6 @@ MAX_RULES = 2_000
 MAX_COST = 1_000
 MAX_METHODS = 10
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,19}")
-_PERMISSION = re.compile(r"[a-z][a-z0-9._-]{0,39}:[a-z][a-z0-9._-]{0,39}")
 _COST = re.compile(r"cost=([0-9]{1,4})")
 EXAMPLE = "GET,HEAD /v1/orders/** orders:read"
 
@@ -70,7 +70,7 @@ def parse_rule(text: str) -> RuleLine:
         parse_pattern(path)
     except ValueError as error:
         raise _refused(str(error)) from None
-    if rule.permission is not None and not _PERMISSION.fullmatch(needs):
+    if rule.permission is not None and not CODE.fullmatch(needs):
         raise _refused(
             f"{needs!r} is not what a rule can need."
             f" Write a permission such as orders:read, {ANY_KEY} or {PUBLIC}."

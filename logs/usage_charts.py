@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
+from apikeys.catalogue import labels
 from apikeys.environments import Environment
 from apikeys.models import ApiKey
-from apikeys.permissions import labels
 from backoffice import charts
 from logs.models import BUCKETS, HourlyUsage, PermissionUse, RequestLog, RequestLogQuerySet
 from logs.models.usage import BOUNDS

@@ -9,9 +9,9 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 
 from apikeys import lifecycle
-from apikeys.audit import actor_of
+from apikeys.audit import actor_of, clean_text
 from apikeys.models import ApiKey
-from apikeys.validation import MAX_REASON_LENGTH, clean_text
+from apikeys.validation import MAX_REASON_LENGTH
 from database.refusals import Refused
 
 SHOWN = 100

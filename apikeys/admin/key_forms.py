@@ -15,7 +15,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from apikeys import credentials, lifecycle, permissions
+from apikeys import catalogue, credentials, lifecycle
 from apikeys.admin.key_widgets import CustomersWidget, PermissionsWidget
 from apikeys.audit import actor_of
 from apikeys.environments import Environment
@@ -37,19 +37,10 @@ KEEP, NEVER, CUSTOM = "keep", "never", "custom"
 PRESETS = [("30", "In 30 days"), ("60", "In 60 days"), ("90", "In 90 days"), ("365", "In a year")]
 
 
-def _permission_groups() -> list[tuple[str, list[tuple[str, str]]]]:
-    return [
-        (resource, [(permission.value, str(permission.label)) for permission in group])
-        for resource, group in permissions.by_resource().items()
-    ]
-
-
 class LimitsForm(ActionForm, _KeyModelForm):
     """What every form of a key can set: permissions and limits."""
 
-    permissions = forms.MultipleChoiceField(
-        choices=_permission_groups, required=False, widget=PermissionsWidget
-    )
+    permissions = forms.MultipleChoiceField(required=False, widget=PermissionsWidget)
 
     class Meta:
         model = ApiKey
@@ -60,9 +51,14 @@ class LimitsForm(ActionForm, _KeyModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["permissions"].choices = self.offered_permissions()  # type: ignore[attr-defined]
         for field in LIMIT_FIELDS:
             # The highest limit is the lifecycle's rule; the field only asks for a number.
             self.fields[field].widget.attrs["placeholder"] = "default"
+
+    def offered_permissions(self) -> list[tuple[str, list[tuple[str, str]]]]:
+        """Return the groups of check boxes, by resource."""
+        return list(catalogue.by_resource().items())
 
     def settings(self) -> KeyFields:
         names = ("permissions", *LIMIT_FIELDS)
@@ -224,12 +220,11 @@ class ChangeKeyForm(RevisionForm, KeyForm):
 class NarrowKeyForm(RevisionForm):
     """What an operator may do: remove permissions, lower limits."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def offered_permissions(self) -> list[tuple[str, list[tuple[str, str]]]]:
         granted = set(self.instance.permissions)
-        self.fields["permissions"].choices = [  # type: ignore[attr-defined]
+        return [
             (resource, kept)
-            for resource, group in _permission_groups()
+            for resource, group in super().offered_permissions()
             if (kept := [choice for choice in group if choice[0] in granted])
         ]
 

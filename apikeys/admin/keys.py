@@ -1,5 +1,6 @@
-"""The key list, the key's page, and the one page that shows a credential."""
+"""The key list and its filters, the key's page, and the one page that shows a credential."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -10,19 +11,73 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 
+from apikeys import catalogue
 from apikeys.admin.bulk_actions import BulkActions
 from apikeys.admin.key_columns import STATUS_COLOURS, KeyColumns
 from apikeys.admin.key_dialogs import KeyActions, issued_context, may
-from apikeys.admin.key_filters import ExpiryFilter, PermissionFilter, StatusFilter, UseFilter
 from apikeys.admin.key_forms import ChangeKeyForm, CreateKeyForm, NarrowKeyForm
 from apikeys.limits import LIMIT_FIELDS
-from apikeys.models import ApiKey
-from apikeys.permissions import labels
+from apikeys.models import ApiKey, Status
 from backoffice.action_forms import ActionFormAdmin
+from backoffice.filters import ChoiceFilter
 from backoffice.lists import CheckedList
 from backoffice.page_sections import sections_of
 
 SHOWN_EVENTS = 50
+
+
+class StatusFilter(ChoiceFilter):
+    """Active, inactive, expired."""
+
+    title = parameter_name = "status"
+    offered = Status.choices
+
+    def fitting(self, rows: Any, value: str) -> Any:
+        return rows.with_status(value)
+
+
+class PermissionFilter(ChoiceFilter):
+    """Keys that were given a permission."""
+
+    title = parameter_name = "permission"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return catalogue.choices()
+
+    def fitting(self, rows: Any, value: str) -> Any:
+        return rows.granted(value)
+
+
+class UseFilter(ChoiceFilter):
+    """Keys that were never used, or not for a while."""
+
+    title = "last used"
+    parameter_name = "use"
+    offered = (
+        ("never", "Never used"),
+        *((f"idle-{days}", f"Not for {days} days") for days in (30, 90, 365)),
+    )
+
+    def fitting(self, rows: Any, value: str) -> Any:
+        if value == "never":
+            return rows.never_used()
+        days = int(value.removeprefix("idle-"))
+        return rows.idle_since(timezone.now() - timedelta(days=days))
+
+
+class ExpiryFilter(ChoiceFilter):
+    """Keys whose time runs out."""
+
+    title = parameter_name = "expiry"
+    offered = (
+        *((f"{days}", f"Within {days} days") for days in (7, 30, 90)),
+        ("none", "Never expires"),
+    )
+
+    def fitting(self, rows: Any, value: str) -> Any:
+        if value == "none":
+            return rows.filter(expires_at=None)
+        return rows.expiring_before(timezone.now() + timedelta(days=int(value)))
 
 
 @admin.register(ApiKey)
@@ -60,6 +115,11 @@ class KeyAdmin(KeyColumns, KeyActions, BulkActions, ActionFormAdmin, CheckedList
     change_form_outer_before_template = "apikeys/key_summary.html"
     change_form_outer_after_template = "apikeys/key_history.html"
     warn_unsaved_form = True
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        page = super().get_changelist_instance(request)
+        page.result_list = catalogue.with_labels(page.result_list)
+        return page
 
     # --- Who may do what ----------------------------------------------------------------------
 
@@ -108,7 +168,7 @@ class KeyAdmin(KeyColumns, KeyActions, BulkActions, ActionFormAdmin, CheckedList
 
     @display(description="Permissions")
     def granted(self, key: ApiKey) -> str:
-        return ", ".join(labels(key.permissions)) or "None"
+        return ", ".join(catalogue.labels(key.permissions)) or "None"
 
     @display(description="Reaches")
     def reach(self, key: ApiKey) -> str:

@@ -10,7 +10,7 @@ from apikeys.guard.authentication import challenge
 from apikeys.guard.context import RequestContext, context_of
 from apikeys.guard.problems import Problem
 from apikeys.models import ApiKey, CustomerScope
-from apikeys.permissions import Permission, labels
+from apikeys.permissions import Permission, label
 
 # What a view says of a method that every valid key may use.
 ANY_KEY: Final = "any key"
@@ -56,10 +56,10 @@ def denial(environment: str, required: str | None) -> Problem:
     """Return the 403 that names the permission (RFC 6750 §3.1, ``insufficient_scope``)."""
     if not required:
         return Problem("permission_denied", "No key may do this. Check the method and the path.")
-    code, (label,) = str(required), labels([required])
+    code = str(required)
     return Problem(
         "permission_denied",
-        f"The key lacks {label}. Ask an administrator to grant {code}.",
+        f"The key lacks {label(code)}. Ask an administrator to grant {code}.",
         headers={
             "WWW-Authenticate": challenge(environment, error="insufficient_scope", scope=code)
         },

@@ -24,11 +24,11 @@ from django.utils import timezone
 from rich.console import Console
 
 from apikeys.audit import Actor
+from apikeys.catalogue import labels
 from apikeys.checks import TAG
 from apikeys.lifecycle import IssuedKey
 from apikeys.limits import WINDOWS, LimitFields
 from apikeys.models import ApiKey, Source
-from apikeys.permissions import labels
 from apikeys.serializers import as_json
 from backoffice.terminal import discard
 from database.refusals import Refused

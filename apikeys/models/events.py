@@ -6,6 +6,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from apikeys.models.keys import ApiKey
+from apikeys.permissions import MAX_CODE_LENGTH
 from database.uuid7 import new_id
 
 
@@ -71,3 +72,22 @@ class Event(AuditEvent):
 
     def __str__(self) -> str:
         return f"{self.get_action_display()} {self.key_id} by {self.actor_name}"
+
+
+class PermissionAction(models.TextChoices):
+    """An audited action on a custom permission."""
+
+    CREATED = "created", "Created"
+    UPDATED = "updated", "Updated"
+    DELETED = "deleted", "Deleted"
+
+
+class PermissionEvent(AuditEvent):
+    """What was done to a custom permission, and what changed; its code outlives it."""
+
+    permission_code = models.CharField(max_length=MAX_CODE_LENGTH)
+    action = models.CharField(max_length=7, choices=PermissionAction)
+    changes = models.JSONField(default=dict)
+
+    class Meta(AuditEvent.Meta):
+        indexes = [models.Index(fields=["permission_code", "-id"], name="permissionevent_by_code")]

@@ -1,16 +1,19 @@
-"""Keys, their secrets' digests and their customers.
+"""Keys, whom they reach, and the custom permissions that they can be given.
 
-Only ``apikeys.lifecycle`` writes rows, except for the last use. Constraints rule out two current
-secrets and a customer of another environment.
+Only ``apikeys.lifecycle`` writes rows, and ``apikeys.catalogue`` those of permissions, except for
+the last use. A constraint rules out a customer of another environment.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
+from django.db.models.functions import Concat
 from django.utils import timezone
 
 from apikeys import permissions
@@ -19,6 +22,10 @@ from apikeys.guard import client_address
 from apikeys.limits import LIMIT_FIELDS, Limits, in_force
 from database.constraints import SameEnvironment
 from database.fields import WordsField
+from database.uuid7 import new_id
+
+MAX_LABEL_LENGTH = 100
+MAX_DESCRIPTION_LENGTH = 500
 
 
 class CustomerScope(models.TextChoices):
@@ -58,8 +65,9 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         }[status]()
 
     def granted(self, permission: str) -> Self:
-        """Keys that were given ``permission``. No code is part of another; a test says so."""
-        return self.filter(permissions__contains=permission)
+        """Keys that were given ``permission``, as a whole word: one code may be part of another."""
+        words = Concat(Value(" "), "permissions", Value(" "), output_field=models.TextField())
+        return self.alias(words=words).filter(words__contains=f" {permission} ")
 
     def never_used(self) -> Self:
         return self.filter(last_used_at=None)
@@ -111,6 +119,9 @@ class ApiKey(models.Model):
     revision = models.PositiveIntegerField(default=1, editable=False)
 
     objects = ApiKeyQuerySet.as_manager()
+
+    # Labels of custom permissions by code; set by ``catalogue.with_labels``.
+    custom_labels: Mapping[str, str] = MappingProxyType({})
 
     class Meta:
         verbose_name = "API Key"
@@ -171,11 +182,41 @@ class ApiKey(models.Model):
         return client_address.is_allowed(address, self.networks)
 
     @property
+    def permission_labels(self) -> list[str]:
+        return [
+            self.custom_labels.get(code) or permissions.label(code) for code in self.permissions
+        ]
+
+    @property
     def permission_summary(self) -> str:
         """The first two labels and how many more: ``License Management, Job Run +2``."""
-        names = permissions.labels(self.permissions)
+        names = self.permission_labels
         more = f" +{len(names) - 2}" if len(names) > 2 else ""
         return ", ".join(names[:2]) + more if names else "None"
+
+
+class CustomPermission(models.Model):
+    """A permission beside those built in, for the rules of services. Its code stays."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    code = models.CharField(max_length=permissions.MAX_CODE_LENGTH, unique=True)
+    label = models.CharField(max_length=MAX_LABEL_LENGTH)
+    description = models.CharField(max_length=MAX_DESCRIPTION_LENGTH, blank=True)
+    created_at = models.DateTimeField("created", default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = "permission"
+        ordering = ["code"]
+        constraints = [
+            models.CheckConstraint(
+                # A blank would make two codes of it where keys hold it.
+                condition=Q(code__contains=":") & ~Q(code__contains=" ") & ~Q(label=""),
+                name="permission_parts",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.code
 
 
 class KeyCustomer(models.Model):
@@ -202,41 +243,3 @@ class KeyCustomer(models.Model):
 
 def customer_model() -> type[models.Model]:
     return KeyCustomer._meta.get_field("customer").related_model
-
-
-class SecretVersionQuerySet(models.QuerySet["SecretVersion"]):
-    """Secrets by whether they are accepted."""
-
-    def accepted(self, now: datetime) -> Self:
-        """Secrets that are current, or retiring but still within their overlap."""
-        return self.filter(Q(retires_at=None) | Q(retires_at__gt=now))
-
-
-class SecretVersion(models.Model):
-    """One secret a key has had: a digest under a numbered pepper, never the secret."""
-
-    # As above: found by the index of (key, number).
-    key = models.ForeignKey(
-        ApiKey, on_delete=models.PROTECT, related_name="secrets", db_index=False
-    )
-    number = models.PositiveIntegerField("version")
-    digest = models.CharField(max_length=64, editable=False)
-    pepper = models.PositiveSmallIntegerField(editable=False)
-    created_at = models.DateTimeField("created", default=timezone.now)
-    # Null while current; else the time from which it is refused.
-    retires_at = models.DateTimeField("retires", null=True)
-
-    objects = SecretVersionQuerySet.as_manager()
-
-    class Meta:
-        default_permissions = ()
-        ordering = ["-number"]
-        constraints = [
-            models.UniqueConstraint(fields=["key", "number"], name="secretversion_number"),
-            models.UniqueConstraint(
-                fields=["key"], condition=Q(retires_at=None), name="secretversion_one_current"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"Version {self.number} of {self.key_id}"

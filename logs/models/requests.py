@@ -17,6 +17,7 @@ from apikeys.environments import MAX_ENVIRONMENT_LENGTH, Environment
 from apikeys.guard.isolation import narrowed_at, reached
 from apikeys.models import ApiKey
 from apikeys.models.keys import CUSTOMER
+from apikeys.permissions import MAX_CODE_LENGTH
 from database.uuid7 import first_id_at
 from logs.capture.record import DECISION, REQUEST
 
@@ -87,7 +88,7 @@ class RequestLog(models.Model):
         related_name="+",
     )
     job_id = models.UUIDField("job", null=True)
-    permission = models.CharField(max_length=40, null=True)
+    permission = models.CharField(max_length=MAX_CODE_LENGTH, null=True)
     method = models.CharField(max_length=32)
     path = models.CharField(max_length=2000)
     route = models.CharField(max_length=200, blank=True)

@@ -6,6 +6,7 @@ from django.db import models
 
 from apikeys.environments import MAX_ENVIRONMENT_LENGTH, Environment
 from apikeys.models import ApiKey
+from apikeys.permissions import MAX_CODE_LENGTH
 from logs.models.requests import MAX_SERVICE_LENGTH
 
 # Upper bounds of the duration histogram, in microseconds; the last bucket has none.
@@ -70,7 +71,7 @@ class PermissionUse(models.Model):
     key: "models.ForeignKey[Any, Any]" = models.ForeignKey(
         ApiKey, on_delete=models.CASCADE, db_index=False, related_name="permission_uses"
     )
-    permission = models.CharField(max_length=40)
+    permission = models.CharField(max_length=MAX_CODE_LENGTH)
     last_used_at = models.DateTimeField()
 
     class Meta:

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from rich.table import Table
 
+from apikeys.catalogue import with_labels
 from apikeys.environments import Environment
 from apikeys.management.base_command import KeyCommand, ago, console
 from apikeys.models import ApiKey, Status
@@ -52,7 +53,7 @@ class Command(KeyCommand):
             # Every other command asks for the key id: it is never cut.
             is_id = name == "Key id"
             table.add_column(name, no_wrap=is_id, min_width=12 if is_id else None, overflow="fold")
-        for key in keys:
+        for key in with_labels(keys):
             table.add_row(
                 key.pk,
                 escaped(key.name),

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from django.core.management.base import CommandParser
+from django.db import transaction
 
-from apikeys import lifecycle, validation
+from apikeys import catalogue, lifecycle
 from apikeys.management.base_command import (
     KeyCommand,
     actor,
@@ -39,9 +40,10 @@ class Command(KeyCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        key = self.find(options["key_id"])
-        # Judged against the key as it is now: another change in between is refused, not undone.
-        lifecycle.update(key, actor=actor(), revision=key.revision, **_settings(key, options))
+        with transaction.atomic():
+            key = self.find(options["key_id"])
+            # Judged against the key as it is now: another change in between is refused, not undone.
+            lifecycle.update(key, actor=actor(), revision=key.revision, **_settings(key, options))
         self.write_key(self.find(key.pk), as_object=options["json"])
 
 
@@ -60,8 +62,8 @@ def _settings(key: ApiKey, options: dict[str, Any]) -> KeyFields:
         for option, (setting, read) in READERS.items()
         if options[option] is not None
     }
-    added = validation.clean_permissions(options["add_permission"])
-    removed = validation.clean_permissions(options["remove_permission"])
+    added = catalogue.ordered(options["add_permission"])
+    removed = catalogue.ordered(options["remove_permission"])
     if added or removed:
         settings["permissions"] = (set(key.permissions) | set(added)) - set(removed)
     return cast(KeyFields, settings | limits(options))
