@@ -27,6 +27,18 @@ CODES: dict[str, ProblemCode] = {
     "multiple_credentials": ProblemCode(
         400, "More than one credential was sent", "Send one of the two headers, once."
     ),
+    "forwarded_incomplete": ProblemCode(
+        400,
+        "The proxy did not say what was asked of the service",
+        "Have the proxy send `X-Forwarded-Method`, `-Uri`, `-Host` and `-For`, each of the first"
+        " three once.",
+    ),
+    "ambiguous_path": ProblemCode(
+        400,
+        "The path can be read in more than one way",
+        "Send it without dot segments, empty segments, `;`, `\\`, control characters, and"
+        " without encoding these, a slash or a dot.",
+    ),
     "key_missing": ProblemCode(
         401, "No API key was sent", "Send `Authorization: Bearer <key>` or `X-API-Key: <key>`."
     ),
@@ -53,10 +65,33 @@ CODES: dict[str, ProblemCode] = {
         "The API key may not be used from this address",
         "Call from one of the key's networks, or have them changed.",
     ),
+    "proxy_not_trusted": ProblemCode(
+        403,
+        "Decisions are for trusted proxies only",
+        "Add the proxy's address to `TRUSTED_PROXIES`.",
+    ),
+    "service_disabled": ProblemCode(
+        403, "The service is disabled", "Ask an administrator to enable it."
+    ),
+    "no_rule": ProblemCode(
+        403,
+        "No rule of the service matches the request",
+        "Check the method and the path, or have a rule added to the service.",
+    ),
     "not_found": ProblemCode(
         404,
         "There is nothing here",
         "Check the path and the id. What the key may not see is also answered so.",
+    ),
+    "environment_not_served": ProblemCode(
+        404,
+        "The environment is not served here",
+        "Use an environment that `API_ENVIRONMENTS` names.",
+    ),
+    "unknown_service": ProblemCode(
+        404,
+        "There is no such service",
+        "Create the service, or correct its name in the proxy's configuration.",
     ),
     "method_not_allowed": ProblemCode(
         405, "The method is not available here", "Use a method that the `Allow` header names."
@@ -82,6 +117,9 @@ CODES: dict[str, ProblemCode] = {
         412, "It was changed in the meantime", "Read it again, and send its `ETag` in `If-Match`."
     ),
     "body_too_large": ProblemCode(413, "The body is too large", "Send less at once."),
+    "uri_too_long": ProblemCode(
+        414, "The address is too long", "Send at most 8,000 bytes of path and query."
+    ),
     "unsupported_media_type": ProblemCode(
         415,
         "Only JSON is understood",
@@ -100,6 +138,9 @@ CODES: dict[str, ProblemCode] = {
         429,
         "Too many refused requests from this address",
         "Wait for `Retry-After` seconds, and send a valid key. 401 answers are counted.",
+    ),
+    "header_too_long": ProblemCode(
+        431, "A header is too long", "Send at most 8,192 bytes in each header."
     ),
     "internal_error": ProblemCode(
         500, "Something went wrong on our side", "Report `request_id`: it is a defect."

@@ -27,6 +27,7 @@ from apikeys.guard.middleware import API
 from apikeys.guard.parsers import BodyError, UnreadBody
 from config.server.environ import environ_of
 from config.server.request_bodies import Body, Headers, Message, Receive, Scope, Send, read_body
+from gateway.forward_auth import AUTH
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one request (ASGI 3.0, ``http`` scopes alone)."""
     body, length = await read_body(scope, receive)
     answer: Answer | None
-    if isinstance(body, UnreadBody) and not scope["path"].startswith(API):
+    if isinstance(body, UnreadBody) and not scope["path"].startswith((API, AUTH)):
         status, text = PAGE_ANSWERS[body.error]
         answer = _plain(status, text)
     else:

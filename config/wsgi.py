@@ -1,4 +1,4 @@
-"""The WSGI application, and the headers that are checked before Django reads them."""
+"""The WSGI application: decisions for proxies, and Django with checked headers for all else."""
 
 import contextlib
 import gc
@@ -18,6 +18,7 @@ from psycopg_pool import PoolTimeout
 
 from apikeys.guard.client_address import is_trusted
 from apikeys.guard.parsers import is_utf_8
+from gateway import forward_auth
 
 _django = get_wsgi_application()
 
@@ -39,6 +40,8 @@ gc.set_threshold(10_000, 20, 20)
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    if environ["PATH_INFO"].startswith(forward_auth.AUTH):
+        return forward_auth.application(environ, start_response)
     if not is_trusted(environ.get("REMOTE_ADDR", ""), settings.TRUSTED_PROXIES):
         environ.pop("HTTP_X_FORWARDED_PROTO", None)
     if ";" in environ.get("CONTENT_TYPE", "") and not is_utf_8(environ["CONTENT_TYPE"]):

@@ -6,6 +6,7 @@ restarted, or a firewall dropped it) it sleeps longer than a request may take. S
 query calls ``connect``.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -19,7 +20,6 @@ from database import deadline
 
 RV = TypeVar("RV")
 
-PREPARED = b"latchkey_key"
 # Between us and the server something hands our statement's name to another connection, or the
 # table changed under the statement: the query itself is fine.
 NAME_LOST = (
@@ -36,7 +36,9 @@ class ServerSilent(psycopg.OperationalError):
 class GuardConnection(psycopg.Connection[Any]):
     """What the pool hands out."""
 
-    _query_prepared: str | None = None
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._names: dict[str, bytes] = {}
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Wait for the server until ``timeout`` or the request's deadline, then hang up.
@@ -52,7 +54,7 @@ class GuardConnection(psycopg.Connection[Any]):
             raise ServerSilent("the server did not answer in time") from None
 
     def select(self, sql: str, parameters: Sequence[str]) -> list[list[bytes | None]]:
-        """Run ``sql``, the one query prepared on a connection; return PostgreSQL's text.
+        """Run ``sql``, one of the few queries prepared on a connection; return PostgreSQL's text.
 
         Half the cost of a cursor, which looks up how to read each column each time. Raises
         what a cursor raises.
@@ -60,11 +62,13 @@ class GuardConnection(psycopg.Connection[Any]):
         values = [text.encode() for text in parameters]
         with self.lock:
             try:
-                if self._query_prepared != sql:
-                    self.pgconn.send_prepare(PREPARED, sql.encode())
+                name = self._names.get(sql)
+                if name is None:
+                    name = _name(sql)
+                    self.pgconn.send_prepare(name, sql.encode())
                     self._result()
-                    self._query_prepared = sql
-                self.pgconn.send_query_prepared(PREPARED, values)
+                    self._names[sql] = name
+                self.pgconn.send_query_prepared(name, values)
                 result = self._result()
             except NAME_LOST:
                 self.pgconn.send_query_params(sql.encode(), values)
@@ -81,14 +85,18 @@ class GuardConnection(psycopg.Connection[Any]):
         return result
 
 
+def _name(sql: str) -> bytes:
+    # Names the text too: a pooler may hand us a connection on which others prepared theirs.
+    return b"latchkey_" + hashlib.sha256(sql.encode()).hexdigest()[:16].encode()
+
+
 def first_answer(database: Any, question: Callable[[GuardConnection], RV]) -> RV:
-    """Ask on the connection ``database`` has, or give it one whose server answers.
+    """Ask on the connection ``database`` has, if it is alive, or give it one that is.
 
     ``question`` changes nothing: connections that turn out to be dead were asked it before.
     """
-    connection: GuardConnection | None = database.connection
-    if connection is not None:
-        return question(connection)
+    if database.connection is not None and database.in_atomic_block:
+        return question(database.connection)
     while True:
         database.ensure_connection()
         pooled: GuardConnection = database.connection

@@ -39,7 +39,8 @@ class ApiKeyAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[AnonymousUser, ApiKey]:
         http = request._request
         environment: str = request.parser_context["kwargs"]["environment"]
-        return AnonymousUser(), authenticate(http.META, environment, context_of(http))
+        address = client_address(http.META, settings.TRUSTED_PROXIES)
+        return AnonymousUser(), authenticate(http.META, environment, address, context_of(http))
 
     def authenticate_header(self, request: Request) -> str:
         return challenge(request.parser_context["kwargs"]["environment"])
@@ -48,18 +49,21 @@ class ApiKeyAuthentication(BaseAuthentication):
 def authenticate(
     meta: dict[str, Any],
     environment: str,
+    address: str,
     context: RequestContext,
     find: Callable[[str], Found] = key_lookup.find,
 ) -> ApiKey:
-    """Return the key that a request may use here and now; raise the ``Problem`` otherwise."""
+    """Return the key that a request from ``address`` may use now; raise the ``Problem`` otherwise.
+
+    Whoever has looked up the key already gives it with ``find``.
+    """
     try:
         key = identify(read_credential(meta, environment), environment, context, find)
     except Problem as problem:
         if problem.status_code == 401:
-            count_failure(client_address(meta, settings.TRUSTED_PROXIES))
+            count_failure(address)
         raise
-    if key.networks:
-        check_network(key, client_address(meta, settings.TRUSTED_PROXIES), context)
+    check_network(key, address, context)
     context.is_key_accepted = True
     return key
 
@@ -84,6 +88,15 @@ def identify(
     if stored.pepper != peppers.newest:
         upgrade_digest(stored, key, credential.secret, peppers)
     return key
+
+
+def claimed_key_id(meta: dict[str, Any]) -> str:
+    """Return the key id that a request's credential names; blank where nothing is to look up."""
+    try:
+        credential = credentials.parse(read_credential(meta, ""))
+    except Problem:
+        return ""
+    return credential.key_id if credential else ""
 
 
 def check_status(key: ApiKey, environment: str, now: datetime) -> None:
@@ -146,13 +159,17 @@ def read_credential(meta: dict[str, Any], environment: str) -> str:
         return str(api_key)
     scheme = authorization.split(maxsplit=1)[:1]
     if [word.lower() for word in scheme] != ["bearer"] or authorization.lower() == "bearer":
-        raise Problem(
-            "key_missing",
-            "The endpoint needs an API key. Send it as Authorization: Bearer <key>.",
-            headers={"WWW-Authenticate": challenge(environment)},
-        )
+        raise key_missing(environment)
     match = BEARER.fullmatch(authorization)
     return match[1] if match else ""
+
+
+def key_missing(environment: str) -> Problem:
+    return Problem(
+        "key_missing",
+        "The endpoint needs an API key. Send it as Authorization: Bearer <key>.",
+        headers={"WWW-Authenticate": challenge(environment)},
+    )
 
 
 def _match(

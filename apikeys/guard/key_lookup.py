@@ -1,6 +1,6 @@
 """The one query of a guarded request: a key and the secrets it may be called with, by key id.
 
-The queryset is compiled to SQL once per process and then only run; it reads what the guard
+A queryset is compiled to SQL once per process and then only run; it reads what the guard
 judges by and leaves the rest of the row deferred. That is a fifth of the cost of an ORM
 ``get`` (``docs/decisions.md`` has the figures).
 """
@@ -11,6 +11,7 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connections, transaction
+from django.db.models import QuerySet
 from django.db.models.base import ModelState
 from django.db.models.functions import Now
 
@@ -53,35 +54,74 @@ class Found(NamedTuple):
     now: datetime
 
 
-class _Compiled:
-    """The queryset as SQL for the database's own driver, and how to read each column."""
+class Query:
+    """Querysets as one statement for the database's own driver, and how to read each column.
 
-    def __init__(self) -> None:
+    Each is given with a value that its filter names, which ``rows`` replaces. Of two, every row of
+    the first stands beside those of the second, or beside NULLs.
+    """
+
+    def __init__(self, *querysets: tuple[QuerySet[Any, Any], str]) -> None:
         database = connections[DEFAULT_DB_ALIAS]
-        # A secret without a digest opens nothing; ``lifecycle`` clears those that have retired.
-        queryset = (
-            SecretVersion.objects.filter(key_id=KEY_ID_MARK)
-            .exclude(digest="")
-            .order_by()
-            .values_list(
-                *StoredSecret._fields, *(f"key__{name}" for name in KEY_FIELDS), *_clock(database)
-            )
-        )
-        compiler = queryset.query.get_compiler(connection=database)
-        sql, parameters = compiler.as_sql()
-        place = parameters.index(KEY_ID_MARK)
-        self.before, self.after = parameters[:place], parameters[place + 1 :]
-        columns = [column for column, _, _ in compiler.select]
-        converters = compiler.get_converters(columns)
+        self._parameters: list[Any] = []
+        self._places: list[int] = []
+        self._readers: list[Reader] = []
+        statements = []
+        for queryset, mark in querysets:
+            compiler = queryset.query.get_compiler(connection=database)
+            sql, parameters = compiler.as_sql()
+            statements.append(sql)
+            self._places.append(len(self._parameters) + parameters.index(mark))
+            self._parameters += parameters
+            self._readers += _readers(compiler, database)
+        sql = " LEFT JOIN ".join(f"({sql}) AS part{n}" for n, sql in enumerate(statements))
+        sql = statements[0] if len(statements) == 1 else f"SELECT * FROM {sql} ON TRUE"  # noqa: S608
         if database.vendor == "postgresql":
-            self.sql = sql % tuple(f"${number}" for number in range(1, len(parameters) + 1))
-            self.readers = [_postgresql_reader(column) for column in columns]
+            self._sql = sql % tuple(f"${number + 1}" for number in range(len(self._parameters)))
         else:
-            self.sql = sql.replace("%s", "?")
-            self.readers = [
-                _reader(converters[place], database) if place in converters else None
-                for place in range(len(columns))
+            self._sql = sql.replace("%s", "?")
+
+    def rows(self, *values: str) -> list[list[Any]]:
+        """Return the rows for ``values``, one for each queryset."""
+        database: Any = connections[DEFAULT_DB_ALIAS]
+        if database.connection is None and _breaker.is_open:
+            raise OperationalError("the database did not answer a moment ago")
+        parameters = list(self._parameters)
+        for place, value in zip(self._places, values, strict=True):
+            parameters[place] = value
+        try:
+            # The driver itself: Django's cursor is made for every kind of use, this for one query.
+            if database.vendor == "postgresql":
+                ask = partial(GuardConnection.select, sql=self._sql, parameters=parameters)
+                rows: list[Any] = first_answer(database, ask)
+            else:
+                database.ensure_connection()
+                rows = database.connection.execute(self._sql, parameters).fetchall()
+        except Exception:
+            _breaker.open()
+            with database.wrap_database_errors:
+                raise
+        return [
+            [
+                value if read is None or value is None else read(value)
+                for value, read in zip(row, self._readers, strict=True)
             ]
+            for row in rows
+        ]
+
+
+_breaker = CircuitBreaker()
+
+
+def _readers(compiler: Any, database: Any) -> list[Reader]:
+    columns = [column for column, _, _ in compiler.select]
+    if database.vendor == "postgresql":
+        return [_postgresql_reader(column) for column in columns]
+    converters = compiler.get_converters(columns)
+    return [
+        _reader(converters[place], database) if place in converters else None
+        for place in range(len(columns))
+    ]
 
 
 def _clock(database: Any) -> list[Any]:
@@ -97,6 +137,8 @@ def _postgresql_reader(column: Any) -> Reader:
             return lambda text: datetime.fromisoformat(text.decode())
         case "BigAutoField" | "PositiveIntegerField" | "PositiveSmallIntegerField":
             return int
+        case "BooleanField":
+            return lambda text: text == b"t"
         case _ if hasattr(field, "from_db_value"):
             return lambda text: field.from_db_value(text.decode())
         case _:
@@ -115,47 +157,33 @@ def _reader(conversion: tuple[list[Any], Any], database: Any) -> Reader:
     return read
 
 
+def secrets_of_a_key() -> tuple[QuerySet[Any, Any], str]:
+    """Return the queryset of what the guard judges a key by, and what stands for its id."""
+    # A secret without a digest opens nothing; ``lifecycle`` clears those that have retired.
+    secrets = SecretVersion.objects.filter(key_id=KEY_ID_MARK).exclude(digest="").order_by()
+    columns = (*StoredSecret._fields, *(f"key__{name}" for name in KEY_FIELDS))
+    return secrets.values_list(*columns, *_clock(connections[DEFAULT_DB_ALIAS])), KEY_ID_MARK
+
+
 @cache
-def _compiled() -> _Compiled:
-    return _Compiled()
-
-
-_breaker = CircuitBreaker()
+def _query() -> Query:
+    return Query(secrets_of_a_key())
 
 
 def find(key_id: str) -> Found:
     """Return the key and its secrets; None and none for an unknown key id."""
-    database: Any = connections[DEFAULT_DB_ALIAS]
-    query = _compiled()
-    if database.connection is None and _breaker.is_open:
-        raise OperationalError("the database did not answer a moment ago")
-    parameters = (*query.before, key_id, *query.after)
-    try:
-        # The driver itself: Django's cursor is made for every kind of use, this for one query.
-        if database.vendor == "postgresql":
-            ask = partial(GuardConnection.select, sql=query.sql, parameters=parameters)
-            rows: list[Any] = first_answer(database, ask)
-        else:
-            database.ensure_connection()
-            rows = database.connection.execute(query.sql, parameters).fetchall()
-    except Exception:
-        _breaker.open()
-        with database.wrap_database_errors:
-            raise
+    return found(_query().rows(key_id))
+
+
+def found(rows: list[list[Any]]) -> Found:
+    """Read the columns of ``secrets_of_a_key``."""
     if not rows:
         return Found(None, [], datetime.now(UTC))
-    found = [
-        [
-            value if read is None or value is None else read(value)
-            for value, read in zip(row, query.readers, strict=True)
-        ]
-        for row in rows
-    ]
     split = len(StoredSecret._fields)
     end = split + len(KEY_FIELDS)
-    first = found[0]
+    first = rows[0]
     now = first[end] if len(first) > end else datetime.now(UTC)
-    return Found(_key(first[split:end]), [StoredSecret(*row[:split]) for row in found], now)
+    return Found(_key(first[split:end]), [StoredSecret(*row[:split]) for row in rows], now)
 
 
 def _key(values: list[Any]) -> ApiKey:

@@ -17,9 +17,11 @@ from apikeys.guard.problems import FieldErrors, Problem
 from database import deadline
 
 API = "/api/"
-# Where the server says in META when the request arrived (``time.monotonic``): it may have waited
-# for a thread.
+# What the server says in META: when the request arrived (``time.monotonic``), since it may have
+# waited for a thread; its path as it was sent; and the headers that were there more than once.
 ARRIVED_AT = "latchkey.arrived_at"
+RAW_PATH = "latchkey.raw_path"
+REPEATED = "latchkey.repeated"
 
 
 class ApiMiddleware:

@@ -32,14 +32,14 @@ class KeyThrottle(BaseThrottle):
         return self.decision.retry_after
 
 
-def count(key: ApiKey, context: RequestContext) -> Decision:
-    """Count a request against the key's limits, or not at all if one of them is used up."""
-    context.decision = counters().hit(_subject(key), _windows(key.limits))
+def count(key: ApiKey, context: RequestContext, cost: int = 1) -> Decision:
+    """Count ``cost`` units of the key's limits, or none if one of the limits has no room."""
+    context.decision = counters().hit(_subject(key), _windows(key.limits), cost)
     return context.decision
 
 
-def peek(key: ApiKey) -> Decision:
-    return counters().peek(_subject(key), _windows(key.limits))
+def peek(key: ApiKey, cost: int = 1) -> Decision:
+    return counters().peek(_subject(key), _windows(key.limits), cost)
 
 
 def refusal(decision: Decision) -> Problem:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import IO, Any
 from urllib.parse import unquote_to_bytes
 
-from apikeys.guard.middleware import ARRIVED_AT
+from apikeys.guard.middleware import ARRIVED_AT, RAW_PATH, REPEATED
 
 SAME_FOR_ALL = {
     "SCRIPT_NAME": "",
@@ -40,7 +40,9 @@ def environ_of(
         "wsgi.url_scheme": scope["scheme"],
         "wsgi.input": body,
         ARRIVED_AT: arrived_at,
+        RAW_PATH: scope["raw_path"].decode("latin-1"),
     }
+    repeated = set()
     for raw_name, raw_value in scope["headers"]:
         name = _environ_name(raw_name)
         if name is None:
@@ -48,7 +50,9 @@ def environ_of(
         value = raw_value.decode() if raw_value.isascii() else ""
         if name in environ:
             value = f"{environ[name]}{';' if name == 'HTTP_COOKIE' else ','}{value}"
+            repeated.add(name)
         environ[name] = value
+    environ[REPEATED] = repeated
     if environ.pop("HTTP_TRANSFER_ENCODING", None) is not None:
         # Its length is known by now. Django would not read a body of none, and the guard says of
         # an empty one that it is no JSON.

@@ -20,6 +20,7 @@ from apikeys.guard.client_address import budget_subject, client_address
 from apikeys.guard.middleware import API
 from apikeys.guard.parsers import BodyError, UnreadBody
 from config.server.environ import environ_of
+from gateway.forward_auth import AUTH
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ async def read_body(scope: Scope, receive: Receive) -> tuple[Body, int]:
         return io.BytesIO(), 0
     limit = (
         settings.MAX_BODY_BYTES
-        if scope["path"].startswith(API)
+        if scope["path"].startswith((API, AUTH))
         else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     )
     if announced is not None and announced > limit:
