@@ -41,7 +41,7 @@ KEYS = 200
 POSTGRESQL = """
 INSERT INTO logs_requestlog (id, at, environment, key_id, secret_version, customer_id, permission,
     method, path, route, query, status, status_class, code, duration, is_slow,
-    request_bytes, response_bytes, address, user_agent)
+    request_bytes, response_bytes, address, user_agent, kind, service)
 SELECT (lpad(to_hex(began + n * step), 12, '0') || '7' || lpad(to_hex(n % 4096), 3, '0')
     || '8' || lpad(to_hex(n), 15, '0'))::uuid, to_timestamp((began + n * step) / 1000.0),
     CASE n % 10 WHEN 0 THEN 'staging' WHEN 1 THEN 'development' ELSE 'production' END,
@@ -51,7 +51,9 @@ SELECT (lpad(to_hex(began + n * step), 12, '0') || '7' || lpad(to_hex(n % 4096),
     CASE status WHEN 200 THEN '' WHEN 429 THEN 'rate_limited' WHEN 404 THEN 'not_found'
     ELSE 'unavailable' END, CASE WHEN n % 5000 = 0 THEN 900000 ELSE 1500 + n % 4000 END,
     n % 5000 = 0, 0, 400,
-    '198.51.' || (n / 7 % 100) || '.' || (n % 250), 'python-httpx/0.28'
+    '198.51.' || (n / 7 % 100) || '.' || (n % 250), 'python-httpx/0.28',
+    CASE n % 4 WHEN 3 THEN 'decision' ELSE 'request' END,
+    CASE WHEN n % 10000 = 3 THEN 'stock' WHEN n % 4 = 3 THEN 'orders' END
 FROM (SELECT n, %s::bigint AS began, %s::bigint AS step, %s::text[] AS keys,
     %s::uuid[] AS customers,
     CASE WHEN n % 2000 = 0 THEN 503 WHEN n % 20 = 0 THEN 429 WHEN n % 33 = 0 THEN 404
@@ -118,8 +120,9 @@ def fill() -> None:
     HourlyUsage.objects.bulk_create(
         (
             HourlyUsage(hour=hour - timedelta(hours=back), environment="production", key_id=key,
-                        requests=40, succeeded=36, limited=2, refused=2, bucket_2=30, bucket_3=10)
-            for key in keys for back in range(DAYS * 24)
+                        service=service, requests=20, succeeded=18, limited=1, refused=1,
+                        bucket_2=15, bucket_3=5)
+            for key in keys for back in range(DAYS * 24) for service in ("", "orders")
         ),
         batch_size=2000, ignore_conflicts=True,
     )  # fmt: skip
@@ -143,8 +146,10 @@ def fill_sqlite(cursor: Any, first: int, last: int, given: Any) -> None:
             {200: "", 429: "rate_limited", 404: "not_found", 503: "unavailable"}[status],
             900_000 if n % 5000 == 0 else 1500 + n % 4000, n % 5000 == 0, 0, 400,
             f"198.51.{n // 7 % 100}.{n % 250}", "python-httpx/0.28",
+            "decision" if n % 4 == 3 else "request",
+            "stock" if n % 10_000 == 3 else "orders" if n % 4 == 3 else None,
         ))  # fmt: skip
-    marks = ", ".join(["%s"] * 20)
+    marks = ", ".join(["%s"] * 22)
     columns = POSTGRESQL.partition("(")[2].partition(")")[0]
     sql = f"INSERT INTO logs_requestlog ({columns}) VALUES ({marks})"  # noqa: S608
     cursor.executemany(sql, rows)
@@ -176,6 +181,12 @@ def measure_pages() -> None:
         "environment": f"{base}?environment__exact=staging",
         "key": f"{base}?key__id__exact={key.pk}",
         "customer": f"{base}?customer__id__exact={customer.pk}",
+        "decisions": f"{base}?kind=decision",
+        "requests": f"{base}?kind=request",
+        "service": f"{base}?service=orders",
+        "service rarely used": f"{base}?service=stock",
+        "service nobody used": f"{base}?service=nothing",
+        "service and code": f"{base}?service=orders&code=unavailable",
         "4xx": f"{base}?status_class=4",
         "5xx": f"{base}?status_class=5",
         "code": f"{base}?code=unavailable",

@@ -17,7 +17,10 @@ SKIPPED_HEADERS = {
     "Cookie",
     "Transfer-Encoding",
     "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Method",
     "X-Forwarded-Proto",
+    "X-Forwarded-Uri",
     OMITTED,
 }
 
@@ -58,7 +61,7 @@ def _pretty(text: str) -> str:
 
 def _curl(record: RequestLog, headers: dict[str, str], content: RequestContent) -> str:
     is_https = headers.get("X-Forwarded-Proto") == "https"
-    host = headers.get("Host", "localhost")
+    host = record.host or headers.get("Host", "localhost")
     path = quote(record.path, safe="/:@!$&'()*+,;=~")
     parts = ["curl"]
     if set("[]{}") & set(path + record.query):

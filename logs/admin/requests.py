@@ -170,7 +170,7 @@ class RequestLogAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
         )  # fmt: skip
         if record.kind != Kind.DECISION:
             return asked
-        tag = '{} <span class="latchkey-tag" title="Decided for a service">{}</span>'
+        tag = '{}<br><span class="latchkey-tag" title="Decided for a service">{}</span>'
         return format_html(tag, asked, record.service or "decision")
 
     @display(description="Answer", label=STATUS_COLOURS)

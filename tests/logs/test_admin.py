@@ -188,6 +188,7 @@ def curl_of(staff: Client, log: RequestLog, **content: str) -> list[str]:
 def test_the_command_repeats_the_request_and_nothing_else(staff: Client) -> None:
     odd = make_request(path="/api/production/v1/customers/a b?x", query="limit=[1]")
     body = {"request_body": "@/etc/passwd"}
+    forwarded = json.dumps({"Host": "keys.example", "X-Forwarded-Uri": "/v1/orders/5"})
     secure = json.dumps({"Host": "keys.example", "X-Forwarded-Proto": "https", "Cookie": "***"})
 
     assert curl_of(staff, odd) == [
@@ -202,6 +203,9 @@ def test_the_command_repeats_the_request_and_nothing_else(staff: Client) -> None
     ]  # fmt: skip
     assert curl_of(staff, make_request(path="/x"), request_headers=secure) == [
         "curl", "https://keys.example/x",
+    ]  # fmt: skip
+    assert curl_of(staff, make_decision(), request_headers=forwarded) == [
+        "curl", "http://orders.example/v1/orders/5",
     ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from time import monotonic, process_time, time_ns
+from time import monotonic, process_time
 from typing import Any
 
 import orjson
@@ -21,15 +21,13 @@ from apikeys.limiter import counters
 from apikeys.limits import Rate
 from apikeys.models import ApiKey
 from database.circuit_breaker import CircuitBreaker
-from database.uuid7 import new_id
-from logs.capture.record import Record
 from logs.capture.spool import backlog, files
 from logs.middleware import spool
 from logs.models import HourlyUsage, PermissionUse, RequestContent, RequestLog
 from logs.shipping.shipper import Shipper
 from logs.usage_charts import key_usage_context
 from tests.support.api_client import Caller
-from tests.support.factories import ACTOR, expire, issue, make_customer
+from tests.support.factories import ACTOR, expire, issue, make_customer, record_line
 
 pytestmark = pytest.mark.django_db
 
@@ -312,21 +310,11 @@ def test_a_worker_whose_lock_was_removed_leaves_shipping_to_the_one_that_has_it(
     assert "lock file of the spool was removed" in caplog.text
 
 
-def forged(**changes: Any) -> bytes:
-    """A record that no request makes, as a torn disk might."""
-    record = Record(
-        str(new_id()), time_ns() // 1000, "production", None, None, None, None, None, "GET",
-        "/api/production/v1/forged", "", "", 404, "not_found", 1500, 0, 2, "198.51.100.7", "", {},
-        {}, "", "", 0,
-    )  # fmt: skip
-    return orjson.dumps(tuple(record._replace(**changes)))
-
-
 def test_a_decision_is_stored_and_counted_by_its_service(shipper: Shipper) -> None:
     key, caller = issue().key, issue().key
     about = {"kind": "decision", "host": "orders.example", "key": key.pk, "caller": caller.pk}
     for service in ("orders", "orders", "stock", ""):
-        spool().append(forged(service=service, id=str(new_id()), **about))
+        spool().append(record_line(service=service, **about))
 
     shipper.ship()
 
@@ -344,7 +332,7 @@ def test_the_key_that_verifies_another_is_used_and_its_address_stays(shipper: Sh
     presented, caller = issue().key, issue().key
     ApiKey.objects.filter(pk=caller.pk).update(last_used_address="192.0.2.1", last_used_agent="x")
     about = {"kind": "decision", "key": presented.pk, "caller": caller.pk}
-    spool().append(forged(permission="customers:read", **about))
+    spool().append(record_line(permission="customers:read", **about))
 
     shipper.ship()
 
@@ -362,11 +350,11 @@ def test_the_key_that_verifies_another_is_used_and_its_address_stays(shipper: Sh
 def test_a_record_that_was_spooled_before_an_upgrade_is_a_request(
     shipper: Shipper, fields: int
 ) -> None:
-    spool().append(orjson.dumps(orjson.loads(forged())[:fields]))
+    spool().append(orjson.dumps(orjson.loads(record_line())[:fields]))
 
     shipper.ship()
 
-    row = RequestLog.objects.get(path="/api/production/v1/forged")
+    row = RequestLog.objects.get(path="/api/production/v1/recorded")
     assert (row.kind, row.service, row.host, row.caller) == ("request", None, None, None)
 
 
@@ -387,7 +375,7 @@ def test_a_record_that_cannot_be_stored_holds_up_no_other(
 ) -> None:
     first = Caller().get("key")
     spool().append(b"no record at all")
-    spool().append(forged(**changes))
+    spool().append(record_line(**changes))
     last = Caller().get("key")
 
     shipper.ship()

@@ -3,8 +3,10 @@
 import itertools
 from collections.abc import Iterable
 from datetime import timedelta
+from time import time_ns
 from typing import Any
 
+import orjson
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
@@ -18,6 +20,7 @@ from customers.models import Activation, Customer, License, TelemetryEvent
 from customers.telemetry import rollups
 from database.uuid7 import made_at, new_id
 from jobs.models import Job
+from logs.capture.record import Record
 from logs.models import RequestContent, RequestLog
 from logs.models.requests import SLOW_MICROSECONDS
 
@@ -128,6 +131,16 @@ def make_decision(service: str | None = "orders", **fields: Any) -> RequestLog:
     """Make a recorded decision for a service that is guarded from outside."""
     asked = {"path": "/v1/orders/5", "route": "/v1/orders/**", "host": "orders.example"}
     return make_request(kind="decision", service=service, **asked | fields)
+
+
+def record_line(**changes: Any) -> bytes:
+    """Return a record as the spool holds it, of a request that nobody sent."""
+    record = Record(
+        str(new_id()), time_ns() // 1000, "production", None, None, None, None, None, "GET",
+        "/api/production/v1/recorded", "", "", 404, "not_found", 1500, 0, 2, "198.51.100.7", "",
+        {}, {}, "", "", 0,
+    )  # fmt: skip
+    return orjson.dumps(tuple(record._replace(**changes)))
 
 
 def make_staff(role: str | None = None, *, is_superuser: bool = False) -> User:
