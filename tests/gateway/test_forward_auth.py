@@ -2,6 +2,7 @@
 
 import json
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from apikeys import lifecycle as keys
 from apikeys.environments import Environment
 from apikeys.limiter import counters
 from apikeys.limits import Rate
+from database.circuit_breaker import CircuitBreaker
 from gateway import lifecycle, lookup
 from gateway.models import Service
 from gateway.rules import parse_rules
@@ -432,6 +434,22 @@ def test_without_a_record_there_is_no_answer_but_503(proxy: Proxy, monkeypatch: 
     assert (reply.true_status, reply.code, reply.identity) == (503, "unavailable", NOBODY)
     assert int(reply.headers["Retry-After"]) > 0
     assert proxy.ask(issued, uri="/any/x").headers["RateLimit"].startswith('"minute";r=599;')
+
+
+def test_a_decision_that_cannot_be_recorded_is_a_503(
+    proxy: Proxy, monkeypatch: Any, tmp_path: Path
+) -> None:
+    issued = issue()
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    with monkeypatch.context() as context:
+        context.setattr(spool(), "_folder", blocked / "spool")
+        context.setattr(spool(), "_rotate_bytes", 0)
+        context.setattr(spool(), "_breaker", CircuitBreaker())
+
+        reply = proxy.ask(issued, uri="/any/x")
+
+    assert (reply.true_status, reply.code, reply.identity) == (503, "unavailable", NOBODY)
 
 
 def test_a_defect_is_a_503_and_admits_nothing(proxy: Proxy, monkeypatch: Any) -> None:
