@@ -21,6 +21,14 @@ Hour = tuple[str, int, str, str]
 HOUR = 3_600_000_000
 COUNTS = ("requests", *OUTCOMES, *BUCKETS)
 
+# Refused before the service was looked up, so what the caller named may be no service at all.
+# Its names would otherwise stay as rows for ever, and there is no end of them.
+UNCONFIRMED = frozenset(
+    {
+        "unknown_service", "ambiguous_path", "forwarded_incomplete", "uri_too_long",
+        "header_too_long", "validation_failed",
+    }
+)  # fmt: skip
 # What a key needs to ask about another.
 VERIFY = "keys:verify"
 
@@ -68,7 +76,7 @@ def add(records: Sequence[Record]) -> None:
             use.key or "",
             use.at - use.at % HOUR,
             use.environment,
-            use.service,
+            "" if use.code in UNCONFIRMED else use.service,
             outcome(use.status, use.code),
             bucket(use.duration),
         )

@@ -328,6 +328,19 @@ def test_a_decision_is_stored_and_counted_by_its_service(shipper: Shipper) -> No
     assert list(totals) == [("", 1), ("orders", 2), ("stock", 1)]
 
 
+def test_a_name_that_may_be_no_service_is_on_record_and_not_counted(shipper: Shipper) -> None:
+    for code in ("unknown_service", "ambiguous_path", "service_disabled"):
+        spool().append(record_line(kind="decision", service=code.replace("_", "-"), code=code))
+
+    shipper.ship()
+
+    assert RequestLog.objects.filter(service__isnull=False).count() == 3
+    assert list(HourlyUsage.objects.order_by("service").values_list("service", "requests")) == [
+        ("", 2),
+        ("service-disabled", 1),
+    ]
+
+
 def test_the_key_that_verifies_another_is_used_and_its_address_stays(shipper: Shipper) -> None:
     presented, caller = issue().key, issue().key
     ApiKey.objects.filter(pk=caller.pk).update(last_used_address="192.0.2.1", last_used_agent="x")
