@@ -20,13 +20,14 @@ from tests.support.servers import Missing, Postgres, Redis, running
 SECTIONS = {
     "guard": "The same view, in-process",
     "http": "The same view over HTTP (wrk)",
+    "decisions": "Decisions for other services, in-process and over HTTP (wrk)",
     "logs": "The request log: shipping, and pages over many rows",
     "telemetry": "Telemetry: batches, and pages over many events",
     "jobs": "Trivial jobs",
     "keys": "Authentication by number of keys stored",
     "memory": "Memory of a web process",
 }
-PROGRAMS = {"http": "wrk"}
+PROGRAMS = {"http": "wrk", "decisions": "wrk"}
 TINY = {
     "BENCH_ROUNDS": "1",
     "BENCH_SECONDS": "1",

@@ -18,9 +18,10 @@ from psycopg_pool import PoolTimeout
 
 from apikeys.guard.client_address import is_trusted
 from apikeys.guard.parsers import is_utf_8
-from gateway import forward_auth
 
 _django = get_wsgi_application()
+
+from gateway import forward_auth  # noqa: E402 - needs what was just set up
 
 # Every view with all it loads, so that no first caller waits for that.
 importlib.import_module(settings.ROOT_URLCONF)

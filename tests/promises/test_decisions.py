@@ -61,7 +61,7 @@ def prepare(product: Latchkey) -> Any:
 def product(request: pytest.FixtureRequest) -> Iterator[Latchkey]:
     """The product on each storage pair, behind a trusted proxy."""
     with running_on(request.param, **SETTINGS) as latchkey:
-        latchkey.made = prepare(latchkey)  # type: ignore[attr-defined]
+        latchkey.made = prepare(latchkey)
         yield latchkey
 
 
