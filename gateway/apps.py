@@ -7,5 +7,5 @@ class GatewayConfig(AppConfig):
     """Services guarded from outside, and their rules."""
 
     name = "gateway"
-    verbose_name = "Services"
+    verbose_name = "Gateway"
     permission_users = ("gateway.lifecycle.services_by_permission",)

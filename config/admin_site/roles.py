@@ -14,6 +14,7 @@ VIEW = (
     "customers.view_telemetryevent",
     "logs.view_requestlog",
     "jobs.view_job",
+    "gateway.view_service",
 )
 ROLES = {
     "Key administrator": (
@@ -30,6 +31,9 @@ ROLES = {
         "customers.add_license",
         "customers.change_license",
         "jobs.change_job",
+        "gateway.add_service",
+        "gateway.change_service",
+        "gateway.delete_service",
     ),
     # May narrow what a key can do, never widen it: so no activate and no regenerate.
     "Key operator": (*VIEW, "apikeys.narrow_apikey", "apikeys.revoke_apikey"),

@@ -12,6 +12,7 @@ LONG = "Nospaces" * 25
 LISTS = {
     "keys": "apikeys/apikey/?q=Nospaces",
     "audit": "apikeys/event/?q=Nospaces",
+    "services": "gateway/service/?q=Nospaces",
     "customers": "customers/customer/?q=Nospaces",
     "licenses": "customers/license/?q=Nospaces",
     "telemetry": "customers/telemetryevent/",
@@ -33,6 +34,8 @@ def crowded(product: Latchkey) -> dict[str, str]:
     revoked = product.manage("revoke_api_key", made["id"], "--reason", LONG)
     activated = product.manage("activate_api_key", made["id"])
     assert revoked.returncode == activated.returncode == 0
+    service = product.manage("create_service", "s" * 40, "--description", LONG, "--json")
+    assert service.returncode == 0, service.stderr
     person = product.manage(
         "createsuperuser", "--noinput", "--username", LONG[:150],
         "--email", f"{LONG[:60]}@{LONG[:60]}.example",

@@ -64,7 +64,7 @@
     for (const secret of document.querySelectorAll("[data-secret]")) {
       secret.textContent = "No longer shown";
     }
-    for (const button of document.querySelectorAll("[data-copy]")) button.remove();
+    for (const button of document.querySelectorAll("[data-secret-holder] [data-copy]")) button.remove();
   });
 }
 

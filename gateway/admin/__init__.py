@@ -1,0 +1,5 @@
+"""Services in the admin."""
+
+from gateway.admin.service_pages import ServiceAdmin
+
+__all__ = ["ServiceAdmin"]

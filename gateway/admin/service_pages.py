@@ -1,0 +1,115 @@
+"""The list of services, and the page of one."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, OuterRef, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import BooleanRadioFilter
+from unfold.decorators import display
+
+from backoffice.action_forms import ActionFormAdmin
+from backoffice.columns import MINUTES, time_column
+from backoffice.filters import ChoiceFilter
+from backoffice.lists import CheckedList
+from gateway.admin.service_dialogs import ServiceActions, may
+from gateway.admin.service_forms import ChangeServiceForm, CreateServiceForm
+from gateway.models import Rule, Service, ServiceEvent
+
+SHOWN_EVENTS = 50
+ENABLED, DISABLED = "Enabled", "Disabled"
+STATE_COLOURS = {ENABLED: "success", DISABLED: "danger"}
+
+
+class NeedsFilter(ChoiceFilter):
+    """Services with a rule that needs a permission."""
+
+    title = "needs"
+    parameter_name = "needs"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        codes = Rule.objects.order_by("needs").values_list("needs", flat=True).distinct()
+        return [(code, code) for code in codes]
+
+    def fitting(self, rows: Any, value: str) -> Any:
+        return rows.filter(pk__in=Rule.objects.filter(needs=value).values("service"))
+
+
+@admin.register(Service)
+class ServiceAdmin(ServiceActions, ActionFormAdmin, CheckedList, ModelAdmin):
+    """Services guarded from outside, and their rules."""
+
+    list_display = ("name", "state", "rule_count", "description", "changed")
+    list_filter = (("is_enabled", BooleanRadioFilter), NeedsFilter)
+    list_filter_submit = True
+    list_per_page = 50
+    search_fields = ("name", "description")
+    search_help_text = "Name or description"
+    show_full_result_count = False
+    actions_detail = ("enable", "disable", "remove")
+    change_form_outer_before_template = "gateway/service_summary.html"
+    change_form_outer_after_template = "gateway/service_page.html"
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        rules = Rule.objects.filter(service=OuterRef("pk")).order_by().values("service")
+        counted = Subquery(rules.annotate(number=Count("pk")).values("number"))
+        return super().get_queryset(request).annotate(number_of_rules=Coalesce(counted, 0))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Leave deletion to the dialog."""
+        return False
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any
+    ) -> Any:
+        return CreateServiceForm if obj is None else ChangeServiceForm
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None:
+            return [(None, {"fields": ("name", "description", "is_enabled", "rules")})]
+        if may(request, "change"):
+            return [(None, {"fields": ("description", "rules", "revision")})]
+        return [(None, {"fields": ("description", "numbered_rules")})]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return () if obj is None or may(request, "change") else ("description", "numbered_rules")
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
+        labels = {"title": "Create service", "save_label": "Create service"}
+        return super().add_view(request, form_url, labels | (extra_context or {}))
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        service = self.get_object(request, object_id)
+        context: dict[str, Any] = {"save_label": "Save changes", "service": service}
+        if service is not None:
+            events = ServiceEvent.objects.filter(service_name=service.name)
+            context |= {
+                "title": service.name,
+                "state": self.state(service),
+                "state_colour": STATE_COLOURS[self.state(service)],
+                "events": events[:SHOWN_EVENTS],
+                "more_events": max(0, events.count() - SHOWN_EVENTS),
+            }
+        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
+
+    changed = time_column("updated_at", "Changed", shown=MINUTES, ordering="updated_at")
+
+    @display(description="State", ordering="is_enabled", label=STATE_COLOURS)
+    def state(self, service: Service) -> str:
+        return ENABLED if service.is_enabled else DISABLED
+
+    @display(description="Rules", ordering="number_of_rules")
+    def rule_count(self, service: Any) -> int:
+        number: int = service.number_of_rules
+        return number
+
+    @display(description="Rules")
+    def numbered_rules(self, service: Service) -> str:
+        lines = ((line,) for line in service.rule_lines)
+        items = format_html_join("", "<li><code>{}</code></li>", lines)
+        return format_html('<ol class="latchkey-rule-lines">{}</ol>', items) if items else "None"

@@ -1,0 +1,217 @@
+"""Services in the admin, page by page; the browser's part is in ``tests/browser``."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from gateway import lifecycle
+from gateway.models import Service, ServiceEvent
+from gateway.rules import parse_rules
+from tests.support.factories import ACTOR, make_staff
+
+pytestmark = pytest.mark.django_db
+
+LIST = "admin:gateway_service_changelist"
+LINES = ["GET,HEAD /v1/orders/** orders:read", "* /** orders:write cost=5"]
+
+
+def client_of(role: str) -> Client:
+    client = Client()
+    client.force_login(make_staff(role))
+    return client
+
+
+@pytest.fixture
+def staff() -> Client:
+    """A key administrator."""
+    return client_of("Key administrator")
+
+
+def make_service(name: str = "orders", lines: list[str] = LINES, **fields: Any) -> Service:
+    return lifecycle.create(name, actor=ACTOR, rules=parse_rules(lines), **fields)
+
+
+def page_of(service: Service) -> str:
+    return reverse("admin:gateway_service_change", args=(service.pk,))
+
+
+def add(client: Client, **fields: Any) -> Any:
+    sent = {"name": "orders", "description": "", "is_enabled": "on", "rules": ""}
+    return client.post(reverse("admin:gateway_service_add"), sent | fields)
+
+
+def change(client: Client, service: Service, **changes: Any) -> Any:
+    form = client.get(page_of(service)).context["adminform"].form
+    sent = {name: form[name].value() for name in form.fields}
+    return client.post(page_of(service), sent | changes)
+
+
+def dialog(client: Client, action: str, service: Service, **changes: Any) -> Any:
+    path = reverse(f"admin:gateway_service_{action}", args=(service.pk,))
+    shown = client.get(path)
+    if shown.status_code != 200:
+        return shown
+    form = shown.context["form"]
+    sent = {name: form[name].value() for name in form.fields}
+    return client.post(path, sent | changes)
+
+
+def test_a_service_is_made_with_the_default_rules_or_with_those_given(staff: Client) -> None:
+    add(staff)
+    add(staff, name="stock", description="Ours", is_enabled="", rules="\r\n".join(["", *LINES]))
+
+    orders, stock = Service.objects.all()
+    assert [line.needs for line in orders.rule_lines] == ["orders:read", "orders:write"]
+    assert [str(line) for line in stock.rule_lines] == LINES
+    assert (orders.is_enabled, stock.is_enabled, stock.description) == (True, False, "Ours")
+    event = ServiceEvent.objects.get(service_name="stock")
+    assert (event.source, event.address) == ("admin", "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": "Orders"}, "not a name for a service. Use a-z, 0-9 and -"),
+        ({"name": "taken"}, "a service &#x27;taken&#x27; already. Use another name"),
+        ({"rules": "GET /a any-key\n\nGET  /b"}, "Rule 2: The rule &#x27;GET /b&#x27; has not"),
+        ({"rules": "GET\t/a\tnothing"}, "Rule 1: &#x27;nothing&#x27; is not what a rule can need"),
+    ],
+)
+def test_a_refusal_says_why_and_keeps_what_was_typed(
+    staff: Client, fields: dict[str, str], message: str
+) -> None:
+    make_service("taken")
+    typed = {"description": "Kept", "rules": "GET /a any-key"} | fields
+
+    refused = add(staff, **typed)
+
+    assert message in refused.text
+    form = refused.context["adminform"].form
+    assert {name: form[name].value() for name in typed} == typed
+    assert Service.objects.count() == 1
+
+
+def test_description_and_rules_are_changed_and_the_name_stays(staff: Client) -> None:
+    service = make_service()
+
+    change(staff, service, name="other", description="Ours", rules="* /** any-key")
+
+    service = Service.objects.get()
+    assert (service.name, service.description, service.revision) == ("orders", "Ours", 2)
+    assert [str(line) for line in service.rule_lines] == ["* /** any-key"]
+
+
+def test_a_page_that_somebody_was_faster_with_is_refused_and_kept(staff: Client) -> None:
+    service = make_service()
+    lifecycle.update(service, actor=ACTOR, fields={"description": "Theirs"})
+
+    refused = change(staff, service, revision="1", description="Mine", rules="* /** any-key")
+
+    assert "changed after this page was opened. Reload it and try again." in refused.text
+    assert refused.context["adminform"].form["rules"].value() == "* /** any-key"
+    assert Service.objects.get().description == "Theirs"
+
+
+def test_the_list_counts_rules_and_is_searched_and_filtered(staff: Client) -> None:
+    make_service(description="Baskets")
+    make_service("stock", ["* /** stock:write"], is_enabled=False)
+    make_service("empty", [])
+
+    def listed(**query: str) -> dict[str, int]:
+        rows = staff.get(reverse(LIST), query).context["cl"].result_list
+        return {row.name: row.number_of_rules for row in rows}
+
+    assert listed() == {"empty": 0, "orders": 2, "stock": 1}
+    assert listed(q="basket") == {"orders": 2}
+    assert listed(is_enabled__exact="0") == {"stock": 1}
+    assert listed(needs="orders:write") == {"orders": 2}
+    assert listed(needs="nobody:knows") == {}
+
+
+def test_a_service_is_disabled_enabled_and_deleted_by_dialogs(staff: Client) -> None:
+    service = make_service()
+
+    dialog(staff, "disable", service)
+    assert not Service.objects.get().is_enabled
+    dialog(staff, "enable", service)
+    assert Service.objects.get().is_enabled
+    gone = dialog(staff, "remove", service)
+
+    assert not Service.objects.exists()
+    assert gone["HX-Redirect"] == reverse(LIST)
+    actions = ServiceEvent.objects.order_by("id").values_list("action", flat=True)
+    assert list(actions) == ["created", "disabled", "enabled", "deleted"]
+
+
+def test_a_dialog_is_offered_only_where_it_changes_something(staff: Client) -> None:
+    service = make_service(is_enabled=False)
+
+    page = staff.get(page_of(service)).text
+
+    offered = [
+        name for name in ("enable", "disable", "remove")
+        if reverse(f"admin:gateway_service_{name}", args=(service.pk,)) in page
+    ]  # fmt: skip
+    assert offered == ["enable", "remove"]
+
+
+def test_a_service_that_changed_since_is_not_enabled(staff: Client) -> None:
+    service = make_service(is_enabled=False)
+    lifecycle.update(service, actor=ACTOR, fields={}, rules=parse_rules(["* /** public"]))
+
+    refused = dialog(staff, "enable", service, revision="1")
+
+    assert "changed after this page was opened" in refused.text
+    assert not Service.objects.get().is_enabled
+
+
+def test_the_page_shows_the_history_with_rules_line_by_line(staff: Client) -> None:
+    service = make_service()
+    lifecycle.update(
+        service, actor=ACTOR, fields={}, rules=parse_rules(["* /a public", "* /b public"])
+    )
+
+    page = staff.get(page_of(service)).text
+
+    assert "<del>" + "\n".join(LINES) + "</del>" in page
+    assert "<ins>* /a public\n* /b public</ins>" in page
+
+
+@pytest.mark.parametrize("role", ["Key operator", "Auditor"])
+def test_others_look_at_services_and_change_nothing(role: str) -> None:
+    client, service = client_of(role), make_service()
+
+    page = client.get(page_of(service))
+    answers = [
+        add(client, name="mine"),
+        client.post(page_of(service), {"description": "Mine", "rules": "", "revision": "1"}),
+        *(dialog(client, action, service) for action in ("enable", "disable", "remove")),
+    ]
+
+    assert "<li><code>GET,HEAD /v1/orders/** orders:read</code></li>" in page.text
+    assert "<textarea" not in page.text
+    assert {answer.status_code for answer in answers} == {403}
+    assert [(row.name, row.revision) for row in Service.objects.all()] == [("orders", 1)]
+
+
+def test_nobody_sees_services_without_the_permission() -> None:
+    client, service = Client(), make_service()
+    client.force_login(make_staff())
+
+    assert client.get(page_of(service)).status_code == 403
+    assert "gateway/service" not in client.get(reverse("admin:index")).text
+
+
+@pytest.mark.parametrize("action", ["delete", "history"])
+def test_a_service_is_deleted_by_the_dialog_alone(staff: Client, action: str) -> None:
+    service = make_service()
+
+    staff.post(reverse(f"admin:gateway_service_{action}", args=(service.pk,)), {"post": "yes"})
+    staff.post(
+        reverse(LIST),
+        {"action": "delete_selected", "_selected_action": str(service.pk), "post": "yes"},
+    )
+
+    assert Service.objects.exists()
