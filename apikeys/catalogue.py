@@ -12,7 +12,7 @@ returns the names of the services whose rules name each: ``{"orders:read": ["ord
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import IntegrityError, transaction
 from django.db.models import Count, QuerySet
@@ -25,6 +25,13 @@ from database.periodic_tasks import declared
 from database.refusals import Conflict, Refused
 
 MAX_NAMED = 3
+
+
+class Use(NamedTuple):
+    """How many keys hold a permission, and the services whose rules name it."""
+
+    keys: int
+    services: list[str]
 
 
 def custom() -> QuerySet[CustomPermission]:
@@ -50,7 +57,7 @@ def labels(codes: Iterable[str]) -> list[str]:
     return [names.get(code) or label(code) for code in codes]
 
 
-def with_labels(keys: QuerySet[ApiKey]) -> list[ApiKey]:
+def with_labels(keys: Iterable[ApiKey]) -> list[ApiKey]:
     """Return the keys, whose ``permission_labels`` are then those of the catalogue."""
     rows = list(keys)
     names = _custom_labels(code for key in rows for code in key.permissions)
@@ -153,17 +160,16 @@ def find(code: str) -> CustomPermission:
     return permission
 
 
-def holders() -> Counter[str]:
-    """Return how many keys hold each permission."""
-    counts: Counter[str] = Counter()
+def uses(codes: Iterable[str]) -> dict[str, Use]:
+    """Return what uses each permission. Keys that are revoked or expired hold theirs still."""
+    keys: Counter[str] = Counter()
     groups = ApiKey.objects.order_by().values_list("permissions").annotate(count=Count("pk"))
-    for codes, count in groups:
-        counts.update(dict.fromkeys(codes, count))
-    return counts
+    for held, count in groups:
+        keys.update(dict.fromkeys(held, count))
+    return {code: Use(keys[code], names) for code, names in _services(codes).items()}
 
 
-def services(codes: Iterable[str]) -> dict[str, list[str]]:
-    """Return the names of the services whose rules name each permission."""
+def _services(codes: Iterable[str]) -> dict[str, list[str]]:
     names: dict[str, list[str]] = {code: [] for code in codes}
     for users in declared("permission_users"):
         for code, found in users(names).items():
@@ -201,7 +207,7 @@ def _clean(**fields: str) -> dict[str, str]:
 
 def _refuse_used(code: str) -> None:
     keys = ApiKey.objects.granted(code).order_by("name", "pk")
-    names = services([code])[code]
+    names = _services([code])[code]
     users = [
         f"{verb} {_some(found, count)}"
         for verb, found, count in (

@@ -1,6 +1,7 @@
-"""Keys and their history in the admin."""
+"""Keys, their history and the catalogue of permissions in the admin."""
 
 from apikeys.admin.events import EventAdmin
 from apikeys.admin.keys import KeyAdmin
+from apikeys.admin.permissions import PermissionAdmin
 
-__all__ = ["EventAdmin", "KeyAdmin"]
+__all__ = ["EventAdmin", "KeyAdmin", "PermissionAdmin"]

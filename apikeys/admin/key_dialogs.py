@@ -10,7 +10,7 @@ from django.utils import timezone
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from apikeys import lifecycle
+from apikeys import catalogue, lifecycle
 from apikeys.audit import actor_of
 from apikeys.models import ApiKey
 from apikeys.validation import MAX_REASON_LENGTH
@@ -158,4 +158,5 @@ def _old_secret_stops_at(issued: lifecycle.IssuedKey) -> datetime | None:
 
 
 def issued_context(issued: lifecycle.IssuedKey) -> dict[str, Any]:
-    return {"issued": issued, "key": issued.key}
+    (key,) = catalogue.with_labels([issued.key])
+    return {"issued": issued, "key": key}

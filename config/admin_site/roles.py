@@ -8,6 +8,7 @@ from django.db import connection
 
 VIEW = (
     "apikeys.view_apikey",
+    "apikeys.view_custompermission",
     "apikeys.view_event",
     "customers.view_customer",
     "customers.view_license",
@@ -25,6 +26,9 @@ ROLES = {
         "apikeys.regenerate_apikey",
         "apikeys.revoke_apikey",
         "apikeys.activate_apikey",
+        "apikeys.add_custompermission",
+        "apikeys.change_custompermission",
+        "apikeys.delete_custompermission",
         "customers.add_customer",
         "customers.change_customer",
         "customers.delete_customer",

@@ -72,6 +72,7 @@ UNFOLD: dict[str, Any] = {
                         "link": reverse_lazy("admin:index"),
                     },
                     _item("API Keys", "key", "apikeys.apikey"),
+                    _item("Permissions", "verified_user", "apikeys.custompermission"),
                     _item("Services", "shield", "gateway.service"),
                     _item("Customers", "groups", "customers.customer"),
                     _item("Licenses", "workspace_premium", "customers.license"),

@@ -108,7 +108,7 @@ def test_a_key_holds_whole_codes_and_is_found_by_them() -> None:
 
     for code, key in by_code.items():
         assert set(ApiKey.objects.granted(code)) == {key, everything}, code
-    assert catalogue.holders() == dict.fromkeys(by_code, 2)
+    assert catalogue.uses([*by_code, "a:z"]) == {**dict.fromkeys(by_code, (2, [])), "a:z": (0, [])}
 
 
 @pytest.mark.parametrize("code", ["a", "a:", ":", "b a", "a:b x", " ", "%", "a_b"])
@@ -217,7 +217,7 @@ def test_a_permission_in_use_stays_and_the_refusal_says_where() -> None:
     text = str(refused.value)
     assert text.startswith(f"orders:read is held by Aaa ({revoked.pk}), Ann (")
     assert text.endswith(" and 3 more, and named by the rules of shop. Take it away there first.")
-    assert catalogue.services([READ, "a:b"]) == {READ: ["shop"], "a:b": []}
+    assert catalogue.uses([READ, "a:b"]) == {READ: (6, ["shop"]), "a:b": (0, [])}
     assert catalogue.find(READ)
 
 
@@ -330,7 +330,7 @@ def test_two_services_at_once_create_a_permission_once() -> None:
         lambda: services.create("two", actor=ACTOR, rules=rules),
     )
 
-    assert catalogue.services(["a:b"]) == {"a:b": ["one", "two"]}
+    assert catalogue.uses(["a:b"])["a:b"].services == ["one", "two"]
     assert [(code, action) for code, action, _ in history()] == [
         ("a:b", "created"), ("a:c", "created"),
     ]  # fmt: skip

@@ -11,6 +11,7 @@ from tests.support.visitor import Visitor
 LONG = "Nospaces" * 25
 LISTS = {
     "keys": "apikeys/apikey/?q=Nospaces",
+    "permissions": "apikeys/custompermission/?q=Nospaces",
     "audit": "apikeys/event/?q=Nospaces",
     "services": "gateway/service/?q=Nospaces",
     "customers": "customers/customer/?q=Nospaces",
@@ -36,6 +37,10 @@ def crowded(product: Latchkey) -> dict[str, str]:
     assert revoked.returncode == activated.returncode == 0
     service = product.manage("create_service", "s" * 40, "--description", LONG, "--json")
     assert service.returncode == 0, service.stderr
+    made_permission = product.manage(
+        "create_permission", f"{'n' * 40}:{'p' * 40}", "--label", LONG[:100], "--description", LONG
+    )
+    assert made_permission.returncode == 0, made_permission.stderr
     person = product.manage(
         "createsuperuser", "--noinput", "--username", LONG[:150],
         "--email", f"{LONG[:60]}@{LONG[:60]}.example",

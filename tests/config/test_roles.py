@@ -19,4 +19,4 @@ def test_migrations_may_stop_on_the_way(tmp_path: Path) -> None:
 
     assert (begun.returncode, begun.stderr) == (0, "")
     assert (some.returncode, some.stderr, rest.returncode, rest.stderr) == (0, "", 0, "")
-    assert roles.stdout.splitlines() == ["Auditor 8", "Key administrator 23", "Key operator 10"]
+    assert roles.stdout.splitlines() == ["Auditor 9", "Key administrator 27", "Key operator 11"]

@@ -1,0 +1,34 @@
+"""``manage.py create_permission``: add a custom permission to the catalogue."""
+
+import json
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from apikeys import catalogue
+from apikeys.management.base_command import LineCommand, actor
+
+
+class Command(LineCommand):
+    """Creates a permission."""
+
+    help = "Create a permission, for the rules of services and for keys."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("code", help="resource:action, such as orders:read")
+        parser.add_argument("--label", required=True, metavar="L")
+        parser.add_argument("--description", default="", metavar="D")
+        parser.add_argument("--json", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        permission = catalogue.create(
+            options["code"],
+            actor=actor(),
+            label=options["label"],
+            description=options["description"],
+        )
+        if options["json"]:
+            names = ("code", "label", "description")
+            self.stdout.write(json.dumps({name: getattr(permission, name) for name in names}))
+        else:
+            self.stdout.write(f"{permission} is created.")
