@@ -1,23 +1,40 @@
 """Promise 2: exactly the limit is admitted, whatever comes at once, to however many processes."""
 
+from typing import NamedTuple
+
 import pytest
 
 from tests.support.load import Answer, Connection, at_once
 from tests.support.product import Latchkey
+from tests.support.proxy import TRUSTING, forwarded
 
-PATH = "/api/production/v1/key"
+SETTINGS = TRUSTING
+
+
+class Asked(NamedTuple):
+    """Where is asked, with which headers, and what an answer costs."""
+
+    path: str
+    headers: dict[str, str]
+    cost: int = 1
+
+
+KEY = Asked("/api/production/v1/key", {})
+RULES = ("GET /any/** any-key", "GET /dear/** any-key cost=5")
+DECISION = Asked("/auth/production/orders", forwarded("/any/x"))
+DEAR = Asked("/auth/production/orders/envoy/dear/x", forwarded("/dear/x"), cost=5)
 ROUNDS = 3
 CALLERS = 25
 REQUESTS = 20
 
 
-def admitted(latchkey: Latchkey, limit: int) -> tuple[int, list[Answer]]:
+def admitted(latchkey: Latchkey, limit: int, asked: Asked = KEY) -> tuple[int, list[Answer]]:
     """Send 500 requests at once; return how many were admitted, and the refusals."""
     made = latchkey.create_key("--per-minute", str(limit), "--per-hour", "400")
 
     def call(_: int) -> list[Answer]:
         connection = Connection(latchkey.url, made["key"])
-        answers = [connection.send("GET", PATH) for _ in range(REQUESTS)]
+        answers = [connection.send("GET", asked.path, **asked.headers) for _ in range(REQUESTS)]
         connection.close()
         return answers
 
@@ -38,3 +55,18 @@ def test_of_five_hundred_at_once_exactly_the_limit_passes(latchkey: Latchkey, li
     for answer in refused:
         assert int(answer.headers["retry-after"]) >= 1
         assert "r=0" in answer.headers["ratelimit"]
+
+
+@pytest.mark.parametrize("asked", [DECISION, DEAR])
+@pytest.mark.parametrize("limit", [7, 61, 450])
+def test_of_five_hundred_decisions_at_once_exactly_the_limit_passes(
+    product: Latchkey, limit: int, asked: Asked
+) -> None:
+    product.guard("orders", *RULES)
+
+    passed, refused = admitted(product, limit, asked)
+
+    assert passed == min(limit, 400) // asked.cost
+    for answer in refused:
+        assert int(answer.headers["retry-after"]) >= 1
+        assert answer.headers["x-latchkey-key-id"] == ""

@@ -20,16 +20,22 @@ import pytest
 
 from tests.support.load import Answer, Connection, at_once
 from tests.support.product import LOTS, Latchkey
+from tests.support.proxy import TRUSTING, forwarded
 from tests.support.servers import Postgres, Redis, running, wait_until
 from tests.support.services import available
 
 pytestmark = pytest.mark.crash
 
-SETTINGS = {"WEB_CONCURRENCY": "4", "AUTH_FAILURE_LIMIT": "1000000/min"}
+LENIENT = {"AUTH_FAILURE_LIMIT": "1000000/min", **TRUSTING}
+SETTINGS = {"WEB_CONCURRENCY": "4", **LENIENT}
 CALLERS = 8
 KILLS = 2
 REMOVALS = 6
-PATHS = ("key", "customers", "nowhere", "customers?limit=x")
+API, AUTH = "/api/production/v1", "/auth/production/orders"
+PATHS = (
+    f"{API}/key", f"{API}/customers", f"{AUTH}", f"{API}/nowhere", f"{API}/customers?limit=x",
+    f"{AUTH}/nginx", f"{AUTH}/envoy/any/x", "/auth/production/nothing",
+)  # fmt: skip
 Harm = Callable[[Latchkey, random.Random], None]
 
 
@@ -61,6 +67,7 @@ def crash(
     """
     chance = random.Random(seed)  # noqa: S311
     credential = product.create_key(*LOTS)["key"]
+    product.guard("orders", "GET /any/** any-key")
     stopping = threading.Event()
 
     def call(number: int) -> list[Answer]:
@@ -71,7 +78,7 @@ def crash(
         while not stopping.is_set():
             try:
                 path = PATHS[len(answers) % len(PATHS)]
-                answers.append(connection.send("GET", f"/api/production/v1/{path}"))
+                answers.append(connection.send("GET", path, **forwarded("/any/x")))
             except (OSError, http.client.HTTPException):
                 connection.close()
                 connection = Connection(product.url, sent)
@@ -137,7 +144,7 @@ def test_what_was_answered_is_recorded_once_through_outages_of_the_database(how:
             postgres.thaw()
 
     with running(available(Postgres)) as postgres, running(available(Redis)) as redis:
-        product = Latchkey(database=postgres.url, redis=redis.url, AUTH_FAILURE_LIMIT="1000000/min")
+        product = Latchkey(database=postgres.url, redis=redis.url, **LENIENT)
         with running(product):
             answered, lost, doubled = crash(product, kills=KILLS, harm=interrupt)
 

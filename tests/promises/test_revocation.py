@@ -8,11 +8,12 @@ import pytest
 
 from tests.support.load import Answer, Connection, at_once
 from tests.support.product import LOTS, Latchkey
+from tests.support.proxy import TRUSTING, forwarded
 
 # Not beside other tests: it takes all of both cores.
 pytestmark = pytest.mark.crash
 
-SETTINGS = {"WEB_CONCURRENCY": "4", "AUTH_FAILURE_LIMIT": "1000000/min"}
+SETTINGS = {"WEB_CONCURRENCY": "4", "AUTH_FAILURE_LIMIT": "1000000/min", **TRUSTING}
 CALLERS = 8
 SECONDS_AFTER = 0.6
 
@@ -26,6 +27,7 @@ class Change(NamedTuple):
 
 
 KEY, CUSTOMERS = "/api/production/v1/key", "/api/production/v1/customers?limit=1"
+DECISION = "/auth/production/orders"
 CHANGES = {
     "revoke": Change(("revoke_api_key",), KEY, 401),
     "narrow a permission": Change(
@@ -33,19 +35,24 @@ CHANGES = {
     ),
     "lower a limit": Change(("update_api_key", "--per-minute", "0"), KEY, 429),
     "regenerate": Change(("regenerate_api_key",), KEY, 401),
+    "revoke, for a service": Change(("revoke_api_key",), DECISION, 401),
+    "narrow a permission, for a service": Change(
+        ("update_api_key", "--remove-permission", "customers:read"), DECISION, 403
+    ),
 }
 
 
 def wrongly_accepted(product: Latchkey, change: Change, *, seconds: float) -> tuple[int, int]:
     """Load, change, go on; return how many started after the answer, and were accepted."""
     made = product.create_key("--permission", "customers:read", *LOTS)
+    product.guard("orders", "GET /customers customers:read")
     stopping = threading.Event()
     answered_at: list[float] = []
 
     def call(_: int) -> list[Answer]:
         connection, answers = Connection(product.url, made["key"]), []
         while not stopping.is_set():
-            answers.append(connection.send("GET", change.path))
+            answers.append(connection.send("GET", change.path, **forwarded("/customers")))
         connection.close()
         return answers
 

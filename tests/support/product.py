@@ -45,6 +45,7 @@ class Latchkey(Server):
             **variables,
         }
         self.log = self.folder / "serve.log"
+        self.guarded: set[str] = set()
 
     def manage(
         self, *arguments: str, timeout: float = 60, **variables: str
@@ -67,6 +68,13 @@ class Latchkey(Server):
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+    def guard(self, service: str, *rules: str) -> None:
+        """Make a service, unless it was made."""
+        if service not in self.guarded:
+            done = self.manage("create_service", service, *(f"--rule={rule}" for rule in rules))
+            assert done.returncode == 0, done.stderr
+            self.guarded.add(service)
 
     def start(self) -> None:
         """Prepare the database and serve; return once the first answer has come."""

@@ -13,7 +13,19 @@ from gateway import forward_auth
 PEER = "127.0.0.1"
 IDENTITY = ("Key-Id", "Environment", "Permission", "Customers")
 DIALECTS = ("", "nginx", "envoy")
+# Settings of a product that believes a proxy on this machine.
+TRUSTING = {"TRUSTED_PROXIES": "127.0.0.0/8"}
 _clients = itertools.product(range(256), range(256), range(1, 255))
+
+
+def forwarded(uri: str, method: str = "GET") -> dict[str, str]:
+    """Return what a proxy sends over HTTP with its question, in every dialect but Envoy's."""
+    return {
+        "X-Forwarded-Method": method,
+        "X-Forwarded-Uri": uri,
+        "X-Forwarded-Host": "orders.example",
+        "X-Forwarded-For": "198.51.100.7",
+    }
 
 
 class Reply(NamedTuple):
