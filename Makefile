@@ -1,6 +1,7 @@
 # make run            serve the product, with demo data the first time
-# make test           run every test but those that crash or flood things
+# make test           run every test but those that crash or flood things, or run a proxy
 # make test-crash     kill, freeze and flood the product: the short form of make soak
+# make test-proxies   guard a service behind each real reverse proxy
 # make test-postgres  run the tests of the code itself on PostgreSQL with Redis
 # make check          lint, types, documents, deployment and migration checks, tests
 # make docs           write the tables of docs/ from the code
@@ -13,24 +14,27 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test test-crash test-postgres check lint types docs docs-check deploy migrations bench bench-tiny soak clean
+.PHONY: run test test-crash test-proxies test-postgres check lint types docs docs-check deploy migrations bench bench-tiny soak clean
 
 run: $(VENV)/.installed
 	@$(PY) manage.py bootstrap
 	@exec $(PY) manage.py serve
 
 test: $(VENV)/.installed-dev
-	@$(PY) -m pytest -n 2 --dist worksteal -m "not crash"
+	@$(PY) -m pytest -n 2 --dist worksteal -m "not crash and not proxy"
 
 # One after the other: what is promised in seconds is promised of a machine that is not busy.
 test-crash: $(VENV)/.installed-dev
 	@$(PY) -m pytest -m crash
 
+test-proxies: $(VENV)/.installed-dev
+	@$(PY) -m pytest -m proxy
+
 # What starts the product itself runs on both storage pairs wherever it runs; settings and
 # documents are read alike on both.
 test-postgres: $(VENV)/.installed-dev
 	@$(PY) -m tests.support.on_postgres $(PY) -m pytest -n 2 --dist worksteal \
-		--ignore tests/promises --ignore tests/browser --ignore tests/docs \
+		--ignore tests/promises --ignore tests/browser --ignore tests/docs --ignore tests/proxies \
 		--ignore tests/config/test_serving.py --ignore tests/config/test_settings.py
 
 check: lint types docs-check deploy migrations test

@@ -82,7 +82,7 @@ def test_what_a_document_points_to_is_there(document: str) -> None:
     text = path.read_text()
     links = re.findall(r"\]\(([^)#]+)\)", text)
     named = re.findall(
-        r"`((?:apikeys|backoffice|config|customers|database|jobs|logs|tests|docs|benchmarks)/[\w./]+)`",
+        r"`((?:apikeys|backoffice|config|customers|database|gateway|jobs|logs|tests|docs|benchmarks)/[\w./]+)`",
         text,
     )
 

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sys
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -15,9 +17,25 @@ REMEDIES = {
     "Redis": "apt-get install redis-server",
     "nginx": "apt-get install nginx",
     "Chromium": "apt-get install chromium",
+    "HAProxy": "apt-get install haproxy",
+    "Apache": "apt-get install apache2 libapache2-mod-auth-openidc",
+    "Traefik": "make test-proxies",
+    "Caddy": "make test-proxies",
+    "Envoy": "make test-proxies",
 }
 NAMES: dict[type[Server], str] = {Postgres: "PostgreSQL", Redis: "Redis"}
-PROGRAMS = {"nginx": "nginx", "Chromium": "chromium"}
+PROGRAMS = {
+    "nginx": "nginx",
+    "Chromium": "chromium",
+    "HAProxy": "haproxy",
+    "Apache": "apache2",
+    "Traefik": "traefik",
+    "Caddy": "caddy",
+    "Envoy": "envoy",
+}
+# Debian's daemons, and what PyPI installs beside this Python.
+PATH = f"{os.environ['PATH']}:/usr/sbin:{Path(sys.executable).parent}"
+APACHE_MODULE = Path("/usr/lib/apache2/modules/mod_auth_openidc.so")
 
 
 def missing(service: str) -> NoReturn:
@@ -57,4 +75,4 @@ def is_installed(service: str) -> bool:
 
 
 def _find(service: str) -> str | None:
-    return shutil.which(PROGRAMS[service], path=f"{os.environ['PATH']}:/usr/sbin")
+    return shutil.which(PROGRAMS[service], path=PATH)

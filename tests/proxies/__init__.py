@@ -1,0 +1,1 @@
+"""Reverse proxies that ask Latchkey."""

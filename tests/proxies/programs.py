@@ -1,0 +1,115 @@
+"""The proxies, each run as docs/gateway.md says to, on ports of the tests' own."""
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from tests.support.product import ROOT, Latchkey
+from tests.support.servers import Server, free_port, listens, wait_until
+from tests.support.services import PATH, program
+
+GUIDE = (ROOT / "docs" / "gateway.md").read_text()
+BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+START_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What proxies do differently; docs/gateway.md has it as a table."""
+
+    # The answer when Latchkey cannot be reached, and whether that is problem details.
+    down_status: int = 503
+    down_is_problem: bool = True
+    # How long it waits for a Latchkey that accepts connections and is silent.
+    silence_seconds: float = 4
+    # Whether an admitted answer tells what is left of the key's limits.
+    shows_limits: bool = True
+    # Connections to Latchkey for 200 requests, one after the other.
+    connections: int = 5
+    # Whether Latchkey decides by the service's rules, or the proxy by its own.
+    asks_for_decisions: bool = True
+
+
+# As headings of docs/gateway.md.
+PROXIES = {
+    "nginx": Abilities(),
+    "Traefik": Abilities(
+        down_status=500, down_is_problem=False, silence_seconds=31, shows_limits=False
+    ),
+    "Caddy": Abilities(shows_limits=False),
+    "Envoy": Abilities(),
+    "HAProxy": Abilities(silence_seconds=11),
+}
+
+
+class Proxy(Server):
+    """A proxy in front of an application; ``latchkey`` and ``application`` are ports."""
+
+    def __init__(self, name: str, product: Latchkey, *, latchkey: int, application: int) -> None:
+        super().__init__()
+        program(name)
+        self.name, self.can = name, PROXIES[name]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._product = product
+        # The guide's ports, and those that take their places.
+        self._ports = {
+            "8080": str(self.port),
+            "8000": str(latchkey),
+            "9000": str(application),
+            "8443": str(free_port()),
+        }
+
+    def start(self) -> None:
+        """Write the guide's files, run its commands, and stay with the last of them."""
+        blocks = BLOCK.findall(section(self.name))
+        *prepare, run = [text for kind, _, text in blocks if kind == "sh"]
+        for text in prepare:
+            subprocess.run(**self._shell(text), check=True, capture_output=True)
+        for _, name, text in blocks:
+            if name:
+                (self.folder / name).write_text(text)
+        for path in self.folder.rglob("*"):
+            if path.is_file() and path.suffix not in {".key", ".crt"}:
+                path.write_text(self._on_own_ports(path.read_text()))
+        *before, last = run.splitlines()
+        with (self.folder / "output").open("wb") as output:
+            self.process = subprocess.Popen(
+                **self._shell("\n".join([*before, f"exec {last}"])), stdout=output, stderr=output
+            )
+        wait_until(self._routes)
+
+    def output(self) -> str:
+        """Return what it printed."""
+        return (self.folder / "output").read_text(errors="replace")
+
+    def _routes(self) -> bool:
+        # Traefik listens before it has read its routes.
+        return listens(self.port) and httpx.get(self.url).status_code != 404
+
+    def _shell(self, script: str) -> dict[str, Any]:
+        script = re.sub(r"\bsudo (--\S+ )*", "", self._on_own_ports(script))
+        script = script.replace(".venv/bin/python manage.py", '"$PYTHON" "$MANAGE"')
+        own = {
+            "PATH": PATH,
+            "HOME": str(self.folder),
+            "PYTHON": sys.executable,
+            "MANAGE": str(ROOT / "manage.py"),
+        }
+        return {
+            "args": ["sh", "-e", "-c", script],
+            "cwd": self.folder,
+            "env": self._product.environment | own,
+        }
+
+    def _on_own_ports(self, text: str) -> str:
+        ports = "|".join(self._ports)
+        return re.sub(rf"\b({ports})\b", lambda match: self._ports[match[1]], text)
+
+
+def section(name: str) -> str:
+    """Return what the guide says about a proxy."""
+    return GUIDE.split(f"\n### {name}\n")[1].partition("\n##")[0]

@@ -1,0 +1,147 @@
+"""What stands behind a proxy in the tests: the application, and the line to Latchkey."""
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple, Self
+
+
+class Received(NamedTuple):
+    """A request as it reached the application."""
+
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """Return a field's value; None unless it is there exactly once."""
+        values = [value for key, value in self.headers if key.lower() == name.lower()]
+        return values[0] if len(values) == 1 else None
+
+
+class Application:
+    """Answers 200 to everything, and remembers it."""
+
+    def __init__(self) -> None:
+        self.received: list[Received] = []
+        received = self.received
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                # Not self.path, in which // at the beginning is one slash.
+                target = self.requestline.split(" ")[1]
+                items = [(name, str(value)) for name, value in self.headers.items()]
+                received.append(Received(self.command, target, items, self._body()))
+                body = json.dumps({"target": target}).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+            do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = answer  # noqa: N815
+
+            def _body(self) -> bytes:
+                if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+                    return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                chunks = []
+                while size := int(self.rfile.readline().split(b";")[0], 16):
+                    chunks.append(self.rfile.read(size))
+                    self.rfile.readline()
+                self.rfile.readline()
+                return b"".join(chunks)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                """Print nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.port = int(self._server.server_address[1])
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Line:
+    """Passes bytes to a port and back. It counts connections, and can be cut or go silent."""
+
+    def __init__(self, port: int) -> None:
+        self.connections = 0
+        self._target = port
+        self._is_silent = False
+        self._open: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+
+    def __enter__(self) -> Self:
+        self._accept()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close()
+
+    @contextlib.contextmanager
+    def cut(self) -> Iterator[None]:
+        """Refuse connections, as a server that is not there, for as long as the block lasts."""
+        self._close()
+        yield
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._accept()
+
+    @contextlib.contextmanager
+    def silent(self) -> Iterator[None]:
+        """Accept connections and answer nothing for as long as the block lasts."""
+        self._is_silent = True
+        self._hang_up()
+        yield
+        self._is_silent = False
+        self._hang_up()
+
+    def _accept(self) -> None:
+        threading.Thread(target=self._serve, args=[self._listener], daemon=True).start()
+
+    def _serve(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                near, _ = listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.append(near)
+            if not self._is_silent:
+                far = socket.create_connection(("127.0.0.1", self._target))
+                self._open.append(far)
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=_pass_on, args=pair, daemon=True).start()
+
+    def _close(self) -> None:
+        # Wakes accept(), which close() alone does not.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        while self._open:
+            with contextlib.suppress(OSError):
+                self._open.pop().shutdown(socket.SHUT_RDWR)
+
+
+def _pass_on(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65_536):
+            sink.sendall(data)
+    for end in (source, sink):
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
