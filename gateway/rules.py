@@ -8,6 +8,7 @@ takes of the key's limits unless that is 1.
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from apikeys.permissions import CODE
@@ -111,8 +112,9 @@ def first_match(
 
 def difference(before: Sequence[RuleLine], after: Sequence[RuleLine]) -> list[str]:
     """Return the lines that go, after ``-``, and those that come, after ``+``, in their order."""
-    lines = difflib.ndiff([*map(str, before)], [*map(str, after)])
-    return [line for line in lines if line[0] in "+-"]
+    # Not ``ndiff``, which looks for likeness within the lines: minutes for some hundred rules.
+    lines = difflib.unified_diff([*map(str, before)], [*map(str, after)], n=0, lineterm="")
+    return [f"{line[0]} {line[1:]}" for line in islice(lines, 2, None) if line[0] in "+-"]
 
 
 def _parse_methods(text: str) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Rules as people write them, and which one decides a request."""
 
+import time
+
 import pytest
 
 from database.refusals import Refused
@@ -101,3 +103,19 @@ def test_a_difference_shows_what_goes_and_what_comes() -> None:
         "- GET /b any-key", "+ GET /b public", "+ PUT /c any-key",
     ]  # fmt: skip
     assert difference(after, after) == []
+
+
+def test_a_difference_of_as_many_rules_as_there_may_be_takes_a_moment() -> None:
+    before, after = (
+        [
+            RuleLine(("GET",), f"/{version}/orders/{number}", "any-key")
+            for number in range(MAX_RULES)
+        ]
+        for version in ("v1", "v2")
+    )
+    began = time.monotonic()
+
+    lines = difference(before, after)
+
+    assert [line[0] for line in lines] == ["-"] * MAX_RULES + ["+"] * MAX_RULES
+    assert time.monotonic() - began < 5
