@@ -17,7 +17,7 @@ class ProblemCode(NamedTuple):
 CODES: dict[str, ProblemCode] = {
     "malformed_body": ProblemCode(
         400,
-        "The body is not acceptable JSON",
+        "The body cannot be read",
         "Send whole UTF-8 JSON. NUL, lone surrogates, duplicate names, NaN, numbers out of range"
         " and nesting over 64 are refused.",
     ),
@@ -122,9 +122,9 @@ CODES: dict[str, ProblemCode] = {
     ),
     "unsupported_media_type": ProblemCode(
         415,
-        "Only JSON is understood",
-        "Send `Content-Type: application/json` in UTF-8, no `Content-Encoding`, and no"
-        " `Transfer-Encoding` but `chunked`.",
+        "The type of the body is not understood",
+        "Send `Content-Type: application/json` (a form to `introspect`) in UTF-8, no"
+        " `Content-Encoding`, and no `Transfer-Encoding` but `chunked`.",
     ),
     "idempotency_mismatch": ProblemCode(
         422, "The Idempotency-Key was used for another request", "Use a new one."

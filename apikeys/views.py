@@ -26,7 +26,7 @@ class WindowsSerializer(serializers.Serializer[dict[str, int]]):
 
 
 class KeySerializer(serializers.Serializer[dict[str, object]]):
-    """The calling key, as ``apikeys.serializers`` writes it."""
+    """A key, as ``apikeys.serializers`` writes it."""
 
     example: ClassVar = {
         "id": "4kQ9zTfB2mXe",
@@ -37,7 +37,6 @@ class KeySerializer(serializers.Serializer[dict[str, object]]):
         "customer_scope": "all",
         "customers": [],
         "limits": {window.name: window.default for window in WINDOWS},
-        "remaining": {window.name: window.default - 1 for window in WINDOWS},
         "networks": ["203.0.113.0/24"],
         "expires_at": "2027-01-31T00:00:00Z",
         "last_used_at": "2026-11-24T08:00:00Z",
@@ -52,17 +51,26 @@ class KeySerializer(serializers.Serializer[dict[str, object]]):
     customer_scope = serializers.ChoiceField(CustomerScope.choices)
     customers = serializers.ListField(child=serializers.UUIDField())
     limits = WindowsSerializer(help_text="The limits in force.")
-    remaining = WindowsSerializer(help_text="What is left of them after this request.")
     networks = serializers.ListField(child=serializers.CharField())
     expires_at = serializers.DateTimeField(allow_null=True)
     last_used_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
 
 
+class CallingKeySerializer(KeySerializer):
+    """The calling key."""
+
+    example: ClassVar = KeySerializer.example | {
+        "remaining": {window.name: window.default - 1 for window in WINDOWS}
+    }
+
+    remaining = WindowsSerializer(help_text="What is left of them after this request.")
+
+
 class CallingKeyView(GuardedView):
     """The calling key."""
 
-    @endpoint(ANY_KEY, "Show the calling key", response=KeySerializer)
+    @endpoint(ANY_KEY, "Show the calling key", response=CallingKeySerializer)
     def get(self, request: Request, environment: str) -> Response:
         """Answer the key itself, with what is left of its limits."""
         # The guard reads what it judges by; the rest of the row is this endpoint's own query.

@@ -26,6 +26,7 @@ endpoints: list[Any] = [
     path("", include("customers.urls")),
     path("", include("logs.urls")),
     path("", include("jobs.urls")),
+    path("", include("gateway.urls")),
     # Whatever it holds, line ends too: no path gets past the guard.
     re_path(r"^(?P<rest>[\s\S]*)\Z", UnknownEndpointView.as_view(), name="nothing-here"),
 ]

@@ -1,4 +1,4 @@
-"""The WSGI application: decisions for proxies, and Django with checked headers for all else."""
+"""The WSGI application: decisions, and Django with checked headers for all else."""
 
 import contextlib
 import gc
@@ -22,6 +22,7 @@ from apikeys.guard.parsers import is_utf_8
 _django = get_wsgi_application()
 
 from gateway import forward_auth  # noqa: E402 - needs what was just set up
+from gateway.endpoints import application as endpoints  # noqa: E402
 
 # Every view with all it loads, so that no first caller waits for that.
 importlib.import_module(settings.ROOT_URLCONF)
@@ -43,6 +44,9 @@ gc.set_threshold(10_000, 20, 20)
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     if environ["PATH_INFO"].startswith(forward_auth.AUTH):
         return forward_auth.application(environ, start_response)
+    answered = endpoints.application(environ, start_response)
+    if answered is not None:
+        return answered
     if not is_trusted(environ.get("REMOTE_ADDR", ""), settings.TRUSTED_PROXIES):
         environ.pop("HTTP_X_FORWARDED_PROTO", None)
     if ";" in environ.get("CONTENT_TYPE", "") and not is_utf_8(environ["CONTENT_TYPE"]):

@@ -9,12 +9,13 @@ from http import HTTPStatus
 from time import time_ns
 from typing import Any, NamedTuple
 
+import orjson
 from django.db import connection
 
-from apikeys.guard import problems
+from apikeys.guard import problems, throttling
 from apikeys.guard.context import RequestContext
 from apikeys.guard.middleware import ARRIVED_AT
-from apikeys.guard.problems import Problem, as_problem
+from apikeys.guard.problems import MEDIA_TYPE, Problem, as_problem
 from database import deadline
 from logs.capture.record import Exchange
 from logs.middleware import put_on_record, spool
@@ -56,10 +57,25 @@ def answer(
     return answered
 
 
+def headers(context: RequestContext) -> dict[str, str]:
+    """Return the headers of every answer."""
+    named = {"X-Request-ID": context.request_id, "Cache-Control": "no-store"}
+    if context.decision is not None:
+        named |= throttling.headers(context.decision)
+    return named
+
+
+def refusal(context: RequestContext, problem: Problem, more: dict[str, str]) -> Answer:
+    """Return the answer that is a problem, with ``more`` headers."""
+    context.code = problem.code
+    named = headers(context) | problem.headers | {"Content-Type": MEDIA_TYPE} | more
+    return Answer(problem.status_code, named, orjson.dumps(problem.body(context.request_id)))
+
+
 def send(environ: Environ, start_response: StartResponse, answered: Answer) -> list[bytes]:
     """Send an answer (PEP 3333), for HEAD without its body."""
-    status, headers, body = answered
-    lines = [*headers.items(), ("Content-Length", str(len(body)))]
+    status, named, body = answered
+    lines = [*named.items(), ("Content-Length", str(len(body)))]
     start_response(f"{status} {HTTPStatus(status).phrase}", lines)
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 

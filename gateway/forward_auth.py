@@ -15,13 +15,14 @@ import orjson
 from django.conf import settings
 from uuid_utils import uuid7
 
-from apikeys.guard import problems, throttling
+from apikeys.guard import problems
 from apikeys.guard.client_address import UNKNOWN, client_address, is_trusted
 from apikeys.guard.context import RequestContext
 from apikeys.guard.middleware import RAW_PATH, REPEATED
-from apikeys.guard.problems import MEDIA_TYPE, Problem
+from apikeys.guard.problems import Problem
 from gateway import decisions, edge
 from gateway.edge import Answer, Environ, StartResponse
+from gateway.rules import METHOD
 from logs.capture.record import DECISION, Exchange
 
 AUTH = "/auth/"
@@ -30,7 +31,6 @@ MAX_URI_LENGTH = 8_000
 MAX_HEADER_LENGTH = 8_192
 _NAME = "([!-.0-~]{1,40})"
 _ADDRESS = re.compile(f"{AUTH}{_NAME}/{_NAME}(?:/({NGINX})|/({ENVOY})(/.*)?)?")
-_METHOD = re.compile(r"[A-Z][A-Z-]{0,19}")
 _FORWARDED_METHOD = "HTTP_X_FORWARDED_METHOD"
 _FORWARDED_URI = "HTTP_X_FORWARDED_URI"
 _FORWARDED_HOST = "HTTP_X_FORWARDED_HOST"
@@ -130,7 +130,7 @@ def _decide(environ: Environ, question: Question, context: RequestContext) -> An
         path=question.uri.partition("?")[0],
         address=question.address,
     )
-    return Answer(200, _headers(context) | _identity(context))
+    return Answer(200, edge.headers(context) | _identity(context))
 
 
 def _require_lengths(environ: Environ, question: Question) -> None:
@@ -163,18 +163,11 @@ def _require_request(environ: Environ, question: Question) -> None:
                 "The proxy did not say what was asked of the service. Have it send"
                 " X-Forwarded-Method, -Uri and -Host, each once, and X-Forwarded-For.",
             )
-    if not _METHOD.fullmatch(question.method):
+    if not METHOD.fullmatch(question.method):
         raise Problem(
             "forwarded_incomplete",
             "The method is none that rules can name. Send one in capitals, such as GET.",
         )
-
-
-def _headers(context: RequestContext) -> dict[str, str]:
-    headers = {"X-Request-ID": context.request_id, "Cache-Control": "no-store"}
-    if context.decision is not None:
-        headers |= throttling.headers(context.decision)
-    return headers
 
 
 def _identity(context: RequestContext) -> dict[str, str]:
@@ -186,9 +179,7 @@ def _identity(context: RequestContext) -> dict[str, str]:
 
 
 def _refuse(context: RequestContext, problem: Problem) -> Answer:
-    context.code = problem.code
-    headers = _headers(context) | problem.headers | {"Content-Type": MEDIA_TYPE} | _NO_IDENTITY
-    return Answer(problem.status_code, headers, orjson.dumps(problem.body(context.request_id)))
+    return edge.refusal(context, problem, _NO_IDENTITY)
 
 
 def _for_nginx(answer: Answer) -> Answer:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from apikeys.guard import key_lookup
-from apikeys.guard.key_lookup import Found, Query
+from apikeys.guard.key_lookup import KEY_FIELDS, Found, Query
 from gateway.models import Service
 from gateway.rules import CompiledRule, RuleLine, compile_rules
 
@@ -29,22 +29,24 @@ _rules: dict[Any, tuple[int, tuple[CompiledRule, ...]]] = {}
 
 
 @cache
-def _query() -> Query:
+def _query(fields: tuple[str, ...]) -> Query:
     services = Service.objects.filter(name=NAME_MARK).order_by().values_list(*ServiceRow._fields)
-    return Query((services, NAME_MARK), key_lookup.secrets_of_a_key())
+    return Query((services, NAME_MARK), key_lookup.secrets_of_a_key(fields))
 
 
-def find(name: str, key_id: str) -> tuple[ServiceRow | None, Found]:
+def find(
+    name: str, key_id: str, fields: tuple[str, ...] = KEY_FIELDS
+) -> tuple[ServiceRow | None, Found]:
     """Return the service and what ``key_lookup.find`` returns for a key id, which may be blank.
 
     Without the service the key is not looked up.
     """
-    rows = _query().rows(name, key_id)
+    rows = _query(fields).rows(name, key_id)
     if not rows:
         return None, key_lookup.found([])
     split = len(ServiceRow._fields)
     is_known = rows[0][split] is not None
-    found = key_lookup.found([row[split:] for row in rows] if is_known else [])
+    found = key_lookup.found([row[split:] for row in rows] if is_known else [], fields)
     return ServiceRow(*rows[0][:split]), found
 
 

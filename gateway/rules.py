@@ -21,7 +21,7 @@ READING = ("GET", "HEAD", "OPTIONS")
 MAX_RULES = 2_000
 MAX_COST = 1_000
 MAX_METHODS = 10
-_METHOD = re.compile(r"[A-Z][A-Z-]{0,19}")
+METHOD = re.compile(r"[A-Z][A-Z-]{0,19}")
 _COST = re.compile(r"cost=([0-9]{1,4})")
 EXAMPLE = "GET,HEAD /v1/orders/** orders:read"
 
@@ -121,7 +121,7 @@ def _parse_methods(text: str) -> tuple[str, ...]:
     methods = tuple(dict.fromkeys(text.split(",")))
     if methods == (ANY_METHOD,):
         return methods
-    if len(methods) > MAX_METHODS or not all(map(_METHOD.fullmatch, methods)):
+    if len(methods) > MAX_METHODS or not all(map(METHOD.fullmatch, methods)):
         raise _refused(
             f"{text!r} are no methods. Write up to {MAX_METHODS} in capitals, joined by commas,"
             " as GET,HEAD, or * for all."

@@ -7,8 +7,10 @@ does an answer say anything about the key.
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -18,7 +20,7 @@ from rest_framework.request import Request
 
 from apikeys import credentials
 from apikeys.guard import key_lookup, throttling
-from apikeys.guard.client_address import budget_subject, client_address
+from apikeys.guard.client_address import UNKNOWN, budget_subject, client_address
 from apikeys.guard.context import RequestContext, context_of
 from apikeys.guard.key_lookup import Found, StoredSecret, upgrade_digest
 from apikeys.guard.problems import Problem
@@ -40,7 +42,9 @@ class ApiKeyAuthentication(BaseAuthentication):
         http = request._request
         environment: str = request.parser_context["kwargs"]["environment"]
         address = client_address(http.META, settings.TRUSTED_PROXIES)
-        return AnonymousUser(), authenticate(http.META, environment, address, context_of(http))
+        with_basic = request.parser_context["view"].takes_basic
+        key = authenticate(http.META, environment, address, context_of(http), with_basic=with_basic)
+        return AnonymousUser(), key
 
     def authenticate_header(self, request: Request) -> str:
         return challenge(request.parser_context["kwargs"]["environment"])
@@ -52,15 +56,31 @@ def authenticate(
     address: str,
     context: RequestContext,
     find: Callable[[str], Found] = key_lookup.find,
+    *,
+    with_basic: bool = False,
 ) -> ApiKey:
     """Return the key that a request from ``address`` may use now; raise the ``Problem`` otherwise.
 
     Whoever has looked up the key already gives it with ``find``.
     """
+    read = partial(read_credential, meta, environment, with_basic=with_basic)
+    return accept(read, environment, address, context, find)
+
+
+def accept(
+    read: Callable[[], str],
+    environment: str,
+    address: str,
+    context: RequestContext,
+    find: Callable[[str], Found],
+    *,
+    counts_failures: bool = True,
+) -> ApiKey:
+    """Return the key of the credential that ``read`` returns, as ``authenticate`` does."""
     try:
-        key = identify(read_credential(meta, environment), environment, context, find)
+        key = identify(read(), environment, context, find)
     except Problem as problem:
-        if problem.status_code == 401:
+        if problem.status_code == 401 and counts_failures:
             count_failure(address)
         raise
     check_network(key, address, context)
@@ -93,9 +113,14 @@ def identify(
 def claimed_key_id(meta: dict[str, Any]) -> str:
     """Return the key id that a request's credential names; blank where nothing is to look up."""
     try:
-        credential = credentials.parse(read_credential(meta, ""))
+        return key_id_of(read_credential(meta, ""))
     except Problem:
         return ""
+
+
+def key_id_of(text: str) -> str:
+    """Return the key id that a credential names; blank for one that is not well-formed."""
+    credential = credentials.parse(text)
     return credential.key_id if credential else ""
 
 
@@ -113,9 +138,10 @@ def check_network(key: ApiKey, address: str, context: RequestContext) -> None:
     """Raise the 403 for an address outside the key's networks; it tells what is left."""
     if not key.allows_address(address):
         context.decision = throttling.peek(key)
+        place = "an unknown address" if address == UNKNOWN else address
         raise Problem(
             "address_not_allowed",
-            f"The key may not be used from {address}."
+            f"The key may not be used from {place}."
             " Call from an allowed network, or have the key's networks changed.",
         )
 
@@ -143,12 +169,17 @@ def challenge(environment: str, **attributes: str) -> str:
     return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in pairs.items())
 
 
-def read_credential(meta: dict[str, Any], environment: str) -> str:
-    """Return the one credential sent, well-formed or not."""
+def read_credential(meta: dict[str, Any], environment: str, *, with_basic: bool = False) -> str:
+    """Return the one credential sent, well-formed or not.
+
+    ``with_basic``: the password of HTTP Basic is taken for one too (RFC 7617).
+    """
     authorization = meta.get("HTTP_AUTHORIZATION", "").strip()
     api_key = meta.get("HTTP_X_API_KEY", "").strip()
     # The server joins a repeated header with commas, which no credential holds.
-    is_repeated = "," in api_key or ("," in authorization and "bearer" in authorization.lower())
+    named = authorization.lower()
+    is_known = "bearer" in named or (with_basic and "basic" in named)
+    is_repeated = "," in api_key or ("," in authorization and is_known)
     # Granian passes a header with invalid bytes as an empty string; it counts as sent.
     if ("HTTP_AUTHORIZATION" in meta and "HTTP_X_API_KEY" in meta) or is_repeated:
         raise Problem(
@@ -157,11 +188,21 @@ def read_credential(meta: dict[str, Any], environment: str) -> str:
         )
     if api_key:
         return str(api_key)
-    scheme = authorization.split(maxsplit=1)[:1]
-    if [word.lower() for word in scheme] != ["bearer"] or authorization.lower() == "bearer":
+    scheme = named.split(maxsplit=1)[:1]
+    if with_basic and scheme == ["basic"]:
+        return _password(authorization)
+    if scheme != ["bearer"] or named == "bearer":
         raise key_missing(environment)
     match = BEARER.fullmatch(authorization)
     return match[1] if match else ""
+
+
+def _password(authorization: str) -> str:
+    try:
+        text = b64decode(authorization[len("basic") :].strip(), validate=True).decode()
+    except ValueError:
+        return ""
+    return text.partition(":")[2]
 
 
 def key_missing(environment: str) -> Problem:

@@ -1,6 +1,6 @@
 """The request context, which the response headers and the request log read."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from uuid_utils import uuid7
 
@@ -11,6 +11,22 @@ if TYPE_CHECKING:
     from apikeys.models import ApiKey
 
 
+class Decided(NamedTuple):
+    """A decision about another request, with a presented key: what the log keeps instead.
+
+    ``context`` is that of the presented key. What is blank is as in the request to decide.
+    """
+
+    context: "RequestContext"
+    status: int
+    service: str = ""
+    method: str = ""
+    path: str = ""
+    query: str = ""
+    address: str = ""
+    route: str = ""
+
+
 class RequestContext:
     """What is known of a request; each step of the guard adds to it."""
 
@@ -18,9 +34,11 @@ class RequestContext:
         "body",
         "code",
         "customer",
+        "decided",
         "decision",
         "is_key_accepted",
         "job",
+        "keeps_body",
         "key",
         "permission",
         "request_id",
@@ -42,9 +60,13 @@ class RequestContext:
         self.permission: str | None = None
         # What was read of the body.
         self.body: bytes | None = None
+        # Whether the log may keep that. One with a credential it may not.
+        self.keeps_body = True
         # The ids of the customer and the job concerned, where the path does not name them.
         self.customer: str | None = None
         self.job: str | None = None
+        # What was decided, if the request was one to decide.
+        self.decided: Decided | None = None
 
 
 def context_of(request: Any) -> RequestContext:

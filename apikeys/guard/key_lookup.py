@@ -34,6 +34,8 @@ KEY_FIELDS = (
     "expires_at",
     "revoked_at",
 )
+# What ``apikeys.serializers.as_json`` needs of a row.
+SHOWN_FIELDS = (*KEY_FIELDS, "name", "last_used_at", "created_at")
 
 
 class StoredSecret(NamedTuple):
@@ -157,42 +159,42 @@ def _reader(conversion: tuple[list[Any], Any], database: Any) -> Reader:
     return read
 
 
-def secrets_of_a_key() -> tuple[QuerySet[Any, Any], str]:
+def secrets_of_a_key(fields: tuple[str, ...] = KEY_FIELDS) -> tuple[QuerySet[Any, Any], str]:
     """Return the queryset of what the guard judges a key by, and what stands for its id."""
     # A secret without a digest opens nothing; ``lifecycle`` clears those that have retired.
     secrets = SecretVersion.objects.filter(key_id=KEY_ID_MARK).exclude(digest="").order_by()
-    columns = (*StoredSecret._fields, *(f"key__{name}" for name in KEY_FIELDS))
+    columns = (*StoredSecret._fields, *(f"key__{name}" for name in fields))
     return secrets.values_list(*columns, *_clock(connections[DEFAULT_DB_ALIAS])), KEY_ID_MARK
 
 
 @cache
-def _query() -> Query:
-    return Query(secrets_of_a_key())
+def _query(fields: tuple[str, ...]) -> Query:
+    return Query(secrets_of_a_key(fields))
 
 
-def find(key_id: str) -> Found:
+def find(key_id: str, fields: tuple[str, ...] = KEY_FIELDS) -> Found:
     """Return the key and its secrets; None and none for an unknown key id."""
-    return found(_query().rows(key_id))
+    return found(_query(fields).rows(key_id), fields)
 
 
-def found(rows: list[list[Any]]) -> Found:
+def found(rows: list[list[Any]], fields: tuple[str, ...] = KEY_FIELDS) -> Found:
     """Read the columns of ``secrets_of_a_key``."""
     if not rows:
         return Found(None, [], datetime.now(UTC))
     split = len(StoredSecret._fields)
-    end = split + len(KEY_FIELDS)
+    end = split + len(fields)
     first = rows[0]
     now = first[end] if len(first) > end else datetime.now(UTC)
-    return Found(_key(first[split:end]), [StoredSecret(*row[:split]) for row in rows], now)
+    return Found(_key(fields, first[split:end]), [StoredSecret(*row[:split]) for row in rows], now)
 
 
-def _key(values: list[Any]) -> ApiKey:
+def _key(fields: tuple[str, ...], values: list[Any]) -> ApiKey:
     """Return what ``Model.from_db`` would, without its signals and its checks of each field."""
     key = ApiKey.__new__(ApiKey)
     key._state = ModelState()
     key._state.adding = False
     key._state.db = DEFAULT_DB_ALIAS
-    key.__dict__.update(zip(KEY_FIELDS, values, strict=True))
+    key.__dict__.update(zip(fields, values, strict=True))
     return key
 
 

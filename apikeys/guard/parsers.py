@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import IO, Any
+from urllib.parse import parse_qsl
 
 from django.conf import settings
 from django.http.request import UnreadablePostError
@@ -46,6 +47,20 @@ class StrictJSONParser(BaseParser):
 
     media_type = "application/json"
 
+    @classmethod
+    def takes(cls, content_type: str) -> bool:
+        """Whether a body is said to be of this type, in UTF-8; a wildcard names no type."""
+        media_type = content_type.partition(";")[0].strip().lower()
+        return media_type == cls.media_type and is_utf_8(content_type)
+
+    @staticmethod
+    def decode(body: bytes) -> Any:
+        """Return the value of a body; raise the 400 ``malformed_body``."""
+        try:
+            return parse_json(body)
+        except InvalidJSON as error:
+            raise malformed(str(error)) from error
+
     def parse(
         self,
         stream: IO[bytes],
@@ -69,10 +84,26 @@ class StrictJSONParser(BaseParser):
             context_of(parser_context["request"]).body = body
         if len(body) > settings.MAX_BODY_BYTES:
             raise _unread(BodyError.TOO_LARGE)
+        return self.decode(body)
+
+
+class FormParser(StrictJSONParser):
+    """Parses a form, of which each field is given once."""
+
+    media_type = "application/x-www-form-urlencoded"
+
+    @staticmethod
+    def decode(body: bytes) -> dict[str, str]:
         try:
-            return parse_json(body)
-        except InvalidJSON as error:
-            raise malformed(str(error)) from error
+            pairs = parse_qsl(
+                body.decode(), keep_blank_values=True, strict_parsing=True, errors="strict"
+            )
+        except ValueError:
+            raise _malformed_form("it is not a form in UTF-8") from None
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
+            raise _malformed_form("it names a field twice")
+        return fields
 
 
 def _unread(error: BodyError) -> Problem:
@@ -109,6 +140,14 @@ def malformed(reason: str) -> Problem:
     return Problem("malformed_body", f"The body cannot be read: {reason}. Send one JSON value.")
 
 
+def _malformed_form(reason: str) -> Problem:
+    return Problem("malformed_body", f"The body cannot be read: {reason}. Send it as token=value.")
+
+
+def unsupported_media_type(expected: str) -> Problem:
+    return Problem("unsupported_media_type", f"Send Content-Type: {expected}.")
+
+
 @lru_cache(maxsize=64)
 def is_utf_8(content_type: str) -> bool:
     """Whether a body, and the address with it, may be read as UTF-8 by all who read the header."""
@@ -121,9 +160,3 @@ def is_utf_8(content_type: str) -> bool:
     is_ambiguous = content_type.lower().count("charset") > 1
     charset = parameters.get("charset", "utf-8").lower()
     return len(content_type) <= MAX_CONTENT_TYPE_LENGTH and charset in UTF_8 and not is_ambiguous
-
-
-def is_json(content_type: str) -> bool:
-    """Whether a body is said to be JSON in UTF-8; a wildcard names no media type."""
-    media_type = content_type.partition(";")[0].strip().lower()
-    return media_type == "application/json" and is_utf_8(content_type)

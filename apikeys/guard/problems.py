@@ -247,8 +247,6 @@ def _framework_problem(exc: Exception) -> Problem:
             )
         case exceptions.NotAcceptable():
             return Problem("not_acceptable", "Send Accept: application/json, or no Accept header.")
-        case exceptions.UnsupportedMediaType():
-            return Problem("unsupported_media_type", "Send Content-Type: application/json.")
         case PermissionDenied() | exceptions.PermissionDenied() | exceptions.NotAuthenticated():
             return Problem("permission_denied", "The API key may not do this.")
         case SuspiciousOperation():

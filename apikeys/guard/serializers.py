@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any, ClassVar
 from urllib.parse import unquote_to_bytes
 
@@ -59,6 +60,15 @@ class WholeNumberField(serializers.IntegerField):
         if not isinstance(data, int) or isinstance(data, bool):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class FlagField(serializers.BooleanField):
+    """A JSON true or false; text and numbers are not taken for one."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid")
+        return data
 
 
 class TimestampField(serializers.DateTimeField):
@@ -157,6 +167,25 @@ class PageQuery(StrictSerializer):
                 how = cls.FILTERS.get(name, name)
                 rows = how(rows, value) if callable(how) else rows.filter(**{how: value})
         return rows
+
+
+@cache
+def _kept(serializer_class: type[StrictSerializer]) -> StrictSerializer:
+    return serializer_class()
+
+
+def validated(serializer_class: type[StrictSerializer], data: Any) -> dict[str, Any]:
+    """Return a body's validated values; raise the 400 that names what is wrong.
+
+    One instance validates all that is right, which spares it the copying of its fields.
+    """
+    try:
+        values: dict[str, Any] = _kept(serializer_class).run_validation(data)
+    except serializers.ValidationError:
+        serializer = serializer_class(data=data)
+        serializer.is_valid(raise_exception=True)
+        values = serializer.validated_data
+    return values
 
 
 def read_query(request: HttpRequest, serializer_class: type[StrictSerializer]) -> dict[str, Any]:

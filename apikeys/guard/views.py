@@ -25,7 +25,7 @@ from apikeys.guard.client_address import client_address
 from apikeys.guard.context import context_of
 from apikeys.guard.middleware import body_length
 from apikeys.guard.pagination import encode
-from apikeys.guard.parsers import is_json
+from apikeys.guard.parsers import unsupported_media_type
 from apikeys.guard.permissions import ANY_KEY, require_permissions, scope_denial
 from apikeys.guard.problems import MEDIA_TYPE, not_found
 from apikeys.guard.serializers import NoBody, NoQuery, PageQuery, StrictSerializer, read_query
@@ -87,8 +87,11 @@ class JSONNegotiation(DefaultContentNegotiation):
     )
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
-        """Return the one parser there is, or None for the 415."""
-        return parsers[0] if is_json(request.META.get("CONTENT_TYPE", "")) else None
+        """Return the one parser there is, or raise the 415."""
+        (parser,) = parsers
+        if not parser.takes(request.META.get("CONTENT_TYPE", "")):
+            raise unsupported_media_type(parser.media_type)
+        return parser
 
     @staticmethod
     def _other_media_types(request: Request) -> Iterator[str]:
@@ -126,6 +129,11 @@ class GuardedView(APIView):
     allow: ClassVar[dict[str, str]] = {}
 
     content_negotiation_class = JSONNegotiation
+
+    # Whether the key may be sent as the password of HTTP Basic too.
+    takes_basic: ClassVar[bool] = False
+    # Whether the request log may keep bodies that known keys send.
+    keeps_body: ClassVar[bool] = True
 
     # REST framework sets it in the `initial` that ours replaces; addresses have no suffix here.
     format_kwarg = None
@@ -176,6 +184,7 @@ class GuardedView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Run the guard; the first check that fails is the answer."""
+        context_of(request).keeps_body = self.keeps_body
         self.perform_authentication(request)
         self.check_throttles(request)
         method = (request.method or "").lower()

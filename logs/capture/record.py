@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 from django.conf import settings
 
-from apikeys.guard.context import RequestContext
+from apikeys.guard.context import Decided, RequestContext
 from apikeys.guard.middleware import body_length
 from logs.capture import redaction
 
@@ -102,6 +102,9 @@ class Exchange(NamedTuple):
 
 def line(exchange: Exchange, context: RequestContext, began_at: int) -> bytes:
     """Return the record of an answered request; ``began_at`` in nanoseconds since 1970."""
+    if context.decided is not None:
+        exchange = _of_decision(exchange, context.decided, context.key)
+        context = context.decided.context
     meta = exchange.meta
     key = context.key
     is_stranger = key is None
@@ -143,6 +146,23 @@ def line(exchange: Exchange, context: RequestContext, began_at: int) -> bytes:
     return orjson.dumps(tuple(record))
 
 
+def _of_decision(exchange: Exchange, decided: Decided, caller: Any) -> Exchange:
+    """Return what is recorded of a request to decide: what was decided about, and who asked."""
+    named = {
+        name: value for name in ("method", "address", "route") if (value := getattr(decided, name))
+    }
+    if decided.path:
+        named |= {"path": decided.path, "query": decided.query}
+    return exchange._replace(
+        kind=DECISION,
+        status=decided.status,
+        service=decided.service,
+        host=exchange.meta.get("HTTP_HOST", ""),
+        caller=caller.pk,
+        **named,
+    )
+
+
 def _bodies(exchange: Exchange, context: RequestContext) -> tuple[str, str, int]:
     """Return both bodies as they may be kept, and which of them were cut."""
     is_wanted = exchange.kind == REQUEST and (
@@ -152,7 +172,8 @@ def _bodies(exchange: Exchange, context: RequestContext) -> tuple[str, str, int]
         return "", "", 0
     received = sent = b""
     # A body with a content coding could hold a secret that the redaction cannot see.
-    if context.body and context.key is not None and "HTTP_CONTENT_ENCODING" not in exchange.meta:
+    is_plain = "HTTP_CONTENT_ENCODING" not in exchange.meta
+    if context.body and context.keeps_body and context.key is not None and is_plain:
         received = context.body
     # Public responses, such as the schema, say nothing about an unauthenticated caller.
     if context.code or context.key is not None:

@@ -4,16 +4,20 @@ import itertools
 import json
 from typing import Any
 
+from django.http import HttpResponse
 from django.test import Client
 
 from apikeys.environments import Environment
 from apikeys.lifecycle import IssuedKey
+from gateway.endpoints import application as endpoints
 
 _addresses = itertools.product(range(256), range(256), range(1, 255))
 
 
 class Caller:
     """Calls one environment's API with one credential."""
+
+    client_class = Client
 
     def __init__(
         self,
@@ -26,9 +30,10 @@ class Caller:
         headers = {"HTTP_AUTHORIZATION": f"Bearer {text}"} if text else {}
         # An address of its own, so that what others were refused is not counted against it.
         meta.setdefault("REMOTE_ADDR", f"10.{'.'.join(map(str, next(_addresses)))}")
+        meta.setdefault("HTTP_HOST", "testserver")
         self.environment = environment
         self.base = f"/api/{environment}/v1/"
-        self._client = Client(raise_request_exception=False, **{**headers, **meta})
+        self._client = self.client_class(raise_request_exception=False, **{**headers, **meta})
 
     def call(self, method: str, path: str, body: Any = None, **meta: Any) -> Any:
         """Send a request; ``body`` is JSON unless it is bytes."""
@@ -53,3 +58,25 @@ class Caller:
     def delete(self, path: str, **meta: Any) -> Any:
         """DELETE."""
         return self.call("DELETE", path, **meta)
+
+
+class _EdgeClient(Client):
+    """Asks the edge first, as ``config.wsgi`` does."""
+
+    def request(self, **request: Any) -> Any:
+        started: list[tuple[str, list[tuple[str, str]]]] = []
+        body = endpoints.application(
+            self._base_environ(**request), lambda *answer: started.append(answer)
+        )
+        if body is None:
+            return super().request(**request)
+        status, lines = started[0]
+        response = HttpResponse(b"".join(body), status=int(status[:3]), headers=dict(lines))
+        response.json = lambda: json.loads(response.content)
+        return response
+
+
+class EdgeCaller(Caller):
+    """A caller whose usual requests to the endpoints of decisions do not reach Django."""
+
+    client_class = _EdgeClient

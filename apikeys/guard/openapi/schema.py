@@ -152,7 +152,12 @@ class EndpointSchema(AutoSchema):
             # Of several forms the last is the larger one.
             example = getattr(form[-1] if isinstance(form, tuple) else form, "example", None)
             if example is not None and form is self.declared.body:
-                examples.append(OpenApiExample("Request", example, request_only=True))
+                (parser,) = self.view.parser_classes
+                examples.append(
+                    OpenApiExample(
+                        "Request", example, request_only=True, media_type=parser.media_type
+                    )
+                )
             elif example is not None:
                 if self.declared.is_list:
                     example = {"data": [example], "has_more": False, "next_cursor": None}

@@ -1,0 +1,1 @@
+"""The API's endpoints for other services: whether a credential is good, and for what."""
