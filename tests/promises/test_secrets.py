@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from tests.support.product import PASSWORD, Latchkey
+from tests.support.proxy import TRUSTING, forwarded
 from tests.support.servers import running
 
 # What a caller's own secret might be; it is kept where the caller stores it, and nowhere else.
@@ -114,8 +115,35 @@ def misuse(product: Latchkey, credential: str) -> list[str]:
                 headers={"Content-Type": "application/json", **good}),
             http.get(f"{base}/key?token={PLANTED}", headers={"X-Session-Token": PLANTED, **good}),
             http.get(f"{base}/key", headers={"Cookie": f"session={PLANTED}", **good}),
+            *ask_for_a_service(http, product, credential),
         ]  # fmt: skip
     return [answer.text + str(answer.headers) for answer in answers]
+
+
+def ask_for_a_service(
+    http: httpx.Client, product: Latchkey, credential: str
+) -> Iterator[httpx.Response]:
+    """Ask as a proxy whose clients send a credential where it belongs and where it does not."""
+    auth = f"{product.url}/auth/production"
+    good = {"Authorization": f"Bearer {credential}"}
+    for suffix in ("", "/nginx"):
+        for uri in ("/any/x", f"/any/{credential}", f"/any/x?api_key={credential}"):
+            for headers in (good, {"X-API-Key": credential}, {}):
+                yield http.get(f"{auth}/orders{suffix}", headers=forwarded(uri) | headers)
+        for name in ("Method", "Uri", "Host", "For"):
+            fields = forwarded("/any/x") | good | {f"X-Forwarded-{name}": credential}
+            yield http.get(f"{auth}/orders{suffix}", headers=fields)
+        wrong = {"Authorization": f"Bearer {credential}x"}
+        yield http.get(f"{auth}/orders{suffix}", headers=forwarded("/any/x") | wrong)
+        agent = {"User-Agent": credential, "Cookie": f"key={credential}", "Host": credential}
+        yield http.get(f"{auth}/orders{suffix}", headers=forwarded("/any/x") | agent)
+        planted = {"Cookie": f"session={PLANTED}", "X-Session-Token": PLANTED}
+        uri = f"/any/x?token={PLANTED}"
+        yield http.get(f"{auth}/orders{suffix}", headers=forwarded(uri) | planted)
+    yield http.post(f"{auth}/orders/envoy/any/{credential}", headers=good, json={"k": credential})
+    yield http.get(f"{auth}/orders/envoy/any/x?key={credential}", headers={"Host": credential})
+    yield http.get(f"{auth}/{credential}", headers=forwarded("/any/x"))
+    yield http.get(f"{product.url}/auth/{credential}/orders", headers=forwarded("/any/x"))
 
 
 def encodings(credential: str) -> Iterator[bytes]:
@@ -156,7 +184,8 @@ def test_a_secret_is_in_one_response_and_nowhere_else(
             "database": request.getfixturevalue("postgres").new_database(),
             "redis": request.getfixturevalue("redis").url,
         }
-    with running(Latchkey(**where)) as product:
+    with running(Latchkey(**where, **TRUSTING)) as product:
+        product.guard("orders", "* /any/** any-key")
         person = Person(product)
         issued = issue_through_every_door(product, person)
         answered = [text for credential in issued for text in misuse(product, credential)]
@@ -177,6 +206,7 @@ def test_a_secret_is_in_one_response_and_nowhere_else(
 
     assert len(set(issued)) == 4
     assert exported.count('"method"') > 60
+    assert exported.count('"kind": "decision"') > 60
     assert PLANTED not in logged + exported
     for place, content in kept.items():
         if "spool" in place or "logs_" in place or "serve.log" in place:
