@@ -3,9 +3,13 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, OuterRef, Subquery
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import path, reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import BooleanRadioFilter
@@ -15,11 +19,15 @@ from backoffice.action_forms import ActionFormAdmin
 from backoffice.columns import MINUTES, time_column
 from backoffice.filters import ChoiceFilter
 from backoffice.lists import CheckedList
+from backoffice.page_sections import sections_of
+from gateway.admin.preview_panel import PreviewForm
 from gateway.admin.service_dialogs import ServiceActions, may
 from gateway.admin.service_forms import ChangeServiceForm, CreateServiceForm
 from gateway.models import Rule, Service, ServiceEvent
+from logs.models import HourlyUsage
 
 SHOWN_EVENTS = 50
+VIEW_KEY, VIEW_LOG = "apikeys.view_apikey", "logs.view_requestlog"
 ENABLED, DISABLED = "Enabled", "Disabled"
 STATE_COLOURS = {ENABLED: "success", DISABLED: "danger"}
 
@@ -42,7 +50,7 @@ class NeedsFilter(ChoiceFilter):
 class ServiceAdmin(ServiceActions, ActionFormAdmin, CheckedList, ModelAdmin):
     """Services guarded from outside, and their rules."""
 
-    list_display = ("name", "state", "rule_count", "description", "changed")
+    list_display = ("name", "state", "rule_count", "description", "today", "changed")
     list_filter = (("is_enabled", BooleanRadioFilter), NeedsFilter)
     list_filter_submit = True
     list_per_page = 50
@@ -55,8 +63,23 @@ class ServiceAdmin(ServiceActions, ActionFormAdmin, CheckedList, ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         rules = Rule.objects.filter(service=OuterRef("pk")).order_by().values("service")
-        counted = Subquery(rules.annotate(number=Count("pk")).values("number"))
-        return super().get_queryset(request).annotate(number_of_rules=Coalesce(counted, 0))
+        midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        usage = HourlyUsage.objects.filter(service=OuterRef("name"), hour__gte=midnight)
+        today = usage.order_by().values("service").annotate(number=Sum("requests"))
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                number_of_rules=Coalesce(
+                    Subquery(rules.annotate(number=Count("pk")).values("number")), 0
+                ),
+                requests_today=Coalesce(Subquery(today.values("number")), 0),
+            )
+        )
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        shows_log = request.user.has_perm(VIEW_LOG)
+        return [name for name in self.list_display if shows_log or name != "today"]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Leave deletion to the dialog."""
@@ -92,10 +115,31 @@ class ServiceAdmin(ServiceActions, ActionFormAdmin, CheckedList, ModelAdmin):
                 "title": service.name,
                 "state": self.state(service),
                 "state_colour": STATE_COLOURS[self.state(service)],
+                "preview_form": PreviewForm() if request.user.has_perm(VIEW_KEY) else None,
+                "sections": sections_of(request, service),
                 "events": events[:SHOWN_EVENTS],
                 "more_events": max(0, events.count() - SHOWN_EVENTS),
             }
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
+
+    def get_urls(self) -> Any:
+        view = self.admin_site.admin_view(self.preview)
+        address = path("<uuid:object_id>/preview/", view, name="gateway_service_preview")
+        return [address, *super().get_urls()]
+
+    def preview(self, request: HttpRequest, object_id: Any) -> HttpResponse:
+        """Answer the panel of a service's page, which a preview replaces."""
+        service = self.get_object(request, str(object_id))
+        if not (self.has_view_permission(request) and request.user.has_perm(VIEW_KEY)):
+            raise PermissionDenied
+        if service is None:
+            raise Http404
+        if request.method != "POST":
+            return redirect("admin:gateway_service_change", object_id)
+        form = PreviewForm(request.POST)
+        result = form.result(service) if form.is_valid() else None
+        context = {"service": service, "preview_form": form, "result": result}
+        return render(request, "gateway/preview_panel.html", context)
 
     changed = time_column("updated_at", "Changed", shown=MINUTES, ordering="updated_at")
 
@@ -107,6 +151,13 @@ class ServiceAdmin(ServiceActions, ActionFormAdmin, CheckedList, ModelAdmin):
     def rule_count(self, service: Any) -> int:
         number: int = service.number_of_rules
         return number
+
+    @display(description="Requests today", ordering="requests_today")
+    def today(self, service: Any) -> str:
+        return format_html(
+            '<a class="latchkey-link" href="{}?service={}">{}</a>',
+            reverse("admin:logs_requestlog_changelist"), service.name, service.requests_today,
+        )  # fmt: skip
 
     @display(description="Rules")
     def numbered_rules(self, service: Service) -> str:

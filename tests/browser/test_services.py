@@ -129,3 +129,35 @@ def test_rules_are_a_text_where_the_script_is_missing(page: Page) -> None:
     page.go_back()
     page.reload()
     assert sent(page) == [*LINES, "GET /fourth public"]
+
+
+def test_a_request_is_tested_on_the_page_and_unsaved_rules_stay(
+    page: Page, visitor: Visitor
+) -> None:
+    part(page, 0, "path").fill("/unsaved")
+    page.fill("#id_preview_path", "/first")
+    page.locator("#id_preview_path").press("Enter")
+
+    result = page.locator("#preview [role=status]")
+    expect(result).to_contain_text("200")
+    expect(result).to_contain_text("Rule 1 matches: GET /first public")
+    page.fill("#id_preview_path", "/second")
+    page.click("#preview-button")
+    expect(result).to_contain_text("401 key_missing")
+    assert page.input_value("#id_preview_path") == "/second"
+    assert part(page, 0, "path").input_value() == "/unsaved"
+    visitor.picture("service-tested")
+
+
+def test_a_service_is_disabled_and_deleted_by_dialogs(page: Page, visitor: Visitor) -> None:
+    visitor.act("Disable")
+    visitor.picture("service-disable")
+    page.click("#dialog button:has-text('Disable')")
+    expect(page.locator(".latchkey-summary")).to_contain_text("Disabled")
+
+    visitor.act("Delete")
+    expect(page.locator("#dialog")).to_contain_text("its proxies refuse every request")
+    page.click("#dialog button:has-text('Delete')")
+
+    page.wait_for_url("**/gateway/service/")
+    expect(page.locator("#main-content")).to_contain_text("is deleted.")

@@ -1,15 +1,21 @@
 """Services in the admin, page by page; the browser's part is in ``tests/browser``."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from gateway import lifecycle
 from gateway.models import Service, ServiceEvent
 from gateway.rules import parse_rules
-from tests.support.factories import ACTOR, make_staff
+from logs.capture.spool import backlog
+from logs.models import HourlyUsage
+from tests.support.factories import ACTOR, issue, make_staff
 
 pytestmark = pytest.mark.django_db
 
@@ -177,6 +183,108 @@ def test_the_page_shows_the_history_with_rules_line_by_line(staff: Client) -> No
 
     assert "<del>" + "\n".join(LINES) + "</del>" in page
     assert "<ins>* /a public\n* /b public</ins>" in page
+
+
+def preview(client: Client, service: Service, **fields: str) -> Any:
+    path = reverse("admin:gateway_service_preview", args=(service.pk,))
+    sent = {"environment": "production", "method": "GET", "path": "/v1/orders/7?page=2"}
+    return client.post(path, sent | fields)
+
+
+def shown(answer: Any) -> tuple[int, str, int | None]:
+    result = answer.context["result"]
+    return result["preview"].status, result["preview"].code, result["number"]
+
+
+def test_a_request_is_tested_against_the_rules(staff: Client) -> None:
+    service = make_service(lines=[*LINES[:1], "GET /health public", "POST /v1/** orders:write"])
+    key = issue(permissions=["orders:read"], networks=["192.0.2.0/24"], name="Shop").key
+
+    assert shown(preview(staff, service, key=key.pk)) == (200, "", 1)
+    assert shown(preview(staff, service, key="shop", address="192.0.2.1")) == (200, "", 1)
+    assert shown(preview(staff, service, path="/health")) == (200, "", 2)
+    assert shown(preview(staff, service)) == (401, "key_missing", 1)
+    refused = preview(staff, service, key="shop", method="POST")
+    assert shown(refused) == (403, "permission_denied", 3)
+    assert "Rule 3 matches: <code>POST /v1/** orders:write</code>" in refused.text
+    for fields, status, code in (
+        ({"address": "203.0.113.7"}, 403, "address_not_allowed"),
+        ({"environment": "staging"}, 401, "environment_mismatch"),
+        ({"path": "/elsewhere"}, 403, "no_rule"),
+        ({"path": "/v1/../admin"}, 400, "ambiguous_path"),
+    ):
+        assert shown(preview(staff, service, key=key.pk, **fields))[:2] == (status, code)
+
+
+def test_a_test_counts_nothing_and_logs_nothing(staff: Client) -> None:
+    service = make_service()
+    key = issue(permissions=["orders:read"], limit_minute=1).key
+    written = backlog(settings.LOG_SPOOL).total_bytes
+
+    answers = [shown(preview(staff, service, key=key.pk)) for _ in range(3)]
+
+    assert answers == [(200, "", 1)] * 3
+    assert backlog(settings.LOG_SPOOL).total_bytes == written
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "message"),
+    [
+        ("key", "nobody", "There is no key &#x27;nobody&#x27;"),
+        ("key", "Twice", "2 keys have this name. Write the key id"),
+        ("environment", "mars", "Select a valid choice"),
+        ("address", "here", "Enter a valid IPv4 or IPv6 address"),
+        ("path", "", "This field is required"),
+    ],
+)
+def test_a_test_that_cannot_be_made_says_why(
+    staff: Client, field: str, text: str, message: str
+) -> None:
+    issue(name="Twice")
+    issue(name="twice")
+
+    answer = preview(staff, make_service(), **{field: text})
+
+    assert message in answer.text
+    assert answer.context["result"] is None
+
+
+def test_a_whole_key_is_not_looked_up_and_not_shown_again(staff: Client) -> None:
+    credential = issue().credential
+
+    answer = preview(staff, make_service(), key=credential)
+
+    assert "This was a whole key." in answer.text
+    assert credential not in answer.text
+
+
+def test_a_test_takes_the_permissions_to_see_services_and_keys() -> None:
+    client, person, service = Client(), make_staff(), make_service()
+    client.force_login(person)
+    answers = [preview(client, service).status_code]
+    for codename in ("view_service", "view_apikey"):
+        person.user_permissions.add(Permission.objects.get(codename=codename))
+        answers.append(preview(client, service).status_code)
+
+    assert answers == [403, 403, 200]
+
+
+def test_the_list_and_the_page_show_the_requests_of_a_service(staff: Client) -> None:
+    service, key = make_service(), issue(name="Busy").key
+    for hours, requests in ((0, 4), (24, 30)):
+        HourlyUsage.objects.create(
+            service="orders", key_id=key.pk, environment="production", requests=requests,
+            hour=timezone.now().replace(minute=0, second=0, microsecond=0)
+            - timedelta(hours=hours),
+        )  # fmt: skip
+
+    listed = staff.get(reverse(LIST)).text
+    page = staff.get(page_of(service)).text
+
+    link = reverse("admin:logs_requestlog_changelist") + "?service=orders"
+    assert f'<a class="latchkey-link" href="{link}">4</a>' in listed
+    assert link in page
+    assert "Busy" in page
 
 
 @pytest.mark.parametrize("role", ["Key operator", "Auditor"])

@@ -83,8 +83,8 @@
     notice.setAttribute("role", "alert");
     notice.textContent = text;
     const { elt } = event.detail;
-    if (elt.closest("#dialog")) {
-      const form = document.getElementById("dialog-form");
+    const form = elt.closest("#dialog") ? document.getElementById("dialog-form") : elt.matches("form") && elt;
+    if (form) {
       for (const before of form.querySelectorAll(":scope > .latchkey-notice-error")) before.remove();
       form.prepend(notice);
     } else {
