@@ -14,7 +14,6 @@ from tests.support.services import PATH, program
 
 GUIDE = (ROOT / "docs" / "gateway.md").read_text()
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-START_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -63,28 +62,30 @@ class Proxy(Server):
             "8443": str(free_port()),
         }
 
-    def start(self) -> None:
-        """Write the guide's files, run its commands, and stay with the last of them."""
-        blocks = BLOCK.findall(section(self.name))
-        *prepare, run = [text for kind, _, text in blocks if kind == "sh"]
-        for text in prepare:
+    def prepare(self) -> None:
+        """Write the guide's files, and run its commands but the last block of them."""
+        for text in self._commands()[:-1]:
             subprocess.run(**self._shell(text), check=True, capture_output=True)
-        for _, name, text in blocks:
+        for _, name, text in BLOCK.findall(section(self.name)):
             if name:
                 (self.folder / name).write_text(text)
         for path in self.folder.rglob("*"):
             if path.is_file() and path.suffix not in {".key", ".crt"}:
                 path.write_text(self._on_own_ports(path.read_text()))
-        *before, last = run.splitlines()
+
+    def start(self) -> None:
+        """Run the guide's last commands, and stay with the last of them."""
+        if not any(self.folder.iterdir()):
+            self.prepare()
+        *before, last = self._commands()[-1].splitlines()
         with (self.folder / "output").open("wb") as output:
             self.process = subprocess.Popen(
                 **self._shell("\n".join([*before, f"exec {last}"])), stdout=output, stderr=output
             )
         wait_until(self._routes)
 
-    def output(self) -> str:
-        """Return what it printed."""
-        return (self.folder / "output").read_text(errors="replace")
+    def _commands(self) -> list[str]:
+        return [text for kind, _, text in BLOCK.findall(section(self.name)) if kind == "sh"]
 
     def _routes(self) -> bool:
         # Traefik listens before it has read its routes.

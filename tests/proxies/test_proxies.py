@@ -6,17 +6,18 @@ import socket
 import threading
 import time
 import unicodedata
+from typing import Any
 from urllib.parse import unquote
 
 import httpx
 import pytest
 
 from tests.proxies.conftest import Guarded
-from tests.proxies.programs import PROXIES
-from tests.proxies.servers import Received
+from tests.proxies.programs import PROXIES, Proxy
+from tests.proxies.servers import Application, Line, Received
 from tests.support.load import Answer, Connection, at_once
-from tests.support.product import LOTS
-from tests.support.servers import wait_until
+from tests.support.product import LOTS, Latchkey
+from tests.support.servers import running, wait_until
 
 pytestmark = pytest.mark.proxy
 
@@ -346,6 +347,19 @@ def test_while_latchkey_is_silent_nothing_passes(guarded: Guarded) -> None:
     assert response.status_code == guarded.proxy.can.down_status
     assert seconds < guarded.proxy.can.silence_seconds
     wait_until(lambda: admits_again(guarded), 10)
+
+
+def test_haproxy_refuses_when_the_lua_action_fails(product: Latchkey, keys: dict[str, Any]) -> None:
+    with Application() as application, Line(product.port) as line:
+        proxy = Proxy("HAProxy", product, latchkey=line.port, application=application.port)
+        proxy.prepare()
+        (action,) = proxy.folder.rglob("latchkey.lua")
+        action.write_text(action.read_text().replace("core.httpclient()", "core.none()"))
+        with running(proxy):
+            response = httpx.get(proxy.url, headers={"X-API-Key": keys["reader"]["key"]})
+
+    assert response.status_code == 503
+    assert not application.received
 
 
 def test_nothing_is_admitted_that_started_after_a_revoke_was_answered(guarded: Guarded) -> None:
