@@ -42,6 +42,9 @@ PROXIES = {
     "Caddy": Abilities(shows_limits=False),
     "Envoy": Abilities(),
     "HAProxy": Abilities(silence_seconds=11),
+    "Apache": Abilities(
+        down_status=401, down_is_problem=False, shows_limits=False, asks_for_decisions=False
+    ),
 }
 
 
