@@ -12,6 +12,8 @@ import unicodedata
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
+from database.text import check_line
+
 MAX_PATTERN_LENGTH = 500
 # Most paths are of these characters alone, without a dot segment: nothing in them is decoded.
 _PLAIN = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._~!$&'()*+,=:@-]+)*/?")
@@ -63,6 +65,12 @@ def parse_pattern(text: str) -> Pattern:
     """Read a pattern; raise ``ValueError`` with two sentences for people."""
     if not text.startswith("/"):
         raise ValueError(f"The path {text!r} does not begin with a slash. Write it as /v1/orders.")
+    if text.split() != [text]:
+        raise ValueError(f"The path {text!r} has a blank. Write it as %20, as clients send it.")
+    try:
+        check_line(text)
+    except ValueError as error:
+        raise ValueError(f"The path {text!r} {error}") from None
     if len(text) > MAX_PATTERN_LENGTH:
         raise ValueError(f"The path has {len(text)} characters. Use {MAX_PATTERN_LENGTH} at most.")
     *parts, last = text[1:].split("/")

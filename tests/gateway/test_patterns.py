@@ -103,7 +103,8 @@ def test_a_path_that_all_read_alike_is_not_ambiguous(path: str) -> None:
     [
         "", "a", "*", "**", "/a//b", "//", "/**/a", "/a**", "/a*", "/*a", "/{a}b", "/a{b}", "/{}",
         "/{a", "/a}", "/.", "/a/../b", "/a%2fb", "/a%2eb", "/a%5cb", "/a\\b", "/a;b", "/a#b",
-        "/a?b", "/%zz", "/%252e", "/a%00", "/a\0", "/%FF", "/" + "a" * 500,
+        "/a?b", "/%zz", "/%252e", "/a%00", "/a\0", "/%FF", "/" + "a" * 500, "/a b", "/a\n",
+        "/a\u202eb", "/{a b}",
     ],
 )  # fmt: skip
 def test_a_pattern_that_no_request_could_match_is_refused_in_two_sentences(pattern: str) -> None:
