@@ -3,32 +3,26 @@
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.http import QueryDict
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from apikeys.credentials import mask
-from apikeys.environments import Environment
 from apikeys.models import ApiKey
 from apikeys.problem_codes import CODES
 from gateway import decisions
+from gateway.admin.proxies_panel import served_environments
 from gateway.models import Service
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 MAX_NAMED = 5
 
 
-def _served() -> list[tuple[str, str]]:
-    served = settings.API_ENVIRONMENTS
-    return [(value, str(label)) for value, label in Environment.choices if value in served]
-
-
 class PreviewForm(forms.Form):
     """A request that nobody sends."""
 
-    environment = forms.ChoiceField(choices=_served, widget=UnfoldAdminSelectWidget)
+    environment = forms.ChoiceField(choices=served_environments, widget=UnfoldAdminSelectWidget)
     method = forms.ChoiceField(
         choices=[(method, method) for method in METHODS], widget=UnfoldAdminSelectWidget
     )

@@ -21,6 +21,7 @@ from backoffice.filters import ChoiceFilter
 from backoffice.lists import CheckedList
 from backoffice.page_sections import sections_of
 from gateway.admin.preview_panel import PreviewForm
+from gateway.admin.proxies_panel import proxies_context
 from gateway.admin.service_dialogs import ServiceActions, may
 from gateway.admin.service_forms import ChangeServiceForm, CreateServiceForm
 from gateway.models import Rule, Service, ServiceEvent
@@ -111,6 +112,7 @@ class ServiceAdmin(ServiceActions, ActionFormAdmin, CheckedList, ModelAdmin):
         context: dict[str, Any] = {"save_label": "Save changes", "service": service}
         if service is not None:
             events = ServiceEvent.objects.filter(service_name=service.name)
+            context |= proxies_context(request, service)
             context |= {
                 "title": service.name,
                 "state": self.state(service),
@@ -123,17 +125,35 @@ class ServiceAdmin(ServiceActions, ActionFormAdmin, CheckedList, ModelAdmin):
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
     def get_urls(self) -> Any:
-        view = self.admin_site.admin_view(self.preview)
-        address = path("<uuid:object_id>/preview/", view, name="gateway_service_preview")
-        return [address, *super().get_urls()]
+        panels = {"preview": self.preview, "proxies": self.proxies}
+        return [
+            *(
+                path(
+                    f"<uuid:object_id>/{name}/",
+                    self.admin_site.admin_view(view),
+                    name=f"gateway_service_{name}",
+                )
+                for name, view in panels.items()
+            ),
+            *super().get_urls(),
+        ]
 
-    def preview(self, request: HttpRequest, object_id: Any) -> HttpResponse:
-        """Answer the panel of a service's page, which a preview replaces."""
-        service = self.get_object(request, str(object_id))
-        if not (self.has_view_permission(request) and request.user.has_perm(VIEW_KEY)):
+    def _viewed(self, request: HttpRequest, object_id: Any, *needed: str) -> Service:
+        if not (self.has_view_permission(request) and request.user.has_perms(needed)):
             raise PermissionDenied
+        service: Service | None = self.get_object(request, str(object_id))
         if service is None:
             raise Http404
+        return service
+
+    def proxies(self, request: HttpRequest, object_id: Any) -> HttpResponse:
+        """Answer the panel of a service's page with other configurations."""
+        context = proxies_context(request, self._viewed(request, object_id), request.GET)
+        return render(request, "gateway/proxies_panel.html", context)
+
+    def preview(self, request: HttpRequest, object_id: Any) -> HttpResponse:
+        """Answer the panel of a service's page with a preview."""
+        service = self._viewed(request, object_id, VIEW_KEY)
         if request.method != "POST":
             return redirect("admin:gateway_service_change", object_id)
         form = PreviewForm(request.POST)

@@ -161,3 +161,22 @@ def test_a_service_is_disabled_and_deleted_by_dialogs(page: Page, visitor: Visit
 
     page.wait_for_url("**/gateway/service/")
     expect(page.locator("#main-content")).to_contain_text("is deleted.")
+
+
+def test_the_configuration_of_a_proxy_is_filled_in_and_copied(page: Page, visitor: Visitor) -> None:
+    visitor.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.select_option("#id_proxies_environment", "staging")
+    page.fill("#id_proxies_latchkey", "latchkey.internal:8443")
+    page.click("#proxies-button")
+
+    caddy = page.locator(".latchkey-proxy", has_text="Caddy")
+    expect(caddy).to_contain_text("latchkey.internal:8443")
+    caddy.locator("summary").focus()
+    page.keyboard.press("Enter")
+    visitor.picture("service-proxies")
+    caddy.get_by_role("button", name="Copy").click()
+    expect(caddy.get_by_role("button", name="Copied")).to_be_visible()
+
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == caddy.locator("pre").text_content()
+    assert "/auth/staging/" in copied

@@ -1,5 +1,6 @@
 """Services in the admin, page by page; the browser's part is in ``tests/browser``."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -267,6 +268,38 @@ def test_a_test_takes_the_permissions_to_see_services_and_keys() -> None:
         answers.append(preview(client, service).status_code)
 
     assert answers == [403, 403, 200]
+
+
+def test_configurations_of_proxies_are_filled_in(staff: Client, settings: Any) -> None:
+    service = make_service()
+    settings.TRUSTED_PROXIES = ()
+    panel = reverse("admin:gateway_service_proxies", args=(service.pk,))
+
+    sent = {"environment": "staging", "application": "10.0.0.7:80"}
+
+    page = staff.get(page_of(service), {"latchkey": "elsewhere:443"}).text
+    other = staff.get(panel, sent | {"latchkey": "latchkey.internal:8443"})
+    refused = staff.get(panel, sent | {"latchkey": "http://latchkey"})
+
+    assert "TRUSTED_PROXIES is empty" in page
+    assert {"nginx", "Traefik", "Caddy", "Envoy", "HAProxy", "Apache"} <= set(
+        re.findall(r"<summary>(.*?)</summary>", page)
+    )
+    assert "testserver:80/auth/production/orders" in page
+    assert "latchkey.internal:8443/auth/staging/orders" in other.text
+    assert "/auth/production/" not in other.text
+    assert "elsewhere" not in page
+    assert "&#x27;http://latchkey&#x27; is not an address." in refused.text
+    assert "<summary>" not in refused.text
+
+
+def test_configurations_take_the_permission_to_see_services() -> None:
+    client, service = Client(), make_service()
+    client.force_login(make_staff())
+
+    answer = client.get(reverse("admin:gateway_service_proxies", args=(service.pk,)))
+
+    assert answer.status_code == 403
 
 
 def test_the_list_and_the_page_show_the_requests_of_a_service(staff: Client) -> None:
