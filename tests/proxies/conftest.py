@@ -1,5 +1,7 @@
 """A guarded service behind each proxy."""
 
+import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.proxies.programs import PROXIES, Proxy
+from tests.proxies.programs import PROXIES, Proxy, block, shell
 from tests.proxies.servers import Application, Line, Received
 from tests.support.product import LOTS, Latchkey
 from tests.support.servers import running
@@ -28,7 +30,6 @@ class Guarded:
     line: Line
     application: Application
     product: Latchkey
-    # Keys as create_api_key prints them, by what they are for.
     keys: dict[str, Any]
 
     def client(self, credential: str = "", **options: Any) -> httpx.Client:
@@ -47,25 +48,47 @@ class Guarded:
 
 @pytest.fixture(scope="session")
 def product() -> Iterator[Latchkey]:
-    """Latchkey, believing the proxies, with the service orders."""
-    trusting = Latchkey(TRUSTED_PROXIES="127.0.0.1/32", AUTH_FAILURE_LIMIT="1000000/min")
-    with running(trusting) as latchkey:
-        rules = [word for rule in RULES for word in ("--rule", rule)]
-        done = latchkey.manage("create_service", "orders", *rules)
-        assert done.returncode == 0, done.stderr
+    """Latchkey, started as the guide says, with the guide's service."""
+    (trusted,) = re.findall(r"TRUSTED_PROXIES=(\S+) make run", block("start"))
+    options = {"TRUSTED_PROXIES": trusted, "AUTH_FAILURE_LIMIT": "1000000/min"}
+    with running(Latchkey(**options)) as latchkey:
         yield latchkey
 
 
 @pytest.fixture(scope="session")
-def keys(product: Latchkey) -> dict[str, Any]:
+def guide_key(product: Latchkey) -> str:
+    """The key that the guide makes, with its service, which then gets the rules of the tests."""
+    script = block("make") + 'echo "$KEY"'
+    done = subprocess.run(**shell(script, product), capture_output=True, text=True, check=True)
+    rules = [word for rule in RULES for word in ("--rule", rule)]
+    changed = product.manage("update_service", "orders", *rules)
+    assert changed.returncode == 0, changed.stderr
+    return str(done.stdout.split()[-1])
+
+
+@pytest.fixture(scope="session")
+def keys(product: Latchkey, guide_key: str) -> dict[str, Any]:
+    """Keys as create_api_key prints them, by what they are for."""
     reading = ("--permission", "orders:read")
     return {
+        "guide": {"key": guide_key},
         "reader": product.create_key(*reading, *LOTS),
         "writer": product.create_key(*reading, "--permission", "orders:write", *LOTS),
         "stranger": product.create_key("--permission", "logs:read", *LOTS),
         "spent": product.create_key(*reading, "--per-minute", "0"),
         "elsewhere": product.create_key(*reading, "--allow", "203.0.113.0/24", *LOTS),
     }
+
+
+@pytest.fixture(scope="session")
+def many_customers(product: Latchkey, keys: dict[str, Any]) -> Any:
+    """A key for 300 customers."""
+    writer = product.create_key("--permission", "customers:write", *LOTS)
+    with product.caller(writer["key"]) as api:
+        path = "/api/production/v1/customers"
+        made = [api.post(path, json={"name": f"Customer {n}"}).json()["id"] for n in range(300)]
+    named = [word for customer in made for word in ("--customer", customer)]
+    return product.create_key("--permission", "orders:read", *named, *LOTS)
 
 
 @pytest.fixture(scope="session", params=PROXIES)

@@ -13,6 +13,7 @@ from tests.support.servers import Server, free_port, listens, wait_until
 from tests.support.services import PATH, program
 
 GUIDE = (ROOT / "docs" / "gateway.md").read_text()
+MANAGE = ".venv/bin/python manage.py"
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -96,22 +97,24 @@ class Proxy(Server):
 
     def _shell(self, script: str) -> dict[str, Any]:
         script = re.sub(r"\bsudo (--\S+ )*", "", self._on_own_ports(script))
-        script = script.replace(".venv/bin/python manage.py", '"$PYTHON" "$MANAGE"')
-        own = {
-            "PATH": PATH,
-            "HOME": str(self.folder),
-            "PYTHON": sys.executable,
-            "MANAGE": str(ROOT / "manage.py"),
-        }
-        return {
-            "args": ["sh", "-e", "-c", script],
-            "cwd": self.folder,
-            "env": self._product.environment | own,
-        }
+        return shell(script, self._product) | {"cwd": self.folder}
 
     def _on_own_ports(self, text: str) -> str:
         ports = "|".join(self._ports)
         return re.sub(rf"\b({ports})\b", lambda match: self._ports[match[1]], text)
+
+
+def shell(script: str, product: Latchkey) -> dict[str, Any]:
+    """Return how to run lines of the guide, as arguments of ``subprocess``."""
+    own = {"PATH": PATH, "PYTHON": sys.executable, "MANAGE": str(ROOT / "manage.py")}
+    script = script.replace(MANAGE, '"$PYTHON" "$MANAGE"')
+    return {"args": ["sh", "-e", "-c", script], "env": product.environment | own}
+
+
+def block(name: str) -> str:
+    """Return the guide's one block of a name or, for ``curl``, of a language."""
+    (text,) = [str(text) for kind, title, text in BLOCK.findall(GUIDE) if name in {kind, title}]
+    return text
 
 
 def section(name: str) -> str:

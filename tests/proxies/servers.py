@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ class Received(NamedTuple):
 
 
 class Application:
-    """Answers 200 to everything, and remembers it."""
+    """Answers everything, and remembers it: 200, or what a path like ``/answers/401`` names."""
 
     def __init__(self) -> None:
         self.received: list[Received] = []
@@ -39,7 +40,8 @@ class Application:
                 items = [(name, str(value)) for name, value in self.headers.items()]
                 received.append(Received(self.command, target, items, self._body()))
                 body = json.dumps({"target": target}).encode()
-                self.send_response(200)
+                named = re.fullmatch(r"/answers/(\d+)", target)
+                self.send_response(int(named[1]) if named else 200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

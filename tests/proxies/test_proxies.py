@@ -151,6 +151,17 @@ def test_an_admitted_answer_shows_what_is_left_where_the_proxy_can(guarded: Guar
 
 
 @DECIDED
+def test_a_key_for_many_customers_is_told_whole(
+    guarded: Guarded, many_customers: dict[str, Any]
+) -> None:
+    _, (request,) = guarded.send("GET", "/v1", many_customers["key"])
+
+    told = request.header("X-Latchkey-Customers") or ""
+    assert len(told) > 11_000
+    assert sorted(told.split(",")) == sorted(many_customers["customers"])
+
+
+@DECIDED
 def test_a_public_path_needs_no_key_and_names_nobody(guarded: Guarded) -> None:
     response, (request,) = guarded.send("GET", "/public/x", headers=FORGED)
 
@@ -273,6 +284,18 @@ def test_no_spelling_of_a_path_reaches_what_the_key_may_not(guarded: Guarded, ta
     reached = guarded.application.received[before:]
     assert not any(may_be_read_as_admin(request.target) for request in reached), reached
     assert 400 <= status < 500 or (status == 200 and len(reached) == 1)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
+def test_what_the_application_answers_is_passed_on(guarded: Guarded, status: int) -> None:
+    path = f"/answers/{status}"
+
+    response, _ = guarded.send("GET", path, guarded.keys["reader"]["key"])
+
+    assert (response.status_code, response.json()) == (status, {"target": path})
+    assert response.headers["Content-Type"] == "application/json"
+    assert "WWW-Authenticate" not in response.headers
+    assert "Retry-After" not in response.headers
 
 
 def chunks(body: bytes) -> list[bytes]:
