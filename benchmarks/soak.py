@@ -87,11 +87,14 @@ def hostile(scale: float) -> None:
                 requests=requests,
                 tell=lambda done: progress.update(task, completed=done),
             )
+        questions = requests // 10
+        codes, _ = fuzz_decisions(worlds, seed=seed, requests=questions)
     told = ", ".join(f"{count:,} x {status}" for status, count in sorted(statuses.items()))
     console.print(
         f"promise 5: no 5xx, no page, no difference between the pairs in {requests:,} requests"
         f" (seed {seed}): {told}"
     )
+    console.print(f"  the same in {questions:,} questions of a proxy: {codes['200']:,} admitted")
 
 
 def crashes(scale: float) -> None:
