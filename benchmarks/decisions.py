@@ -123,7 +123,7 @@ def prepare() -> dict[str, Way]:
     presented = issue("orders:read")
     forwarded = {
         "X-Forwarded-Method": "GET",
-        "X-Forwarded-Uri": "/v1/orders/42?expand=lines",
+        "X-Forwarded-Uri": "/v1/orders/42",
         "X-Forwarded-Host": "orders.example.com",
         "X-Forwarded-For": "198.51.100.7",
     }

@@ -1,7 +1,5 @@
 """The deadline of an API request, which every wait for another machine respects."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from time import monotonic
 
@@ -10,14 +8,24 @@ SECONDS = 1.0
 _ends_at: ContextVar[float | None] = ContextVar("request deadline", default=None)
 
 
-@contextmanager
-def running(seconds: float = SECONDS, *, since: float | None = None) -> Iterator[None]:
+def running(seconds: float = SECONDS, *, since: float | None = None) -> "_Running":
     """Give the work inside ``seconds`` from ``since`` (``time.monotonic``), or from now."""
-    token = _ends_at.set((monotonic() if since is None else since) + seconds)
-    try:
-        yield
-    finally:
-        _ends_at.reset(token)
+    return _Running((monotonic() if since is None else since) + seconds)
+
+
+class _Running:
+    """A deadline while it is in force; a generator would cost each request more."""
+
+    __slots__ = ("_ends_at", "_token")
+
+    def __init__(self, ends_at: float) -> None:
+        self._ends_at = ends_at
+
+    def __enter__(self) -> None:
+        self._token = _ends_at.set(self._ends_at)
+
+    def __exit__(self, *_: object) -> None:
+        _ends_at.reset(self._token)
 
 
 def seconds_left() -> float | None:

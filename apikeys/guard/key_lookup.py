@@ -5,6 +5,7 @@ judges by and leaves the rest of the row deferred. That is a fifth of the cost o
 ``get`` (``docs/decisions.md`` has the figures).
 """
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -64,18 +65,19 @@ class Query:
     """
 
     def __init__(self, *querysets: tuple[QuerySet[Any, Any], str]) -> None:
-        database = connections[DEFAULT_DB_ALIAS]
+        database = _thread.database
         self._parameters: list[Any] = []
         self._places: list[int] = []
-        self._readers: list[Reader] = []
-        statements = []
+        readers: list[Reader] = []
+        statements: list[str] = []
         for queryset, mark in querysets:
             compiler = queryset.query.get_compiler(connection=database)
             sql, parameters = compiler.as_sql()
             statements.append(sql)
             self._places.append(len(self._parameters) + parameters.index(mark))
             self._parameters += parameters
-            self._readers += _readers(compiler, database)
+            readers += _readers(compiler, database)
+        self._readers = [(place, read) for place, read in enumerate(readers) if read is not None]
         sql = " LEFT JOIN ".join(f"({sql}) AS part{n}" for n, sql in enumerate(statements))
         sql = statements[0] if len(statements) == 1 else f"SELECT * FROM {sql} ON TRUE"  # noqa: S608
         if database.vendor == "postgresql":
@@ -85,7 +87,7 @@ class Query:
 
     def rows(self, *values: str) -> list[list[Any]]:
         """Return the rows for ``values``, one for each queryset."""
-        database: Any = connections[DEFAULT_DB_ALIAS]
+        database = _thread.database
         if database.connection is None and _breaker.is_open:
             raise OperationalError("the database did not answer a moment ago")
         parameters = list(self._parameters)
@@ -103,15 +105,23 @@ class Query:
             _breaker.open()
             with database.wrap_database_errors:
                 raise
-        return [
-            [
-                value if read is None or value is None else read(value)
-                for value, read in zip(row, self._readers, strict=True)
-            ]
-            for row in rows
-        ]
+        return [self._read(list(row)) for row in rows]
+
+    def _read(self, row: list[Any]) -> list[Any]:
+        for place, read in self._readers:
+            if row[place] is not None:
+                row[place] = read(row[place])
+        return row
 
 
+class _Thread(threading.local):
+    """The thread's connection, which costs more to ask Django for each time."""
+
+    def __init__(self) -> None:
+        self.database: Any = connections[DEFAULT_DB_ALIAS]
+
+
+_thread = _Thread()
 _breaker = CircuitBreaker()
 
 
@@ -121,8 +131,8 @@ def _readers(compiler: Any, database: Any) -> list[Reader]:
         return [_postgresql_reader(column) for column in columns]
     converters = compiler.get_converters(columns)
     return [
-        _reader(converters[place], database) if place in converters else None
-        for place in range(len(columns))
+        _reader(column, converters[place][0], database) if place in converters else None
+        for place, column in enumerate(columns)
     ]
 
 
@@ -147,13 +157,14 @@ def _postgresql_reader(column: Any) -> Reader:
             return bytes.decode
 
 
-def _reader(conversion: tuple[list[Any], Any], database: Any) -> Reader:
-    """Return what applies Django's own converters of a column."""
-    converters, expression = conversion
+def _reader(column: Any, converters: list[Any], database: Any) -> Reader:
+    """Return what applies Django's own converters of a column; none for an id, which stays text."""
+    if column.output_field.get_internal_type() == "UUIDField":
+        return None
 
     def read(value: Any) -> Any:
         for convert in converters:
-            value = convert(value, expression, database)
+            value = convert(value, column, database)
         return value
 
     return read
@@ -164,7 +175,7 @@ def secrets_of_a_key(fields: tuple[str, ...] = KEY_FIELDS) -> tuple[QuerySet[Any
     # A secret without a digest opens nothing; ``lifecycle`` clears those that have retired.
     secrets = SecretVersion.objects.filter(key_id=KEY_ID_MARK).exclude(digest="").order_by()
     columns = (*StoredSecret._fields, *(f"key__{name}" for name in fields))
-    return secrets.values_list(*columns, *_clock(connections[DEFAULT_DB_ALIAS])), KEY_ID_MARK
+    return secrets.values_list(*columns, *_clock(_thread.database)), KEY_ID_MARK
 
 
 @cache

@@ -219,7 +219,7 @@ _path_once = lru_cache(maxsize=1024)(_shortened)
 
 def _request_headers(meta: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in meta.items():
-        if name.startswith("HTTP_"):
+        if name[:5] == "HTTP_":
             yield _header_name(name), value
     if meta.get("CONTENT_TYPE"):
         yield "Content-Type", meta["CONTENT_TYPE"]
