@@ -494,7 +494,7 @@ def test_the_guard_s_refusals_are_the_same_for_a_view_and_a_decision(service: Se
         seen = []
         for is_view in (True, False):
             credential, environment, more = refused_with(code)
-            address = "198.51.100.9"
+            address = "198.18.7.9"
             if is_view:
                 answer = Caller(
                     credential, environment=environment, REMOTE_ADDR=address, **more
