@@ -47,7 +47,7 @@ class KeySerializer(serializers.Serializer[dict[str, object]]):
     name = serializers.CharField()
     environment = serializers.ChoiceField(Environment.choices)
     status = serializers.ChoiceField(Status.choices)
-    permissions = serializers.ListField(child=serializers.RegexField(CODE))
+    permissions = serializers.ListField(child=serializers.RegexField(f"^{CODE.pattern}$"))
     customer_scope = serializers.ChoiceField(CustomerScope.choices)
     customers = serializers.ListField(child=serializers.UUIDField())
     limits = WindowsSerializer(help_text="The limits in force.")
