@@ -10,6 +10,7 @@ from typing import NamedTuple
 from django.db import connection
 
 from apikeys.models import ApiKey
+from apikeys.permissions import Permission
 from database import bulk_sql
 from logs.capture.record import Record
 from logs.models import BUCKETS, HourlyUsage, PermissionUse
@@ -29,8 +30,6 @@ UNCONFIRMED = frozenset(
         "header_too_long", "validation_failed",
     }
 )  # fmt: skip
-# What a key needs to ask about another.
-VERIFY = "keys:verify"
 
 
 class Use(NamedTuple):
@@ -106,7 +105,7 @@ def _uses(records: Sequence[Record]) -> Iterator[tuple[str, Use, str | None]]:
     for record in records:
         if record.caller is not None:
             # Address and agent on record are those of the request that was decided about.
-            yield record.caller, Use(record.at, None, None), VERIFY
+            yield record.caller, Use(record.at, None, None), Permission.KEYS_VERIFY
         # A key that was refused as revoked, expired, or for its environment or the caller's
         # address was not used, whatever the status of that answer.
         if record.key is not None and record.is_key_accepted:

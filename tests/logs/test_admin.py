@@ -75,23 +75,27 @@ def test_a_service_without_decisions_lists_none(staff: Client) -> None:
 
 def test_the_page_of_a_decision_says_what_is_known(staff: Client) -> None:
     caller = issue(name="The verifier").key
-    admitted = make_decision(key=issue().key, caller=caller)
+    admitted = make_decision(key=issue().key)
+    verified = make_decision(key=issue().key, caller=caller)
     refused = make_decision(None, status=403, code="no_rule", host=None)
 
     pages = [
         staff.get(reverse("admin:logs_requestlog_change", args=(log.pk,))).content.decode()
-        for log in (admitted, refused, make_request())
+        for log in (admitted, refused, make_request(), verified)
     ]
     text = staff.get(LIST).content.decode()
 
     assert "?service=orders" in pages[0]
     assert "orders.example" in pages[0]
-    assert f"/{caller.pk}/change/" in pages[0]
+    assert "Repeat it" in pages[0]
+    assert f"/{caller.pk}/change/" in pages[3]
+    # The headers on record are those of the question, which nobody wants to repeat elsewhere.
+    assert "Repeat it" not in pages[3]
     assert "Latchkey admitted this request." in pages[0]
     assert "Latchkey refused this request." in pages[1]
     assert "No service" in pages[1]
     assert "not known here" not in pages[2]
-    assert text.count('class="latchkey-tag"') == 2
+    assert text.count('class="latchkey-tag"') == 3
 
 
 def test_a_search_goes_by_what_the_term_looks_like(staff: Client) -> None:
