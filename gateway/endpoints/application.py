@@ -58,7 +58,6 @@ def application(environ: Environ, start_response: StartResponse) -> list[bytes] 
     if endpoint is None or not _is_usual(environ, endpoint):
         return None
     context = RequestContext(str(uuid7()))
-    context.keeps_body = endpoint.view.keeps_body
     address = client_address(environ, settings.TRUSTED_PROXIES)
     answer = edge.answer(
         environ,
