@@ -12,6 +12,7 @@ PAGES = {
     "overview": "",
     "keys": "apikeys/apikey/",
     "create": "apikeys/apikey/add/",
+    "service": "gateway/service/add/",
     "audit": "apikeys/event/",
     "person": "auth/user/add/",
     "password": "password_change/",

@@ -149,6 +149,14 @@ def test_a_request_is_tested_on_the_page_and_unsaved_rules_stay(
     visitor.picture("service-tested")
 
 
+def test_a_test_that_the_server_cannot_make_says_so(page: Page) -> None:
+    page.route("**/preview/", lambda route: route.fulfill(status=503))
+    page.fill("#id_preview_path", "/first")
+    page.click("#preview-button")
+
+    expect(page.locator("#preview [role=alert]")).to_contain_text("Wait a moment and try again.")
+
+
 def test_a_service_is_disabled_and_deleted_by_dialogs(page: Page, visitor: Visitor) -> None:
     visitor.act("Disable")
     visitor.picture("service-disable")

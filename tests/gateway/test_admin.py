@@ -320,6 +320,17 @@ def test_the_list_and_the_page_show_the_requests_of_a_service(staff: Client) -> 
     assert "Busy" in page
 
 
+def test_requests_are_counted_for_those_who_may_see_the_log() -> None:
+    client, person, service = Client(), make_staff(), make_service()
+    client.force_login(person)
+    person.user_permissions.add(Permission.objects.get(codename="view_service"))
+
+    texts = client.get(reverse(LIST)).text + client.get(page_of(service)).text
+
+    assert "Requests today" not in texts
+    assert "logs/requestlog" not in texts
+
+
 @pytest.mark.parametrize("role", ["Key operator", "Auditor"])
 def test_others_look_at_services_and_change_nothing(role: str) -> None:
     client, service = client_of(role), make_service()

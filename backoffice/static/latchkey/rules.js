@@ -38,13 +38,14 @@
       const all = rows();
       all.forEach((row, index) => {
         const title = `Rule ${index + 1}`;
+        row.querySelector("[data-move=up]").disabled = index === 0;
+        row.querySelector("[data-move=down]").disabled = index === all.length - 1;
+        if (row.getAttribute("aria-label") === title) return;
         row.setAttribute("aria-label", title);
         row.querySelector(".latchkey-rule-number").textContent = index + 1;
         for (const button of row.querySelectorAll("button")) {
           button.setAttribute("aria-label", `${button.title}: ${title}`);
         }
-        row.querySelector("[data-move=up]").disabled = index === 0;
-        row.querySelector("[data-move=down]").disabled = index === all.length - 1;
       });
     };
     const write = (said) => {
