@@ -69,7 +69,8 @@ API_ENVIRONMENTS = variables.choices(
     "API_ENVIRONMENTS", Environment.values, "Environments served here; others answer 404."
 )
 TRUSTED_PROXIES = variables.networks(
-    "TRUSTED_PROXIES", "CIDRs whose `X-Forwarded-For` and `X-Forwarded-Proto` are used."
+    "TRUSTED_PROXIES",
+    "CIDRs of proxies: their `X-Forwarded-…` fields are used, and they may ask for decisions.",
 )
 BODY_TIMEOUT_SECONDS = variables.number(
     "BODY_TIMEOUT_SECONDS", 10, "Time for a body to arrive; then 408.", least=1, most=3600

@@ -24,6 +24,13 @@ class Received(NamedTuple):
         return values[0] if len(values) == 1 else None
 
 
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *args: object) -> None:
+        """Print nothing of a proxy that closed its connection."""
+
+
 class Application:
     """Answers everything, and remembers it: 200, or what a path like ``/answers/401`` names."""
 
@@ -63,8 +70,7 @@ class Application:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 """Print nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _QuietServer(("127.0.0.1", 0), Handler)
         self.port = int(self._server.server_address[1])
 
     def __enter__(self) -> Self:
