@@ -25,6 +25,36 @@ def called(product: Latchkey) -> tuple[str, str]:
     return made["id"], refused.headers["x-request-id"]
 
 
+@pytest.fixture(scope="session")
+def decided(product: Latchkey) -> None:
+    """Decisions about a key, one of them for a service."""
+    product.guard("stock", "GET /v1/** stock:read")
+    made = product.create_key("--permission", "stock:read")
+    verifier = product.create_key("--permission", "keys:verify")
+    about = {"service": "stock", "method": "GET", "path": "/v1/parts/7"}
+    with product.caller(verifier["key"]) as http:
+        for asked in (about, {**about, "path": "/v2"}, {"permission": "jobs:run"}):
+            answer = http.post("/api/production/v1/keys/verify", json={"key": made["key"], **asked})
+            assert answer.status_code == 200, answer.text
+    time.sleep(1.5)
+
+
+@pytest.mark.usefixtures("decided")
+def test_decisions_are_found_by_service_and_shown(visitor: Visitor) -> None:
+    page = visitor.page
+
+    visitor.open("")
+    page.click("text=Busiest services >> .. >> text=stock")
+    expect(page.locator("#result_list tbody tr")).to_have_count(2)
+    expect(page.locator("#result_list tbody tr", has_text="no_rule")).to_have_count(1)
+    visitor.picture("decisions")
+
+    page.locator("#result_list tbody tr").nth(1).locator("th a").click()
+    expect(page.locator("text=Verified by key")).to_be_visible()
+    expect(page.locator("text=Latchkey admitted this request.")).to_be_visible()
+    visitor.picture("decision")
+
+
 def test_requests_are_found_and_shown(visitor: Visitor, called: tuple[str, str]) -> None:
     key_id, refused = called
     page = visitor.page
