@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from tests.support.product import ROOT, Latchkey
-from tests.support.servers import Server, free_port, listens, wait_until
+from tests.support.servers import Server, free_port, wait_until
 from tests.support.services import PATH, program
 
 GUIDE = (ROOT / "docs" / "gateway.md").read_text()
@@ -55,6 +55,8 @@ class Proxy(Server):
     def __init__(self, name: str, product: Latchkey, *, latchkey: int, application: int) -> None:
         super().__init__()
         program(name)
+        # Apache reads the certificate as www-data.
+        self.folder.chmod(0o755)
         self.name, self.can = name, PROXIES[name]
         self.url = f"http://127.0.0.1:{self.port}"
         self._product = product
@@ -69,7 +71,8 @@ class Proxy(Server):
     def prepare(self) -> None:
         """Write the guide's files, and run its commands but the last block of them."""
         for text in self._commands()[:-1]:
-            subprocess.run(**self._shell(text), check=True, capture_output=True)
+            done = subprocess.run(**self._shell(text), capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
         for _, name, text in BLOCK.findall(section(self.name)):
             if name:
                 (self.folder / name).write_text(text)
@@ -93,7 +96,10 @@ class Proxy(Server):
 
     def _routes(self) -> bool:
         # Traefik listens before it has read its routes.
-        return listens(self.port) and httpx.get(self.url).status_code != 404
+        try:
+            return httpx.get(self.url).status_code != 404
+        except httpx.HTTPError:
+            return False
 
     def _shell(self, script: str) -> dict[str, Any]:
         script = re.sub(r"\bsudo (--\S+ )*", "", self._on_own_ports(script))
