@@ -7,10 +7,12 @@ from functools import cache
 from typing import Any, ClassVar
 from urllib.parse import unquote_to_bytes
 
+from django.core.validators import ProhibitNullCharactersValidator
 from django.http import HttpRequest
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 from apikeys.guard.pagination import CursorField
 from apikeys.guard.problems import MAX_ERRORS, ErrorList, FieldErrors, not_named
@@ -39,6 +41,15 @@ class TextField(serializers.CharField):
         if not isinstance(data, str):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class RawField(TextField):
+    """A JSON string as it is. The parser has refused NUL and lone surrogates already."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, **kwargs)
+        needless = (ProhibitNullCharactersValidator, ProhibitSurrogateCharactersValidator)
+        self.validators = [one for one in self.validators if not isinstance(one, needless)]
 
 
 class LineField(TextField):

@@ -17,7 +17,13 @@ from apikeys.guard.client_address import UNKNOWN, parse_address
 from apikeys.guard.context import Decided, RequestContext
 from apikeys.guard.key_lookup import SHOWN_FIELDS, Found
 from apikeys.guard.problems import FieldErrors, Problem
-from apikeys.guard.serializers import FlagField, StrictSerializer, TextField, WholeNumberField
+from apikeys.guard.serializers import (
+    FlagField,
+    RawField,
+    StrictSerializer,
+    TextField,
+    WholeNumberField,
+)
 from apikeys.limiter.store import Decision
 from apikeys.models import ApiKey
 from apikeys.permissions import CODE, MAX_CODE_LENGTH
@@ -53,38 +59,33 @@ class VerifyInput(StrictSerializer):
         "address": "203.0.113.7",
     }
 
-    key = TextField(
+    key = RawField(
         allow_blank=True,
-        trim_whitespace=False,
         help_text="The credential that was presented. It is kept nowhere.",
     )
-    permission = TextField(
+    permission = RawField(
         required=False,
         max_length=MAX_CODE_LENGTH,
-        trim_whitespace=False,
         validators=[
             RegexValidator(rf"\A{CODE.pattern}\Z", "This is not a code. Write it as orders:read.")
         ],
         help_text="The permission that is needed. Without it any key will do.",
     )
-    service = TextField(
+    service = RawField(
         required=False,
         max_length=MAX_NAME_LENGTH,
-        trim_whitespace=False,
         help_text="The service whose rules say what is needed, with `method` and `path`.",
     )
-    method = TextField(
+    method = RawField(
         required=False,
-        trim_whitespace=False,
         validators=[
             RegexValidator(rf"\A{METHOD.pattern}\Z", "This is no method. Send one as GET.")
         ],
         help_text="The method of the request to the service.",
     )
-    path = TextField(
+    path = RawField(
         required=False,
         max_length=MAX_URI_LENGTH,
-        trim_whitespace=False,
         help_text="Its path as it was sent, not decoded; a query after `?` decides nothing.",
     )
     address = AddressField(
