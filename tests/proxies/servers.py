@@ -1,6 +1,8 @@
 """What stands behind a proxy in the tests: the application, and the line to Latchkey."""
 
+import base64
 import contextlib
+import hashlib
 import json
 import re
 import socket
@@ -8,6 +10,9 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple, Self
+
+# RFC 6455 §1.3.
+WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class Received(NamedTuple):
@@ -47,6 +52,9 @@ class Application:
                 items = [(name, str(value)) for name, value in self.headers.items()]
                 received.append(Received(self.command, target, items, self._body()))
                 body = json.dumps({"target": target}).encode()
+                if "Upgrade" in self.headers:
+                    self._echo()
+                    return
                 named = re.fullmatch(r"/answers/(\d+)", target)
                 self.send_response(int(named[1]) if named else 200)
                 self.send_header("Content-Type", "application/json")
@@ -56,6 +64,18 @@ class Application:
                     self.wfile.write(body)
 
             do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = answer  # noqa: N815
+
+            def _echo(self) -> None:
+                key = self.headers["Sec-WebSocket-Key"] + WEBSOCKET_GUID
+                accept = base64.b64encode(hashlib.sha1(key.encode()).digest())  # noqa: S324
+                self.send_response(101)
+                self.send_header("Connection", "Upgrade")
+                self.send_header("Upgrade", "websocket")
+                self.send_header("Sec-WebSocket-Accept", accept.decode())
+                self.end_headers()
+                while data := self.connection.recv(65_536):
+                    self.connection.sendall(data)
+                self.close_connection = True
 
             def _body(self) -> bytes:
                 if "chunked" not in self.headers.get("Transfer-Encoding", ""):

@@ -315,6 +315,32 @@ def test_a_body_arrives_untouched(guarded: Guarded, is_chunked: bool) -> None:
     assert request.body == body
 
 
+@pytest.mark.parametrize("guarded", ["Traefik", "Caddy", "HAProxy"], indirect=True)
+def test_a_websocket_is_judged_when_it_is_opened(guarded: Guarded) -> None:
+    made = guarded.product.create_key("--permission", "orders:read", *LOTS)
+    upgrade = (
+        "GET /v1 HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    )
+
+    def opened(credential: str) -> tuple[socket.socket, bytes]:
+        connection = socket.create_connection(("127.0.0.1", guarded.proxy.port), timeout=20)
+        connection.sendall(f"{upgrade}Authorization: Bearer {credential}\r\n\r\n".encode())
+        return connection, connection.recv(65_536).split(b"\r\n")[0]
+
+    connection, admitted = opened(made["key"])
+    guarded.product.manage("revoke_api_key", made["id"])
+    connection.sendall(b"still here")
+    echoed = connection.recv(100)
+    other, refused = opened(made["key"])
+    connection.close()
+    other.close()
+
+    assert b" 101 " in admitted
+    assert echoed == b"still here"
+    assert b" 401 " in refused
+
+
 def test_head_and_options_are_answered(guarded: Guarded) -> None:
     key = guarded.keys["reader"]["key"]
 
