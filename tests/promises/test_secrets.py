@@ -10,13 +10,14 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 import psycopg
 import pytest
 
-from tests.support.product import PASSWORD, Latchkey
+from tests.support.product import LOTS, PASSWORD, Latchkey
 from tests.support.proxy import TRUSTING, forwarded
 from tests.support.servers import running
 
@@ -81,7 +82,7 @@ def issue_through_every_door(product: Latchkey, person: Person) -> list[str]:
     return issued
 
 
-def misuse(product: Latchkey, credential: str) -> list[str]:
+def misuse(product: Latchkey, credential: str, verifier: str) -> list[str]:
     """Send a credential to where it does not belong; return what came back."""
     base = f"{product.url}/api/production/v1"
     good = {"Authorization": f"Bearer {credential}"}
@@ -116,6 +117,7 @@ def misuse(product: Latchkey, credential: str) -> list[str]:
             http.get(f"{base}/key?token={PLANTED}", headers={"X-Session-Token": PLANTED, **good}),
             http.get(f"{base}/key", headers={"Cookie": f"session={PLANTED}", **good}),
             *ask_for_a_service(http, product, credential),
+            *ask_about_a_key(http, product, credential, verifier),
         ]  # fmt: skip
     return [answer.text + str(answer.headers) for answer in answers]
 
@@ -144,6 +146,34 @@ def ask_for_a_service(
     yield http.get(f"{auth}/orders/envoy/any/x?key={credential}", headers={"Host": credential})
     yield http.get(f"{auth}/{credential}", headers=forwarded("/any/x"))
     yield http.get(f"{product.url}/auth/{credential}/orders", headers=forwarded("/any/x"))
+
+
+def ask_about_a_key(
+    http: httpx.Client, product: Latchkey, credential: str, verifier: str
+) -> Iterator[httpx.Response]:
+    """Present a credential to be verified, where it belongs and where it does not."""
+    base = f"{product.url}/api/production/v1"
+    asker = {"Authorization": f"Bearer {verifier}"}
+    request = {"service": "orders", "method": "GET", "path": f"/any/{credential}"}
+    bodies: list[dict[str, Any]] = [
+        {"key": credential}, {"key": credential, **request}, {"key": credential, "count": False},
+        {"key": credential, "permission": credential}, {"key": credential, "address": credential},
+        {"key": credential, **request, "service": credential}, {"key": [credential]},
+        {"key": credential, **request, "path": f"/any/x?key={credential}"},
+        {"key": credential, credential: 1}, {"key": f"{credential}x"},
+        {"key": credential, **request, "path": f"/any//{credential}"},
+    ]  # fmt: skip
+    for body in bodies:
+        yield http.post(f"{base}/keys/verify", json=body, headers=asker)
+        # What is not usual is answered by the view.
+        yield http.post(f"{base}/keys/verify?x={credential}", json=body, headers=asker)
+        yield http.post(f"{base}/keys/verify", json=body, headers=asker | {"Accept": "text/html"})
+    for text in (f"token={credential}", f"token={credential}x", f"token=x&hint={credential}"):
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        yield http.post(f"{base}/introspect", content=text, headers=asker | form)
+        yield http.post(f"{base}/introspect?{text}", content=text, headers=asker | form)
+    basic = ("latchkey", verifier)
+    yield http.post(f"{base}/introspect", data={"token": credential}, auth=basic)
 
 
 def encodings(credential: str) -> Iterator[bytes]:
@@ -188,7 +218,9 @@ def test_a_secret_is_in_one_response_and_nowhere_else(
         product.guard("orders", "* /any/** any-key")
         person = Person(product)
         issued = issue_through_every_door(product, person)
-        answered = [text for credential in issued for text in misuse(product, credential)]
+        verifier = product.create_key("--permission", "keys:verify", *LOTS)["key"]
+        answered = [text for credential in issued for text in misuse(product, credential, verifier)]
+        issued.append(verifier)
         time.sleep(1.5)
         logs = "logs/requestlog/"
         pages = ("", "apikeys/apikey/", "apikeys/event/", "customers/customer/", logs)
@@ -204,7 +236,7 @@ def test_a_secret_is_in_one_response_and_nowhere_else(
         answered.append(product.manage("show_api_key", key_id, "--json").stdout)
         kept = everything_kept(product)
 
-    assert len(set(issued)) == 4
+    assert len(set(issued)) == 5
     assert exported.count('"method"') > 60
     assert exported.count('"kind": "decision"') > 60
     assert PLANTED not in logged + exported
