@@ -1,6 +1,7 @@
 """Promise 3: what was answered is on record exactly once, whatever is killed under load."""
 
 import http.client
+import json
 import os
 import random
 import shutil
@@ -34,7 +35,7 @@ REMOVALS = 6
 API, AUTH = "/api/production/v1", "/auth/production/orders"
 PATHS = (
     f"{API}/key", f"{API}/customers", f"{AUTH}", f"{API}/nowhere", f"{API}/customers?limit=x",
-    f"{AUTH}/nginx", f"{AUTH}/envoy/any/x", "/auth/production/nothing",
+    f"{AUTH}/nginx", f"{AUTH}/envoy/any/x", "/auth/production/nothing", f"{API}/keys/verify",
 )  # fmt: skip
 Harm = Callable[[Latchkey, random.Random], None]
 
@@ -66,7 +67,9 @@ def crash(
     Returns how many answers came, how many of them are not on record, and how many are twice.
     """
     chance = random.Random(seed)  # noqa: S311
-    credential = product.create_key(*LOTS)["key"]
+    credential = product.create_key("--permission", "keys:verify", *LOTS)["key"]
+    body = json.dumps({"key": credential}).encode()
+    headers = forwarded("/any/x") | {"Content-Type": "application/json"}
     product.guard("orders", "GET /any/** any-key")
     stopping = threading.Event()
 
@@ -78,7 +81,8 @@ def crash(
         while not stopping.is_set():
             try:
                 path = PATHS[len(answers) % len(PATHS)]
-                answers.append(connection.send("GET", path, **forwarded("/any/x")))
+                method, sent_body = ("POST", body) if path.endswith("verify") else ("GET", None)
+                answers.append(connection.send(method, path, sent_body, **headers))
             except (OSError, http.client.HTTPException):
                 connection.close()
                 connection = Connection(product.url, sent)

@@ -33,11 +33,23 @@ RAW_BODIES = [
 ]  # fmt: skip
 PATHS = [
     *["key"] * 2, *["customers"] * 8, *["customers/{id}"] * 6,
-    "{text}", "customers/{text}", "customers/{id}/{text}", "",
+    "{text}", "customers/{text}", "customers/{id}/{text}", "", *["keys/verify"] * 3, "introspect",
 ]  # fmt: skip
 QUERIES = ["limit", "cursor", "name", "email", "external_reference", "status", "created_after",
            "created_before", "format", "api_key", "page"]  # fmt: skip
 FIELDS = ["name", "email", "external_reference", "status", "metadata", "id", "environment", "x"]
+PERMISSIONS = ("customers:read", "customers:write", "keys:verify")
+VERIFIED: dict[str, list[Any]] = {
+    "key": ["{credential}", "{credential}", "{credential}x", "lk_prod_nonsense", ""],
+    "permission": ["customers:read", "jobs:run", "x", "a:b"],
+    "service": ["orders", "orders", "disabled", "nothing"],
+    "method": ["GET", "POST", "get"],
+    "path": ["/any/x", "/v1/x", "/open/x", "/any//x", "/any/%2f", "any", ""],
+    "address": ["198.51.100.7", "2001:db8::1", "nonsense"],
+    "cost": [1, 5, 0, 1001, "1"],
+    "count": [True, False, "no"],
+    "token": ["{credential}"],
+}
 METHODS = [
     "GET",
     "GET",
@@ -69,7 +81,7 @@ class World:
 
     def prepare(self) -> None:
         """Make a key for each environment, one with few rights, one scoped to nobody."""
-        every = [f"--permission={code}" for code in ("customers:read", "customers:write")]
+        every = [f"--permission={code}" for code in PERMISSIONS]
         for environment in ENVIRONMENTS:
             made = self.product.create_key(*LOTS, *every, environment=environment)
             self.credentials[environment] = made["key"]
@@ -82,7 +94,10 @@ class World:
         made = self.customers[drawn.customer % len(self.customers)] if self.customers else "none"
         connection = Connection(self.product.url, self.credentials[drawn.credential])
         path = drawn.path.replace("%7Bid%7D", made)
-        answer = connection.send(drawn.method, path, drawn.body, **drawn.headers)
+        body = drawn.body
+        if body is not None:
+            body = body.replace(b"{credential}", self.credentials["weak"].encode())
+        answer = connection.send(drawn.method, path, body, **drawn.headers)
         connection.close()
         if answer.status == 201:
             self.customers.append(json.loads(answer.body)["id"])
@@ -119,7 +134,8 @@ def draw(chance: random.Random) -> Drawn:
         headers["Idempotency-Key"] = chance.choice(["", "one", "two", "x" * 300, "t\tb"])
     if chance.random() < 0.05:
         headers["X-API-Key"] = chance.choice(["", "x", "a,b"])
-    body = _body(chance)
+    is_decision = "verify" in path or "introspect" in path
+    body = _verified(chance) if is_decision and chance.random() < 0.7 else _body(chance)
     if body is not None:
         headers["Content-Type"] = chance.choice(
             ["application/json"] * 20 + ["text/plain", "application/json; charset=latin-1", ""]
@@ -149,6 +165,14 @@ def _body(chance: random.Random) -> bytes | None:
     chosen = chance.sample(FIELDS, chance.randint(1, 4))
     values = {name: _value(chance, depth=0) for name in chosen}
     return json.dumps(values, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass")
+
+
+def _verified(chance: random.Random) -> bytes:
+    names = [*chance.sample(list(VERIFIED), chance.randrange(4)), "key"]
+    if chance.random() < 0.5:
+        names = [*names, "service", "method", "path"]
+    values = {name: chance.choice([*VERIFIED[name] * 3, *TEXTS[:8]]) for name in names}
+    return json.dumps(values).encode()
 
 
 def _value(chance: random.Random, *, depth: int) -> Any:
