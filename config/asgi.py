@@ -9,6 +9,7 @@ either. Django itself runs in ``WEB_THREADS`` threads, behind the WSGI applicati
 import asyncio
 import json
 import logging
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -31,6 +32,9 @@ from gateway.forward_auth import AUTH
 
 logger = logging.getLogger(__name__)
 
+# After so long a thread lets another run. The event loop, which sends every answer, may wait for as
+# many threads as are busy: Python's 5 ms would be most of what the slowest decisions take.
+SWITCH_SECONDS = 0.001
 # A longer streamed answer keeps its thread until it is sent.
 MAX_STREAM_IN_MEMORY = 1_048_576
 # How long a caller may take to receive one block of such an answer.
@@ -235,5 +239,6 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
+sys.setswitchinterval(SWITCH_SECONDS)
 for _number in range(settings.WEB_THREADS):
     threading.Thread(target=_answer_calls, name=f"web-{_number}", daemon=True).start()

@@ -98,7 +98,8 @@ def first_answer(database: Any, question: Callable[[GuardConnection], RV]) -> RV
     if database.connection is not None and database.in_atomic_block:
         return question(database.connection)
     while True:
-        database.ensure_connection()
+        if database.connection is None:
+            database.ensure_connection()
         pooled: GuardConnection = database.connection
         try:
             return question(pooled)

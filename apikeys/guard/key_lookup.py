@@ -99,7 +99,8 @@ class Query:
                 ask = partial(GuardConnection.select, sql=self._sql, parameters=parameters)
                 rows: list[Any] = first_answer(database, ask)
             else:
-                database.ensure_connection()
+                if database.connection is None:
+                    database.ensure_connection()
                 rows = database.connection.execute(self._sql, parameters).fetchall()
         except Exception:
             _breaker.open()
