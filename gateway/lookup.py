@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from apikeys.guard import key_lookup
 from apikeys.guard.key_lookup import KEY_FIELDS, Found, Query
 from gateway.models import Service
-from gateway.rules import CompiledRule, RuleLine, compile_rules
+from gateway.rules import CompiledRules, RuleLine, compile_rules
 
 NAME_MARK = "<name>"
 # Services are few; this bounds what deleted ones leave.
@@ -25,7 +25,7 @@ class ServiceRow(NamedTuple):
     revision: int
 
 
-_rules: dict[Any, tuple[int, tuple[CompiledRule, ...]]] = {}
+_rules: dict[Any, tuple[int, CompiledRules]] = {}
 
 
 @cache
@@ -50,7 +50,7 @@ def find(
     return ServiceRow(*rows[0][:split]), found
 
 
-def rules(service: ServiceRow) -> tuple[CompiledRule, ...]:
+def rules(service: ServiceRow) -> CompiledRules:
     """Return the rules of the service as they are now."""
     cached = _rules.get(service.id)
     if cached is None or cached[0] != service.revision:
@@ -61,7 +61,7 @@ def rules(service: ServiceRow) -> tuple[CompiledRule, ...]:
     return cached[1]
 
 
-def _read(service: ServiceRow) -> tuple[int, tuple[CompiledRule, ...]]:
+def _read(service: ServiceRow) -> tuple[int, CompiledRules]:
     """Return the revision and the rules with one query, so that they belong together."""
     columns = ("revision", *(f"rules__{name}" for name in RuleLine._fields))
     rows = list(

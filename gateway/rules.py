@@ -7,9 +7,10 @@ takes of the key's limits unless that is 1.
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
-from itertools import islice
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice, takewhile
+from typing import Any, NamedTuple
 
 from apikeys.permissions import CODE
 from database.refusals import Refused
@@ -47,9 +48,20 @@ class RuleLine(NamedTuple):
 class CompiledRule(NamedTuple):
     """A rule as requests are compared with it."""
 
+    position: int
     methods: frozenset[str]
     pattern: Pattern
     line: RuleLine
+
+
+class CompiledRules(NamedTuple):
+    """Rules by the segments that their patterns begin with, before the first placeholder.
+
+    A request is compared with those that begin as its path does: a few, where all may be 2,000.
+    """
+
+    by_start: Mapping[tuple[str, ...], Sequence[CompiledRule]]
+    longest_start: int
 
 
 def default_rules(name: str) -> tuple[RuleLine, ...]:
@@ -94,20 +106,27 @@ def parse_rules(lines: Iterable[str]) -> tuple[RuleLine, ...]:
     return tuple(rules)
 
 
-def compile_rules(rules: Iterable[RuleLine]) -> tuple[CompiledRule, ...]:
-    return tuple(
-        CompiledRule(frozenset(rule.methods), parse_pattern(rule.path), rule) for rule in rules
-    )
+def compile_rules(rules: Iterable[RuleLine]) -> CompiledRules:
+    by_start: defaultdict[tuple[str, ...], list[CompiledRule]] = defaultdict(list)
+    for position, rule in enumerate(rules):
+        pattern = parse_pattern(rule.path)
+        start: Any = tuple(takewhile(lambda segment: segment is not None, pattern.segments))
+        by_start[start].append(CompiledRule(position, frozenset(rule.methods), pattern, rule))
+    return CompiledRules(dict(by_start), max(map(len, by_start), default=0))
 
 
-def first_match(
-    rules: Iterable[CompiledRule], method: str, segments: tuple[str, ...]
-) -> RuleLine | None:
+def first_match(rules: CompiledRules, method: str, segments: tuple[str, ...]) -> RuleLine | None:
     """Return the rule that decides a request, by its method and ``split_path`` of its path."""
-    for methods, pattern, line in rules:
-        if (method in methods or ANY_METHOD in methods) and matches(pattern, segments):
-            return line
-    return None
+    first: CompiledRule | None = None
+    for length in range(min(rules.longest_start, len(segments)) + 1):
+        for rule in rules.by_start.get(segments[:length], ()):
+            if first is not None and rule.position > first.position:
+                break
+            fits = method in rule.methods or ANY_METHOD in rule.methods
+            if fits and matches(rule.pattern, segments):
+                first = rule
+                break
+    return None if first is None else first.line
 
 
 def difference(before: Sequence[RuleLine], after: Sequence[RuleLine]) -> list[str]:

@@ -1,11 +1,12 @@
 """Rules as people write them, and which one decides a request."""
 
 import time
+from random import Random
 
 import pytest
 
 from database.refusals import Refused
-from gateway.patterns import split_path
+from gateway.patterns import matches, parse_pattern, split_path
 from gateway.rules import (
     MAX_RULES,
     RuleLine,
@@ -119,3 +120,25 @@ def test_a_difference_of_as_many_rules_as_there_may_be_takes_a_moment() -> None:
 
     assert [line[0] for line in lines] == ["-"] * MAX_RULES + ["+"] * MAX_RULES
     assert time.monotonic() - began < 5
+
+
+PATTERNS = ("/", "/**", "/a", "/a/**", "/*", "/*/**", "/a/b", "/a/*", "/*/b", "/{x}/b/**", "/a/b/c")
+PATHS = ("/", "/a", "/b", "/a/b", "/a/c", "/b/b", "/a/b/c", "/b/b/c", "/a/b/c/d")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_first_rule_that_matches_decides_whatever_it_begins_with(seed: int) -> None:
+    shuffled = Random(seed).sample([(m, p) for m in ("GET", "POST", "*") for p in PATTERNS], 12)  # noqa: S311
+    rules = parse_rules(f"{method} {path} any-key" for method, path in shuffled)
+    compiled = compile_rules(rules)
+
+    for method in ("GET", "POST", "PUT"):
+        for path in PATHS:
+            segments = split_path(path)
+            assert segments is not None
+            in_turn = (
+                rule
+                for rule in rules
+                if {method, "*"} & set(rule.methods) and matches(parse_pattern(rule.path), segments)
+            )
+            assert first_match(compiled, method, segments) == next(in_turn, None)
