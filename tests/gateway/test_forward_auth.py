@@ -412,7 +412,7 @@ def test_refused_credentials_are_limited_by_the_client_s_address(
     proxy: Proxy, settings: LazySettings
 ) -> None:
     settings.AUTH_FAILURE_LIMIT = Rate(2, 60)
-    client = f"198.51.100.{DIALECTS.index(proxy.dialect) + 1}"
+    client = f"198.18.8.{DIALECTS.index(proxy.dialect) + 1}"
 
     replies = [proxy.ask("nonsense", uri="/any/x", client=client) for _ in range(3)]
 
