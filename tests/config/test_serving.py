@@ -1,5 +1,6 @@
 """The product running: what a new user does first, and what an operator fears."""
 
+import json
 import os
 import signal
 import socket
@@ -179,6 +180,14 @@ def test_stopping_is_clean_and_starting_again_keeps_everything() -> None:
         with server.caller(made["key"]) as api:
             statuses += [api.get(path).status_code for _ in range(2)]
         assert statuses == [200, 200, 200, 429]
+
+
+def test_the_key_of_the_first_start_cannot_manage_keys(latchkey: Latchkey) -> None:
+    keys = json.loads(latchkey.manage("list_api_keys", "--json").stdout)
+    (made,) = (key for key in keys if key["name"] == "Quickstart")
+
+    assert "customers:write" in made["permissions"]
+    assert not any(code.startswith("keys:") for code in made["permissions"])
 
 
 def test_a_second_start_on_the_same_port_says_so(latchkey: Latchkey) -> None:
