@@ -4,7 +4,6 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Q
 from django.http import QueryDict
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
@@ -72,17 +71,15 @@ class PreviewForm(forms.Form):
 
 def _key_named(text: str, environment: str) -> ApiKey:
     """Return the key of an id, or of a name: one of the environment rather than another's."""
-    keys = list(ApiKey.objects.filter(Q(pk=text) | Q(name__iexact=text)).order_by("pk"))
-    for closer in (
-        [key for key in keys if key.pk == text],
-        [key for key in keys if key.environment == environment],
-    ):
-        if closer:
-            keys = closer
-            break
+    named = ApiKey.objects.filter(name__iexact=text).order_by("pk")
+    keys = (
+        list(ApiKey.objects.filter(pk=text))
+        or list(named.filter(environment=environment)[:MAX_NAMED])
+        or list(named[:MAX_NAMED])
+    )
     if not keys:
         raise ValidationError(f"There is no key {text!r}. Write a key id as the list shows it.")
     if len(keys) > 1:
-        ids = ", ".join(key.pk for key in keys[:MAX_NAMED])
-        raise ValidationError(f"{len(keys)} keys have this name. Write the key id, such as {ids}.")
+        ids = ", ".join(key.pk for key in keys)
+        raise ValidationError(f"Several keys have this name. Write a key id, such as {ids}.")
     return keys[0]

@@ -152,16 +152,19 @@ def test_a_service_is_disabled_enabled_and_deleted_by_dialogs(staff: Client) -> 
     assert list(actions) == ["created", "disabled", "enabled", "deleted"]
 
 
-def test_a_dialog_is_offered_only_where_it_changes_something(staff: Client) -> None:
-    service = make_service(is_enabled=False)
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_a_dialog_is_offered_only_where_it_changes_something(
+    staff: Client, is_enabled: bool
+) -> None:
+    service = make_service(is_enabled=is_enabled)
 
     page = staff.get(page_of(service)).text
 
-    offered = [
+    offered = {
         name for name in ("enable", "disable", "remove")
         if reverse(f"admin:gateway_service_{name}", args=(service.pk,)) in page
-    ]  # fmt: skip
-    assert offered == ["enable", "remove"]
+    }  # fmt: skip
+    assert offered == {"disable" if is_enabled else "enable", "remove"}
 
 
 def test_a_service_that_changed_since_is_not_enabled(staff: Client) -> None:
@@ -232,7 +235,7 @@ def test_a_test_counts_nothing_and_logs_nothing(staff: Client) -> None:
     ("field", "text", "message"),
     [
         ("key", "nobody", "There is no key &#x27;nobody&#x27;"),
-        ("key", "Twice", "2 keys have this name. Write the key id"),
+        ("key", "Twice", "Several keys have this name. Write a key id"),
         ("environment", "mars", "Select a valid choice"),
         ("address", "here", "Enter a valid IPv4 or IPv6 address"),
         ("path", "", "This field is required"),
@@ -248,6 +251,18 @@ def test_a_test_that_cannot_be_made_says_why(
 
     assert message in answer.text
     assert answer.context["result"] is None
+
+
+def test_a_key_is_found_by_its_id_then_by_its_name_in_the_environment(staff: Client) -> None:
+    service, other = make_service(), issue(name="Shop", environment="staging").key
+    key = issue(name="Shop").key
+    issue(name=key.pk)
+
+    def found(**fields: str) -> Any:
+        return preview(staff, service, **fields).context["result"]["key"]
+
+    assert found(key="shop") == found(key=key.pk) == key
+    assert found(key="SHOP", environment="staging") == other
 
 
 def test_a_whole_key_is_not_looked_up_and_not_shown_again(staff: Client) -> None:
