@@ -51,7 +51,7 @@
     const write = (said) => {
       const lines = rows().map((row) =>
         joined(Object.fromEntries(PARTS.map((name) => [name, part(row, name).value.trim()]))));
-      area.value = lines.filter(Boolean).join("\n");
+      area.value = lines.join("\n");
       if (said === undefined) return;
       number();
       status.textContent = said;
