@@ -46,10 +46,19 @@ core.register_action("latchkey", { "http-req" }, function(txn, url)
         -- The credential stops here.
         txn.http:req_del_header(name)
     end
-    for name in pairs(request) do
+    for name, values in pairs(request) do
         -- Also x_latchkey_key_id and x.latchkey.key.id, which an application may take for it.
         if name:gsub("%W", "-"):find("^x%-latchkey%-") then
             txn.http:req_del_header(name)
+        end
+        -- A client names here what the next server is to remove, and must not name those.
+        -- In HTTP/2 without TLS, more requests would follow that nobody judges.
+        for _, value in pairs(values) do
+            local text = value:lower()
+            if name == "connection" and (text:find("latchkey") or text:find("x-request-id", 1, true))
+                or name == "upgrade" and text:find("h2c") then
+                txn.http:req_del_header(name)
+            end
         end
     end
 

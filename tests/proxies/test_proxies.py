@@ -183,6 +183,42 @@ def test_forged_identities_do_not_survive(guarded: Guarded) -> None:
     assert "forged" not in str(refused.headers)
 
 
+@pytest.mark.parametrize(
+    "connection",
+    [
+        *(f"X-Latchkey-{field}" for field in IDENTITY),
+        "keep-alive, X-Request-ID,x-latchkey-key-ID,\tX-LATCHKEY-CUSTOMERS , x-other",
+    ],
+)
+def test_a_client_cannot_have_the_identity_removed(guarded: Guarded, connection: str) -> None:
+    reader = guarded.keys["reader"]
+
+    _, (usual,) = guarded.send("GET", "/v1", reader["key"])
+    _, (request,) = guarded.send("GET", "/v1", reader["key"], headers={"Connection": connection})
+
+    assert identity(request).keys() == identity(usual).keys()
+    assert identity(request)["X_LATCHKEY_KEY_ID"] == reader["id"]
+    assert (request.header("X-Request-ID") is None) == (usual.header("X-Request-ID") is None)
+    # Nor by a server between the proxy and the application.
+    assert "latchkey" not in (request.header("Connection") or "").lower()
+
+
+@pytest.mark.parametrize("protocols", [["h2c"], ["H2C", "websocket"], ["websocket, h2c"]])
+def test_no_connection_becomes_one_for_requests_that_nobody_judges(
+    guarded: Guarded, protocols: list[str]
+) -> None:
+    headers = [
+        ("Connection", "Upgrade, HTTP2-Settings"),
+        ("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA"),
+        *(("Upgrade", protocol) for protocol in protocols),
+    ]
+
+    response, received = guarded.send("GET", "/v1", guarded.keys["reader"]["key"], headers=headers)
+
+    assert not any("h2c" in str(request.headers).lower() for request in received)
+    assert received or response.status_code in {400, 403}
+
+
 @DECIDED
 @pytest.mark.parametrize(
     "forged",
