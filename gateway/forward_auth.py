@@ -22,7 +22,7 @@ from apikeys.guard.middleware import RAW_PATH, REPEATED
 from apikeys.guard.problems import Problem
 from gateway import decisions, edge
 from gateway.edge import Answer, Environ, StartResponse
-from gateway.rules import METHOD
+from gateway.rules import METHOD, SERVICE_NAME
 from logs.capture.record import DECISION, Exchange
 
 AUTH = "/auth/"
@@ -207,6 +207,7 @@ def _exchange(environ: Environ, question: Question, answer: Answer) -> Exchange:
         response_headers=[line for line in answer.headers.items() if line[0] not in _NOT_RECORDED],
         response_body=answer.body,
         kind=DECISION,
-        service=question.service,
+        # Else it is a name of no service, and could be anything.
+        service=question.service if SERVICE_NAME.fullmatch(question.service) else "",
         host=question.host,
     )

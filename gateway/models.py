@@ -14,7 +14,7 @@ from apikeys.permissions import MAX_CODE_LENGTH
 from database.fields import WordsField
 from database.uuid7 import new_id
 from gateway.patterns import MAX_PATTERN_LENGTH
-from gateway.rules import MAX_COST, RuleLine
+from gateway.rules import MAX_COST, SERVICE_NAME, RuleLine
 
 MAX_NAME_LENGTH = 40
 MAX_DESCRIPTION_LENGTH = 500
@@ -29,7 +29,7 @@ class Service(models.Model):
         unique=True,
         validators=[
             RegexValidator(
-                r"\A[a-z][a-z0-9-]*\Z",
+                rf"\A{SERVICE_NAME.pattern}\Z",
                 "This is not a name for a service. Use a-z, 0-9 and -, a letter first.",
             )
         ],

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
+from apikeys.credentials import mask
 from apikeys.permissions import CODE
 from database.refusals import Refused
 from gateway.patterns import Pattern, matches, parse_pattern
@@ -23,6 +24,7 @@ MAX_RULES = 2_000
 MAX_COST = 1_000
 MAX_METHODS = 10
 METHOD = re.compile(r"[A-Z][A-Z-]{0,19}")
+SERVICE_NAME = re.compile(r"[a-z][a-z0-9-]*")
 _COST = re.compile(r"cost=([0-9]{1,4})")
 EXAMPLE = "GET,HEAD /v1/orders/** orders:read"
 
@@ -74,6 +76,8 @@ def default_rules(name: str) -> tuple[RuleLine, ...]:
 
 def parse_rule(text: str) -> RuleLine:
     """Read one rule; raise ``Refused`` with what is wrong and what to do."""
+    if mask(text) != text:
+        raise _refused("The rule holds an API key. Write {name} where a path has one.")
     words = text.split()
     if len(words) not in {3, 4}:
         raise _refused(f"The rule {text!r} has not three parts. Write it as {EXAMPLE!r}.")

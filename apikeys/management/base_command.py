@@ -26,6 +26,7 @@ from rich.console import Console
 from apikeys.audit import Actor
 from apikeys.catalogue import labels
 from apikeys.checks import TAG
+from apikeys.credentials import mask
 from apikeys.lifecycle import IssuedKey
 from apikeys.limits import WINDOWS, LimitFields
 from apikeys.models import ApiKey, Source
@@ -61,7 +62,8 @@ class LineCommand(BaseCommand):
         try:
             return super().execute(*args, **options)
         except Refused as refused:
-            raise CommandError(escaped(str(refused)), returncode=2) from None
+            # It may repeat what was typed, a whole key among it.
+            raise CommandError(escaped(mask(str(refused))), returncode=2) from None
 
     def check(self, *args: Any, **options: Any) -> None:
         """Raise the first error of Django's system checks, as one line."""

@@ -120,7 +120,7 @@ def line(exchange: Exchange, context: RequestContext, began_at: int) -> bytes:
         customer=context.customer or exchange.customer,
         job=context.job or exchange.job,
         permission=context.permission,
-        method=exchange.method[:32],
+        method=redaction.line(exchange.method)[:32],
         path=path,
         route=exchange.route and _route(exchange.route),
         query=query,

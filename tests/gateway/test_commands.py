@@ -7,7 +7,7 @@ import pytest
 from gateway import lifecycle
 from gateway.models import Service, ServiceEvent
 from tests.support.command_line import Run
-from tests.support.factories import ACTOR
+from tests.support.factories import ACTOR, issue
 
 pytestmark = pytest.mark.django_db
 
@@ -53,6 +53,15 @@ def test_what_is_not_named_stays(run: Run) -> None:
     assert (after["description"], after["enabled"], after["rules"]) == (
         "Ours", True, DEFAULT_RULES,
     )  # fmt: skip
+
+
+def test_a_key_typed_for_a_name_is_not_repeated(run: Run) -> None:
+    key = issue().credential
+
+    code, _, err = run("create_service", key)
+
+    assert code == 2
+    assert key[-38:] not in err
 
 
 @pytest.mark.parametrize(

@@ -361,6 +361,19 @@ def test_the_record_is_the_original_request_s(proxy: Proxy) -> None:
     assert set(record.response_headers) == {"X-Request-ID", "RateLimit-Policy", "RateLimit"}
 
 
+def test_a_key_in_the_place_of_a_method_or_a_service_is_not_recorded(proxy: Proxy) -> None:
+    key = issue().credential
+    secret = key.rpartition("_")[2]
+
+    method = last_record(proxy.ask(method=key))
+    service = last_record(Proxy(key[:40]).ask())
+
+    assert (method.code, service.code) == ("forwarded_incomplete", "unknown_service")
+    assert secret[:3] not in json.dumps(method)
+    assert service.service == ""
+    assert secret[:3] not in json.dumps(service)
+
+
 def test_a_refusal_s_body_is_not_kept(proxy: Proxy) -> None:
     record = last_record(proxy.ask(issue(), uri="/v1/a"))
 

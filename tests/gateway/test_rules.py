@@ -5,6 +5,8 @@ from random import Random
 
 import pytest
 
+from apikeys import credentials
+from apikeys.environments import Environment
 from database.refusals import Refused
 from gateway.patterns import matches, parse_pattern, split_path
 from gateway.rules import (
@@ -63,6 +65,17 @@ def test_a_rule_that_cannot_be_meant_is_refused_in_two_sentences(text: str) -> N
         parse_rule(text)
 
     assert refused.value.field == "rules"
+
+
+def test_a_rule_with_a_key_in_it_is_refused_without_a_copy_of_it() -> None:
+    key = credentials.compose(
+        "lk", Environment.PRODUCTION, credentials.new_key_id(), credentials.new_secret()
+    )
+
+    with pytest.raises(Refused, match="API key") as refused:
+        parse_rule(f"GET /{key} public")
+
+    assert key[-38:] not in str(refused.value)
 
 
 def test_a_refusal_of_many_names_the_rule() -> None:
