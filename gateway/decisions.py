@@ -45,6 +45,7 @@ def decide(
     segments = segments_of(path)
     row, found = lookup.find(service, authentication.claimed_key_id(meta))
     rule = matching_rule(row, method, segments)
+    context.route = rule.path if rule else ""
 
     def authenticate() -> ApiKey:
         return authentication.authenticate(

@@ -72,7 +72,7 @@ def application(environ: Environ, start_response: StartResponse) -> list[bytes]:
         context,
         decide=partial(_decide, environ, question, context),
         refuse=partial(_refuse, context),
-        exchange=partial(_exchange, environ, question),
+        exchange=partial(_exchange, environ, question, context),
     )
     if question.dialect == NGINX:
         answer = _for_nginx(answer)
@@ -193,7 +193,9 @@ def _for_nginx(answer: Answer) -> Answer:
     return Answer(status if status in {200, 401} else 403, headers | more)
 
 
-def _exchange(environ: Environ, question: Question, answer: Answer) -> Exchange:
+def _exchange(
+    environ: Environ, question: Question, context: RequestContext, answer: Answer
+) -> Exchange:
     path, _, query = question.uri.partition("?")
     is_served = question.environment in settings.API_ENVIRONMENTS
     return Exchange(
@@ -206,6 +208,7 @@ def _exchange(environ: Environ, question: Question, answer: Answer) -> Exchange:
         status=answer.status,
         response_headers=[line for line in answer.headers.items() if line[0] not in _NOT_RECORDED],
         response_body=answer.body,
+        route=context.route,
         kind=DECISION,
         # Else it is a name of no service, and could be anything.
         service=question.service if SERVICE_NAME.fullmatch(question.service) else "",

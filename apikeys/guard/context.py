@@ -42,6 +42,7 @@ class RequestContext:
         "key",
         "permission",
         "request_id",
+        "route",
         "secret_version",
     )
 
@@ -65,6 +66,8 @@ class RequestContext:
         # The ids of the customer and the job concerned, where the path does not name them.
         self.customer: str | None = None
         self.job: str | None = None
+        # The path of the rule that matched, if the request was one of a proxy.
+        self.route = ""
         # What was decided, if the request was one to decide.
         self.decided: Decided | None = None
 

@@ -17,6 +17,7 @@ from logs.capture import redaction
 
 MAX_PATH_LENGTH = 2000
 MAX_QUERY_LENGTH = 4000
+MAX_ROUTE_LENGTH = 200
 MAX_AGENT_LENGTH = 400
 MAX_HOST_LENGTH = 255
 MAX_HEADER_LENGTH = 4096
@@ -199,7 +200,7 @@ def _target(exchange: Exchange, *, is_stranger: bool) -> tuple[str, str, str]:
 
 @lru_cache(maxsize=512)
 def _route(route: str) -> str:
-    return "" if "(?P<rest>" in route else route.removeprefix(ENDPOINTS)
+    return "" if "(?P<rest>" in route else route.removeprefix(ENDPOINTS)[:MAX_ROUTE_LENGTH]
 
 
 def _host(host: str) -> str:

@@ -19,6 +19,8 @@ from gateway.rules import parse_rules
 from logs.capture.record import Record
 from logs.capture.spool import files
 from logs.middleware import spool
+from logs.models import RequestLog
+from logs.shipping.shipper import Shipper
 from tests.support.api_client import Caller
 from tests.support.factories import ACTOR, expire, issue, make_customer
 from tests.support.proxy import DIALECTS, Proxy, Reply
@@ -355,7 +357,8 @@ def test_the_record_is_the_original_request_s(proxy: Proxy) -> None:
     assert record.query.startswith("page=2&token=")
     assert (record.status, record.code, record.is_key_accepted) == (200, "", True)
     assert (record.permission, record.address) == ("customers:read", "198.51.100.7")
-    assert (record.user_agent, record.route, record.duration > 0) == ("probe/1.0", "", True)
+    assert (record.user_agent, record.route) == ("probe/1.0", "/v1/{name}")
+    assert record.duration > 0
     assert (record.request_body, record.response_body, record.cut) == ("", "", 0)
     assert issued.credential[-38:] not in json.dumps(record)
     assert set(record.response_headers) == {"X-Request-ID", "RateLimit-Policy", "RateLimit"}
@@ -378,7 +381,21 @@ def test_a_refusal_s_body_is_not_kept(proxy: Proxy) -> None:
     record = last_record(proxy.ask(issue(), uri="/v1/a"))
 
     assert (record.code, record.response_body) == ("permission_denied", "")
-    assert record.response_bytes > 100
+    assert (record.route, record.response_bytes > 100) == ("/v1/{name}", True)
+
+
+def test_a_rule_longer_than_what_the_log_keeps_costs_no_record() -> None:
+    for earlier in files(settings.LOG_SPOOL):
+        earlier.write_bytes(b"")
+    path = f"/{'x' * 400}"
+    lifecycle.create("long", actor=ACTOR, rules=parse_rules([f"GET {path} public"]))
+
+    reply = Proxy("long").ask(uri=path)
+    shipper = Shipper(settings.LOG_SPOOL)
+    shipper.ship()
+    shipper.close()
+
+    assert RequestLog.objects.get(pk=reply.headers["X-Request-ID"]).route == path[:200]
 
 
 def test_changes_of_a_service_bind_on_the_next_decision(proxy: Proxy, service: Service) -> None:
