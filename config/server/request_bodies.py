@@ -10,7 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import ExitStack
-from tempfile import SpooledTemporaryFile
+from tempfile import TemporaryFile
 from typing import IO, Any
 from weakref import WeakSet
 
@@ -30,7 +30,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 Body = IO[bytes] | UnreadBody
-BodyInFile = SpooledTemporaryFile[bytes]
 
 # A longer body waits in a file, so that many senders cannot fill the memory; so many of these
 # at once, so that they cannot fill the disk; and so many of one network, so that it cannot keep
@@ -41,7 +40,7 @@ MAX_BODIES_OF_ONE_NETWORK = MAX_BODIES_IN_FILES // 4
 
 # By the networks they come from. A body counts until it is closed: the traceback of an error can
 # refer to it for long after.
-_bodies_in_files: defaultdict[str, WeakSet[BodyInFile]] = defaultdict(WeakSet)
+_bodies_in_files: defaultdict[str, WeakSet[IO[bytes]]] = defaultdict(WeakSet)
 
 
 async def read_body(scope: Scope, receive: Receive) -> tuple[Body, int]:
@@ -89,33 +88,29 @@ def _announced(headers: Headers) -> int | None:
 
 
 async def _receive_body(scope: Scope, receive: Receive, limit: int) -> tuple[Body, int]:
-    message = await receive()
-    if message["type"] == "http.request" and not message["more_body"]:
-        return io.BytesIO(message["body"]), len(message["body"])
     size = 0
-    is_in_file = False
+    body: IO[bytes] = io.BytesIO()
     with ExitStack() as stack:
-        folder = str(settings.LATCHKEY_VAR)
-        body = stack.enter_context(SpooledTemporaryFile(MAX_BODY_IN_MEMORY, "w+b", dir=folder))
-        while message["type"] == "http.request":
+        while (message := await receive())["type"] == "http.request":
             size += len(message["body"])
             if size > limit:
                 return UnreadBody(BodyError.TOO_LARGE), size
-            if size > MAX_BODY_IN_MEMORY and not is_in_file:
-                if not _takes_place(body, scope):
+            if size > MAX_BODY_IN_MEMORY and isinstance(body, io.BytesIO):
+                file = stack.enter_context(TemporaryFile(dir=settings.LATCHKEY_VAR))
+                if not _takes_place(file, scope):
                     return UnreadBody(BodyError.NOT_STORED), size
-                is_in_file = True
+                file.write(body.getvalue())
+                body = file
             body.write(message["body"])
             if not message["more_body"]:
                 body.seek(0)
                 stack.pop_all()
                 return body, size
-            message = await receive()
     # The connection ended first.
     return UnreadBody(BodyError.INCOMPLETE), size
 
 
-def _takes_place(body: BodyInFile, scope: Scope) -> bool:
+def _takes_place(body: IO[bytes], scope: Scope) -> bool:
     """Count a body that outgrows the memory; return False if there is no room for it."""
     for network, bodies in list(_bodies_in_files.items()):
         for closed in [body for body in bodies if body.closed]:
