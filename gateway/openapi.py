@@ -79,9 +79,13 @@ def rules_of(document: dict[str, Any], *, service: str) -> tuple[RuleLine, ...]:
             raise Refused(
                 f"{other} and {operation} take the same requests. Leave one of the two out."
             )
-    # Of paths of one length, the one that is literal first; others never match one request.
-    operations.sort(key=lambda operation: [part is None for part in operation.pattern.segments])
+    operations.sort(key=lambda operation: _breadth(operation.pattern))
     return tuple(_rule(operation, by_place.keys()) for operation in operations)
+
+
+def _breadth(pattern: Pattern) -> list[int]:
+    """Return what sorts first, where two paths part, a literal segment, and last any rest."""
+    return [*(int(part is None) for part in pattern.segments), *([2] if pattern.takes_rest else [])]
 
 
 def _operations(document: dict[str, Any], service: str) -> Iterator[Operation]:

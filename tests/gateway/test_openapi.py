@@ -97,6 +97,14 @@ def test_head_that_another_path_declares_is_not_taken_by_get() -> None:
     assert rules == ["GET /a/{x} a:read", "HEAD /a/{y} b:c"]
 
 
+def test_any_rest_stands_after_what_it_takes_too() -> None:
+    paths = ["/**", "/files/**", "/{any}/**", "/files/{id}", "/files", "/files/admin", "/{any}"]
+
+    assert [line.split()[1] for line in lines({path: {"put": OK} for path in paths})] == [
+        "/files", "/files/admin", "/files/{id}", "/files/**", "/{any}", "/{any}/**", "/**",
+    ]  # fmt: skip
+
+
 def test_the_more_literal_path_stands_first() -> None:
     paths = ["/{any}/mine", "/orders/{id}", "/orders/{id}/lines", "/orders/mine", "/{a}/{b}"]
 
