@@ -76,6 +76,9 @@ def keys(product: Latchkey, guide_key: str) -> dict[str, Any]:
         "writer": product.create_key(*reading, "--permission", "orders:write", *LOTS),
         "stranger": product.create_key("--permission", "logs:read", *LOTS),
         "spent": product.create_key(*reading, "--per-minute", "0"),
+        # Envoy names another address of this machine in place of a loopback one.
+        "here": product.create_key(*reading, "--allow", "127.0.0.1/32", *LOTS),
+        "anywhere": product.create_key(*reading, "--allow", "0.0.0.0/0", *LOTS),
         "elsewhere": product.create_key(*reading, "--allow", "203.0.113.0/24", *LOTS),
     }
 

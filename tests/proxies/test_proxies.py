@@ -241,6 +241,13 @@ def test_what_is_judged_is_not_the_clients_to_say(guarded: Guarded, forged: dict
 
 
 @DECIDED
+def test_latchkey_is_told_the_address_of_the_client(guarded: Guarded) -> None:
+    key = guarded.keys["anywhere" if guarded.proxy.name == "Envoy" else "here"]["key"]
+
+    assert guarded.send("GET", "/v1", key)[0].status_code == 200
+
+
+@DECIDED
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "X-Real-IP", "X_Forwarded_For", "Forwarded"])
 def test_a_client_cannot_choose_its_address(guarded: Guarded, name: str) -> None:
     response, received = guarded.send(
