@@ -31,7 +31,7 @@ _rules: dict[Any, tuple[int, CompiledRules]] = {}
 @cache
 def _query(fields: tuple[str, ...]) -> Query:
     services = Service.objects.filter(name=NAME_MARK).order_by().values_list(*ServiceRow._fields)
-    return Query((services, NAME_MARK), key_lookup.secrets_of_a_key(fields))
+    return Query((services, NAME_MARK), *key_lookup.parts(fields))
 
 
 def find(
@@ -41,12 +41,11 @@ def find(
 
     Without the service the key is not looked up.
     """
-    rows = _query(fields).rows(name, key_id)
+    rows = _query(fields).rows(name, key_id, key_id)
     if not rows:
         return None, key_lookup.found([])
     split = len(ServiceRow._fields)
-    is_known = rows[0][split] is not None
-    found = key_lookup.found([row[split:] for row in rows] if is_known else [], fields)
+    found = key_lookup.found([row[split:] for row in rows], fields)
     return ServiceRow(*rows[0][:split]), found
 
 

@@ -23,6 +23,8 @@ from database.circuit_breaker import CircuitBreaker
 from database.postgresql_connection import GuardConnection, first_answer
 
 Reader = Callable[[Any], Any] | None
+# A queryset, and the value that stands for what it is asked with.
+Part = tuple[QuerySet[Any, Any], str]
 
 KEY_ID_MARK = "<key id>"
 KEY_FIELDS = (
@@ -60,11 +62,12 @@ class Found(NamedTuple):
 class Query:
     """Querysets as one statement for the database's own driver, and how to read each column.
 
-    Each is given with a value that its filter names, which ``rows`` replaces. Of two, every row of
-    the first stands beside those of the second, or beside NULLs.
+    Each is given with a value that its filter names, which ``rows`` replaces. Every row of one
+    stands beside those of the next, or beside NULLs. Each is best of one table: SQLite would first
+    copy the rows of a join.
     """
 
-    def __init__(self, *querysets: tuple[QuerySet[Any, Any], str]) -> None:
+    def __init__(self, *querysets: Part) -> None:
         database = _thread.database
         self._parameters: list[Any] = []
         self._places: list[int] = []
@@ -78,8 +81,9 @@ class Query:
             self._parameters += parameters
             readers += _readers(compiler, database)
         self._readers = [(place, read) for place, read in enumerate(readers) if read is not None]
-        sql = " LEFT JOIN ".join(f"({sql}) AS part{n}" for n, sql in enumerate(statements))
-        sql = statements[0] if len(statements) == 1 else f"SELECT * FROM {sql} ON TRUE"  # noqa: S608
+        first, *others = (f"({sql}) AS part{n}" for n, sql in enumerate(statements))
+        joined = "".join(f" LEFT JOIN {part} ON TRUE" for part in others)
+        sql = f"SELECT * FROM {first}{joined}"  # noqa: S608 - all of it is the ORM's
         if database.vendor == "postgresql":
             self._sql = sql % tuple(f"${number + 1}" for number in range(len(self._parameters)))
         else:
@@ -171,27 +175,30 @@ def _reader(column: Any, converters: list[Any], database: Any) -> Reader:
     return read
 
 
-def secrets_of_a_key(fields: tuple[str, ...] = KEY_FIELDS) -> tuple[QuerySet[Any, Any], str]:
-    """Return the queryset of what the guard judges a key by, and what stands for its id."""
+def parts(fields: tuple[str, ...] = KEY_FIELDS) -> tuple[Part, Part]:
+    """Return what reads a key's secrets and the key itself, both by its id."""
     # A secret without a digest opens nothing; ``lifecycle`` clears those that have retired.
     secrets = SecretVersion.objects.filter(key_id=KEY_ID_MARK).exclude(digest="").order_by()
-    columns = (*StoredSecret._fields, *(f"key__{name}" for name in fields))
-    return secrets.values_list(*columns, *_clock(_thread.database)), KEY_ID_MARK
+    keys = ApiKey.objects.filter(id=KEY_ID_MARK).order_by()
+    return (
+        (secrets.values_list(*StoredSecret._fields), KEY_ID_MARK),
+        (keys.values_list(*fields, *_clock(_thread.database)), KEY_ID_MARK),
+    )
 
 
 @cache
 def _query(fields: tuple[str, ...]) -> Query:
-    return Query(secrets_of_a_key(fields))
+    return Query(*parts(fields))
 
 
 def find(key_id: str, fields: tuple[str, ...] = KEY_FIELDS) -> Found:
     """Return the key and its secrets; None and none for an unknown key id."""
-    return found(_query(fields).rows(key_id), fields)
+    return found(_query(fields).rows(key_id, key_id), fields)
 
 
 def found(rows: list[list[Any]], fields: tuple[str, ...] = KEY_FIELDS) -> Found:
-    """Read the columns of ``secrets_of_a_key``."""
-    if not rows:
+    """Read the columns of ``parts``; those of a secret are NULL where there is none."""
+    if not rows or rows[0][0] is None:
         return Found(None, [], datetime.now(UTC))
     split = len(StoredSecret._fields)
     end = split + len(fields)
