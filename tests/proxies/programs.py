@@ -1,6 +1,7 @@
 """The proxies, each run as docs/gateway.md says to, on ports of the tests' own."""
 
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -90,6 +91,10 @@ class Proxy(Server):
                 **self._shell("\n".join([*before, f"exec {last}"])), stdout=output, stderr=output
             )
         wait_until(self._routes)
+
+    def stop(self, signal_number: int = signal.SIGTERM) -> None:
+        """Stop it. In a script's background, programs inherit that SIGINT is ignored."""
+        super().stop(signal.SIGTERM if signal_number == signal.SIGINT else signal_number)
 
     def _commands(self) -> list[str]:
         return [text for kind, _, text in BLOCK.findall(section(self.name)) if kind == "sh"]
