@@ -12,6 +12,7 @@ from granian.constants import HTTPModes, Interfaces, Loops
 from granian.log import LogLevels
 from granian.server import Server
 
+from config.server.cores import settle
 from jobs.worker.supervisor import die_with_parent
 
 KILL_AFTER_SECONDS = 10
@@ -27,6 +28,7 @@ def load_application(target: str) -> Any:
     server = multiprocessing.parent_process()
     if server is not None and server.pid is not None:
         die_with_parent(server.pid)
+        settle(server.pid)
     module, _, name = target.partition(":")
     return getattr(importlib.import_module(module), name)
 

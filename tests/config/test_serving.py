@@ -146,6 +146,27 @@ def test_a_killed_web_process_is_replaced_while_the_others_serve(latchkey: Latch
     assert still_serves(latchkey)
 
 
+def test_each_web_process_keeps_to_a_core_of_its_own(latchkey: Latchkey) -> None:
+    def web_processes() -> list[int]:
+        server_and_web = latchkey.processes("config.server.granian")
+        return [pid for pid in server_and_web if parent_of(pid) in server_and_web]
+
+    def are_apart() -> bool:
+        cores = {frozenset(os.sched_getaffinity(pid)) for pid in web_processes()}
+        return [len(core) for core in cores] == [1, 1]
+
+    wait_until(are_apart)
+
+    os.kill(web_processes()[0], signal.SIGKILL)
+
+    wait_until(lambda: not are_apart())
+    wait_until(are_apart)
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def test_nothing_outlives_a_supervisor_that_is_killed() -> None:
     with running(Latchkey()) as server:
         family = server.processes("")
