@@ -56,11 +56,6 @@ def split_path(path: str | bytes) -> tuple[str, ...] | None:
     return _segments(decoded)
 
 
-def is_ambiguous(path: str | bytes) -> bool:
-    """Whether two parsers may read a raw path, without its query, differently."""
-    return split_path(path) is None
-
-
 def parse_pattern(text: str) -> Pattern:
     """Read a pattern; raise ``ValueError`` with two sentences for people."""
     if not text.startswith("/"):

@@ -19,11 +19,10 @@ from apikeys.models import ApiKey
 from apikeys.models.keys import CUSTOMER
 from apikeys.permissions import MAX_CODE_LENGTH
 from database.uuid7 import first_id_at
-from logs.capture.record import DECISION, REQUEST
+from logs.capture.record import DECISION, MAX_HOST_LENGTH, REQUEST
 
 SLOW_MICROSECONDS = 500_000
 MAX_SERVICE_LENGTH = 40
-MAX_HOST_LENGTH = 255
 # Goes from each name to the next in the index by service, however many requests each has.
 SERVICE_NAMES = """
 WITH RECURSIVE names (name) AS (

@@ -27,7 +27,7 @@ COUNTS = ("requests", *OUTCOMES, *BUCKETS)
 UNCONFIRMED = frozenset(
     {
         "unknown_service", "ambiguous_path", "forwarded_incomplete", "uri_too_long",
-        "header_too_long", "validation_failed",
+        "header_too_long",
     }
 )  # fmt: skip
 

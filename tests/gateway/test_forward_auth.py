@@ -16,7 +16,6 @@ from database.circuit_breaker import CircuitBreaker
 from gateway import lifecycle, lookup
 from gateway.models import Service
 from gateway.rules import parse_rules
-from logs.capture.record import Record
 from logs.capture.spool import files
 from logs.middleware import spool
 from logs.models import RequestLog
@@ -24,6 +23,7 @@ from logs.shipping.shipper import Shipper
 from tests.support.api_client import Caller
 from tests.support.factories import ACTOR, expire, issue, make_customer
 from tests.support.proxy import DIALECTS, Proxy, Reply
+from tests.support.records import record_of
 
 pytestmark = pytest.mark.django_db
 
@@ -52,13 +52,6 @@ def service() -> Service:
 def proxy(request: pytest.FixtureRequest, service: Service) -> Proxy:
     """A proxy of each dialect before the service."""
     return Proxy(service.name, request.param)
-
-
-def last_record(reply: Reply) -> Record:
-    lines = [line for path in files(settings.LOG_SPOOL) for line in path.open("rb")]
-    found = [Record(*json.loads(line)) for line in lines]
-    (record,) = [one for one in found if one.id == reply.headers["X-Request-ID"]]
-    return record
 
 
 def test_a_request_that_may_pass_is_200_without_a_body(proxy: Proxy) -> None:
@@ -159,7 +152,7 @@ def test_each_refusal_has_its_code_no_identity_and_a_record(proxy: Proxy, servic
         assert reply.identity == NOBODY, code
         assert reply.headers["Cache-Control"] == "no-store"
         assert reply.headers["Content-Type"] == "application/problem+json"
-        record = last_record(reply)
+        record = record_of(reply)
         assert (record.kind, record.status, record.code) == ("decision", true, code)
 
 
@@ -276,7 +269,7 @@ def test_an_address_of_no_dialect_is_a_404_without_a_redirect(service: Service, 
     reply = Proxy("orders").send("GET", path, "", fields)
 
     assert (reply.status, reply.code, reply.identity) == (404, "not_found", NOBODY)
-    assert last_record(reply).path == path
+    assert record_of(reply).path == path
 
 
 def test_the_client_is_the_last_hop_that_no_trusted_proxy_wrote(proxy: Proxy) -> None:
@@ -285,8 +278,8 @@ def test_the_client_is_the_last_hop_that_no_trusted_proxy_wrote(proxy: Proxy) ->
     inside = proxy.ask(issued, uri="/any/x", client="198.51.100.1, 203.0.113.7, 127.0.0.9")
     forged = proxy.ask(issued, uri="/any/x", client="203.0.113.7, 198.51.100.1")
 
-    assert (inside.status, last_record(inside).address) == (200, "203.0.113.7")
-    assert (forged.code, last_record(forged).address) == ("address_not_allowed", "198.51.100.1")
+    assert (inside.status, record_of(inside).address) == (200, "203.0.113.7")
+    assert (forged.code, record_of(forged).address) == ("address_not_allowed", "198.51.100.1")
 
 
 def test_without_a_forwarded_client_envoy_s_address_is_not_the_client_s(service: Service) -> None:
@@ -295,7 +288,7 @@ def test_without_a_forwarded_client_envoy_s_address_is_not_the_client_s(service:
     reply = Proxy(service.name, "envoy").ask(issued, uri="/any/x", without="X-Forwarded-For")
 
     assert reply.code == "address_not_allowed"
-    assert last_record(reply).address == "0.0.0.0"
+    assert record_of(reply).address == "0.0.0.0"
 
 
 def test_a_scoped_key_s_customers_are_those_it_reaches_now(proxy: Proxy) -> None:
@@ -350,7 +343,7 @@ def test_the_record_is_the_original_request_s(proxy: Proxy) -> None:
         headers=[("User-Agent", "probe/1.0")],
     )
 
-    record = last_record(reply)
+    record = record_of(reply)
     assert (record.kind, record.service, record.environment) == ("decision", "orders", "production")
     assert (record.key, record.secret_version, record.caller) == (issued.key.pk, 1, None)
     assert (record.method, record.path, record.host) == ("GET", "/v1/%61", "orders.example")
@@ -368,8 +361,8 @@ def test_a_key_in_the_place_of_a_method_or_a_service_is_not_recorded(proxy: Prox
     key = issue().credential
     secret = key.rpartition("_")[2]
 
-    method = last_record(proxy.ask(method=key))
-    service = last_record(Proxy(key[:40]).ask())
+    method = record_of(proxy.ask(method=key))
+    service = record_of(Proxy(key[:40]).ask())
 
     assert (method.code, service.code) == ("forwarded_incomplete", "unknown_service")
     assert secret[:3] not in json.dumps(method)
@@ -378,7 +371,7 @@ def test_a_key_in_the_place_of_a_method_or_a_service_is_not_recorded(proxy: Prox
 
 
 def test_a_refusal_s_body_is_not_kept(proxy: Proxy) -> None:
-    record = last_record(proxy.ask(issue(), uri="/v1/a"))
+    record = record_of(proxy.ask(issue(), uri="/v1/a"))
 
     assert (record.code, record.response_body) == ("permission_denied", "")
     assert (record.route, record.response_bytes > 100) == ("/v1/{name}", True)
@@ -488,7 +481,7 @@ def test_a_defect_is_a_503_and_admits_nothing(proxy: Proxy, monkeypatch: Any) ->
     reply = proxy.ask(issue(), uri="/any/x")
 
     assert (reply.true_status, reply.code, reply.identity) == (503, "unavailable", NOBODY)
-    assert last_record(reply).status == 503
+    assert record_of(reply).status == 503
 
 
 GUARDED = (
@@ -535,7 +528,7 @@ def test_the_guard_s_refusals_are_the_same_for_a_view_and_a_decision(service: Se
                 fields = [("X-API-Key", value) for value in more.values()]
                 reply = proxy.ask(credential, uri="/v1/a", client=address, headers=fields)
                 status, body, headers = reply.status, reply.problem, reply.headers
-            record = last_record(Reply(status, dict(headers), b""))
+            record = record_of(Reply(status, dict(headers), b""))
             body.pop("request_id")
             seen.append(
                 (

@@ -35,7 +35,6 @@ PROGRAMS = {
 }
 # Debian's daemons, and what PyPI installs beside this Python.
 PATH = f"{os.environ['PATH']}:/usr/sbin:{Path(sys.executable).parent}"
-APACHE_MODULE = Path("/usr/lib/apache2/modules/mod_auth_openidc.so")
 
 
 def missing(service: str) -> NoReturn:
