@@ -43,13 +43,14 @@ def decide(
     ``path`` is raw and without its query, ``address`` the client's.
     """
     segments = segments_of(path)
-    row, found = lookup.find(service, authentication.claimed_key_id(meta))
+    claim = authentication.read_claim(meta, environment)
+    row, found = lookup.find(service, authentication.claimed_key_id(claim))
     rule = matching_rule(row, method, segments)
     context.route = rule.path if rule else ""
 
     def authenticate() -> ApiKey:
         return authentication.authenticate(
-            meta, environment, address, context, find=lambda _: found
+            claim, environment, address, context, find=lambda _: found
         )
 
     def count(key: ApiKey, cost: int) -> Decision:

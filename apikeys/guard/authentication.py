@@ -10,7 +10,6 @@ import re
 from base64 import b64decode
 from collections.abc import Callable
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +18,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from apikeys import credentials
+from apikeys.credentials import Credential
 from apikeys.guard import key_lookup, throttling
 from apikeys.guard.client_address import UNKNOWN, budget_subject, client_address
 from apikeys.guard.context import RequestContext, context_of
@@ -28,6 +28,10 @@ from apikeys.limiter import counters
 from apikeys.limiter.store import Window
 from apikeys.models import ApiKey
 from apikeys.peppers import Peppers
+
+# A credential that was sent, or why there is none that could be good. Nothing is judged yet, and
+# nothing counted: what it is sent to may come first, or take no key at all.
+Claim = Credential | Problem
 
 BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 
@@ -43,7 +47,8 @@ class ApiKeyAuthentication(BaseAuthentication):
         environment: str = request.parser_context["kwargs"]["environment"]
         address = client_address(http.META, settings.TRUSTED_PROXIES)
         with_basic = request.parser_context["view"].takes_basic
-        key = authenticate(http.META, environment, address, context_of(http), with_basic=with_basic)
+        claim = read_claim(http.META, environment, with_basic=with_basic)
+        key = authenticate(claim, environment, address, context_of(http))
         return AnonymousUser(), key
 
     def authenticate_header(self, request: Request) -> str:
@@ -51,34 +56,20 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 def authenticate(
-    meta: dict[str, Any],
+    claim: Claim,
     environment: str,
     address: str,
     context: RequestContext,
     find: Callable[[str], Found] = key_lookup.find,
     *,
-    with_basic: bool = False,
+    counts_failures: bool = True,
 ) -> ApiKey:
     """Return the key that a request from ``address`` may use now; raise the ``Problem`` otherwise.
 
     Whoever has looked up the key already gives it with ``find``.
     """
-    read = partial(read_credential, meta, environment, with_basic=with_basic)
-    return accept(read, environment, address, context, find)
-
-
-def accept(
-    read: Callable[[], str],
-    environment: str,
-    address: str,
-    context: RequestContext,
-    find: Callable[[str], Found],
-    *,
-    counts_failures: bool = True,
-) -> ApiKey:
-    """Return the key of the credential that ``read`` returns, as ``authenticate`` does."""
     try:
-        key = identify(read(), environment, context, find)
+        key = identify(claim, environment, context, find)
     except Problem as problem:
         if problem.status_code == 401 and counts_failures:
             count_failure(address)
@@ -89,39 +80,41 @@ def accept(
 
 
 def identify(
-    text: str,
+    claim: Claim,
     environment: str,
     context: RequestContext,
     find: Callable[[str], Found] = key_lookup.find,
 ) -> ApiKey:
     """Return the key of a credential, if it is good in ``environment`` now; raise the 401."""
-    credential = credentials.parse(text)
-    if credential is None:
-        raise _refusal("key_invalid", environment)
+    if isinstance(claim, Problem):
+        raise claim
     peppers: Peppers = settings.API_KEY_PEPPERS
-    found, stored_secrets, now = find(credential.key_id)
-    key, stored = _match(found, stored_secrets, credential.secret, peppers, now)
+    found, stored_secrets, now = find(claim.key_id)
+    key, stored = _match(found, stored_secrets, claim.secret, peppers, now)
     if key is None or stored is None:
         raise _refusal("key_invalid", environment)
     context.key, context.secret_version = key, stored.number
     check_status(key, environment, now)
     if stored.pepper != peppers.newest:
-        upgrade_digest(stored, key, credential.secret, peppers)
+        upgrade_digest(stored, key, claim.secret, peppers)
     return key
 
 
-def claimed_key_id(meta: dict[str, Any]) -> str:
-    """Return the key id that a request's credential names; blank where nothing is to look up."""
+def read_claim(meta: dict[str, Any], environment: str, *, with_basic: bool = False) -> Claim:
+    """Return the credential that a request was sent; ``with_basic`` as in ``read_credential``."""
     try:
-        return key_id_of(read_credential(meta, ""))
-    except Problem:
-        return ""
+        return parse_claim(read_credential(meta, environment, with_basic=with_basic), environment)
+    except Problem as problem:
+        return problem
 
 
-def key_id_of(text: str) -> str:
-    """Return the key id that a credential names; blank for one that is not well-formed."""
-    credential = credentials.parse(text)
-    return credential.key_id if credential else ""
+def parse_claim(text: str, environment: str) -> Claim:
+    return credentials.parse(text) or _refusal("key_invalid", environment)
+
+
+def claimed_key_id(claim: Claim) -> str:
+    """Return the key id to look up; blank where there is none."""
+    return claim.key_id if isinstance(claim, Credential) else ""
 
 
 def check_status(key: ApiKey, environment: str, now: datetime) -> None:

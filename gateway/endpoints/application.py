@@ -91,9 +91,8 @@ def _is_served(host: str) -> bool:
 def _decide(environ: Environ, endpoint: Endpoint, address: str, context: RequestContext) -> Answer:
     environment, _, view = endpoint
     operation = view.operations["POST"]
-    key = authentication.authenticate(
-        environ, environment, address, context, with_basic=view.takes_basic
-    )
+    claim = authentication.read_claim(environ, environment, with_basic=view.takes_basic)
+    key = authentication.authenticate(claim, environment, address, context)
     decision = throttling.count(key, context)
     if not decision.is_admitted:
         raise throttling.refusal(decision)

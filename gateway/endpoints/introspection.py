@@ -68,7 +68,8 @@ def introspect(
     presented = RequestContext(context.request_id)
     find = partial(key_lookup.find, fields=SHOWN_FIELDS)
     try:
-        key = authentication.identify(values["token"], environment, presented, find)
+        claim = authentication.parse_claim(values["token"], environment)
+        key = authentication.identify(claim, environment, presented, find)
     except Problem as problem:
         presented.code = problem.code
         context.decided = Decided(presented, problem.status_code)

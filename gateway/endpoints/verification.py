@@ -13,6 +13,7 @@ from django.core.validators import RegexValidator
 from rest_framework import serializers
 
 from apikeys.guard import authentication, key_lookup, throttling
+from apikeys.guard.authentication import Claim
 from apikeys.guard.client_address import UNKNOWN, parse_address
 from apikeys.guard.context import Decided, RequestContext
 from apikeys.guard.key_lookup import SHOWN_FIELDS, Found
@@ -147,7 +148,8 @@ def verify(values: dict[str, Any], environment: str, context: RequestContext) ->
     """Return the decision about what ``VerifyInput`` read; the caller's context is told of it."""
     service = values.get("service", "")
     path, _, query = values.get("path", "").partition("?")
-    row, found = _look_up(service, authentication.key_id_of(values["key"]))
+    claim = _claim(values["key"], environment)
+    row, found = _look_up(service, authentication.claimed_key_id(claim))
     presented = RequestContext(context.request_id)
     rule, problem = None, None
     try:
@@ -156,7 +158,15 @@ def verify(values: dict[str, Any], environment: str, context: RequestContext) ->
             rule,
             environment,
             presented,
-            authenticate=partial(_authenticate, values, environment, presented, found),
+            authenticate=partial(
+                authentication.authenticate,
+                claim,
+                environment,
+                values.get("address", UNKNOWN),
+                presented,
+                lambda _: found,
+                counts_failures=values["count"] and "address" in values,
+            ),
             count=_count(presented) if values["count"] else partial(_ask, presented),
             cost=values.get("cost"),
         )
@@ -177,6 +187,12 @@ def verify(values: dict[str, Any], environment: str, context: RequestContext) ->
     return verdict
 
 
+def _claim(credential: str, environment: str) -> Claim:
+    if not credential:
+        return authentication.key_missing(environment)
+    return authentication.parse_claim(credential, environment)
+
+
 def _look_up(service: str, key_id: str) -> tuple[ServiceRow | None, Found]:
     if not service:
         return None, key_lookup.find(key_id, SHOWN_FIELDS)
@@ -191,25 +207,6 @@ def _rule(values: dict[str, Any], row: ServiceRow | None, path: str) -> RuleLine
     if row is None:
         return RuleLine((ANY_METHOD,), "/**", values.get("permission", ANY_KEY))
     return decisions.matching_rule(row, values["method"], decisions.segments_of(path))
-
-
-def _authenticate(
-    values: dict[str, Any], environment: str, presented: RequestContext, found: Found
-) -> ApiKey:
-    def read() -> str:
-        credential: str = values["key"]
-        if not credential:
-            raise authentication.key_missing(environment)
-        return credential
-
-    return authentication.accept(
-        read,
-        environment,
-        values.get("address", UNKNOWN),
-        presented,
-        lambda _: found,
-        counts_failures=values["count"] and "address" in values,
-    )
 
 
 def _count(presented: RequestContext) -> Callable[[ApiKey, int], Decision]:
