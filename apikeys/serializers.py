@@ -1,11 +1,13 @@
 """How a key is shown outside the admin: the fields of ``GET key`` and of ``--json``."""
 
+from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
 
 from apikeys.limits import by_window
 from apikeys.models import ApiKey
+from database import timestamps
 
 
 def as_json(key: ApiKey) -> dict[str, Any]:
@@ -22,9 +24,9 @@ def as_json(key: ApiKey) -> dict[str, Any]:
         else [],
         "limits": by_window(key.limits),
         "networks": list(key.networks),
-        "expires_at": _instant(key.expires_at),
-        "last_used_at": _instant(key.last_used_at),
-        "created_at": _instant(key.created_at),
+        "expires_at": _timestamp(key.expires_at),
+        "last_used_at": _timestamp(key.last_used_at),
+        "created_at": _timestamp(key.created_at),
     }
 
 
@@ -33,6 +35,5 @@ def with_scope(keys: "QuerySet[ApiKey]") -> "QuerySet[ApiKey]":
     return keys.prefetch_related("scope")
 
 
-def _instant(timestamp: Any) -> str | None:
-    """Return the time as RFC 3339 in UTC, ending in Z."""
-    return timestamp.isoformat().replace("+00:00", "Z") if timestamp else None
+def _timestamp(value: datetime | None) -> str | None:
+    return timestamps.text(value) if value else None

@@ -1,4 +1,4 @@
-"""Times as callers write them: RFC 3339 §5.6, with a date, a time and a zone."""
+"""Times as callers and answers write them: RFC 3339 §5.6, with a date, a time and a zone."""
 
 import re
 from datetime import UTC, datetime
@@ -17,3 +17,8 @@ def parse(text: object) -> datetime:
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(HINT) from None
+
+
+def text(timestamp: datetime) -> str:
+    """Return a datetime in UTC as it is answered, ending in Z."""
+    return timestamp.isoformat().replace("+00:00", "Z")

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
 
+from database import timestamps
 from logs import csv_lines
 from logs.models import RequestLog
 
@@ -68,7 +70,7 @@ def _values(row: RequestLog) -> Iterable[Any]:
 
 
 def _plain(value: Any) -> str:
-    return value.isoformat().replace("+00:00", "Z") if hasattr(value, "isoformat") else str(value)
+    return timestamps.text(value) if isinstance(value, datetime) else str(value)
 
 
 def _cell(value: Any) -> str:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from apikeys.management.base_command import LineCommand
+from database import timestamps
 from database.refusals import Refused
 from gateway.models import Service
 
@@ -35,13 +36,9 @@ def as_json(service: Service) -> dict[str, Any]:
         "description": service.description,
         "enabled": service.is_enabled,
         "rules": [str(rule) for rule in service.rule_lines],
-        "created_at": _timestamp(service.created_at),
-        "updated_at": _timestamp(service.updated_at),
+        "created_at": timestamps.text(service.created_at),
+        "updated_at": timestamps.text(service.updated_at),
     }
-
-
-def _timestamp(value: Any) -> str:
-    return str(value.isoformat(timespec="microseconds").replace("+00:00", "Z"))
 
 
 def _readable(value: Any) -> str:
