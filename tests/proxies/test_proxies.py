@@ -27,7 +27,7 @@ DECIDED = pytest.mark.parametrize(
 )
 IDENTITY = ("Key-Id", "Environment", "Permission", "Customers")
 # A CGI or WSGI application reads each of these as X-Latchkey-Key-Id (GHSA-x677-9fxg-v5c5,
-# GHSA-msi6-3beh-clzr-gapg, GHSA-f59h-q822-g45g).
+# GHSA-rf44-j88r-hh8c, GHSA-f59h-q822-g45g).
 ALIASES = (
     *(f"X-Latchkey-{field}" for field in IDENTITY),
     "x-latchkey-key-id",
