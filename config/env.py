@@ -17,7 +17,7 @@ from django.core.validators import validate_email
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
-from apikeys.guard.client_address import Network, parse_address, parse_network
+from apikeys.guard.client_address import Network, Networks, parse_address, parse_network
 
 T = TypeVar("T")
 
@@ -136,7 +136,7 @@ class Variables:
                 )
         return values
 
-    def networks(self, name: str, meaning: str) -> list[Network]:
+    def networks(self, name: str, meaning: str) -> Networks:
         """Return CIDR blocks; one that holds every address is refused as unsafe."""
         networks: list[Network] = []
         for word in self.words(name, [], meaning):
@@ -155,7 +155,7 @@ class Variables:
                     "Name the addresses of your own proxies",
                 )
             networks.append(network)
-        return networks
+        return tuple(networks)
 
     def host(self, name: str, meaning: str) -> str:
         """Return a host name or an address, blank if none is named."""

@@ -1,18 +1,20 @@
 """Client addresses, taken from ``X-Forwarded-For`` only as far as trusted proxies wrote it."""
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, TypeAlias
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+Networks: TypeAlias = tuple[Network, ...]
 
 UNKNOWN = "0.0.0.0"  # noqa: S104 - names "no address", binds nothing
 MAPPED_BITS = 96
+MAX_KNOWN = 256
 
 
-def client_address(meta: Mapping[str, Any], trusted: Sequence[Network]) -> str:
+def client_address(meta: Mapping[str, Any], trusted: Networks) -> str:
     """Return the caller's address in canonical form.
 
     ``X-Forwarded-For`` is read from its right end, for as long as the hop that wrote an entry
@@ -21,11 +23,19 @@ def client_address(meta: Mapping[str, Any], trusted: Sequence[Network]) -> str:
     So it is with a header that is there and blank, which is what the server makes of one with
     odd bytes. Unless the peer is a trusted proxy the header counts for nothing.
     """
-    client = parse_address(meta.get("REMOTE_ADDR", ""))
+    forwarded = meta.get("HTTP_X_FORWARDED_FOR")
+    # Long values are not cached: anyone can send many of them.
+    judge = _client if forwarded is None or len(forwarded) <= MAX_KNOWN else _client.__wrapped__
+    return judge(meta.get("REMOTE_ADDR", ""), forwarded, trusted)
+
+
+@lru_cache(maxsize=4096)
+def _client(peer: str, forwarded: str | None, trusted: Networks) -> str:
+    client = parse_address(peer)
     if client is None:
         return UNKNOWN
-    if trusted and "HTTP_X_FORWARDED_FOR" in meta and _within(client, trusted):
-        for entry in reversed(meta["HTTP_X_FORWARDED_FOR"].split(",")):
+    if forwarded is not None and _within(client, trusted):
+        for entry in reversed(forwarded.split(",")):
             hop = parse_address(entry)
             if hop is None:
                 return UNKNOWN
@@ -76,9 +86,10 @@ def is_allowed(address: str, networks: tuple[str, ...]) -> bool:
     return client is not None and address != UNKNOWN and _within(client, _parsed(networks))
 
 
-def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
+@lru_cache(maxsize=4096)
+def is_trusted(peer: str, trusted: Networks) -> bool:
     """Say whether what ``peer`` says of those behind it is believed."""
-    address = parse_address(peer) if trusted else None
+    address = parse_address(peer)
     return address is not None and _within(address, trusted)
 
 
@@ -97,9 +108,9 @@ def budget_subject(address: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _parsed(networks: tuple[str, ...]) -> tuple[Network, ...]:
+def _parsed(networks: tuple[str, ...]) -> Networks:
     return tuple(ipaddress.ip_network(network) for network in networks)
 
 
-def _within(address: Address, networks: Sequence[Network]) -> bool:
+def _within(address: Address, networks: Networks) -> bool:
     return any(address in network for network in networks)

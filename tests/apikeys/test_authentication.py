@@ -233,7 +233,7 @@ def test_a_forwarded_address_counts_only_from_a_trusted_proxy(settings: LazySett
     claim = {"HTTP_X_FORWARDED_FOR": "192.0.2.7", "REMOTE_ADDR": "10.1.1.1"}
 
     untrusted = Caller(issued, **claim).get("key")
-    settings.TRUSTED_PROXIES = [ip_network("10.1.0.0/16")]
+    settings.TRUSTED_PROXIES = (ip_network("10.1.0.0/16"),)
     trusted = Caller(issued, **claim).get("key")
 
     assert code(untrusted) == "address_not_allowed"

@@ -6,7 +6,7 @@ import pytest
 
 from apikeys.guard import client_address
 
-PROXIES = [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")]
+PROXIES = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8"))
 
 
 @pytest.mark.parametrize(

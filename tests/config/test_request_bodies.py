@@ -70,7 +70,7 @@ def test_hosts_of_one_ipv6_network_share() -> None:
 
 @pytest.mark.parametrize("is_trusted", [True, False])
 def test_who_is_behind_a_trusted_proxy_counts_for_himself(settings: Any, is_trusted: bool) -> None:
-    settings.TRUSTED_PROXIES = [ipaddress.ip_network(PROXY)] if is_trusted else []
+    settings.TRUSTED_PROXIES = (ipaddress.ip_network(PROXY),) if is_trusted else ()
     held = [read(PROXY, forwarded_for="192.0.2.1") for _ in range(MAX_BODIES_OF_ONE_NETWORK)]
 
     assert is_refused(read(PROXY, forwarded_for="192.0.2.1"))

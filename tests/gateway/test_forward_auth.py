@@ -39,7 +39,7 @@ NOBODY = ("", "", "", "")
 @pytest.fixture(autouse=True)
 def trusted(settings: LazySettings) -> None:
     """Trust the proxy."""
-    settings.TRUSTED_PROXIES = [ip_network("127.0.0.0/8")]
+    settings.TRUSTED_PROXIES = (ip_network("127.0.0.0/8"),)
 
 
 @pytest.fixture
