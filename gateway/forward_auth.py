@@ -87,8 +87,10 @@ def _read(environ: Environ) -> Question:
     method, host = environ["REQUEST_METHOD"], environ.get("HTTP_HOST", "")
     match = _ADDRESS.fullmatch(raw_path)
     if match is None or not is_proxy:
+        # nginx would keep to itself what is wrong.
+        dialect = NGINX if match and match[3] else FORWARDED
         uri = _with_query(raw_path, environ)
-        return Question(is_proxy, FORWARDED, "", "", method, uri, host, address)
+        return Question(is_proxy, dialect, "", "", method, uri, host, address)
     environment, service, nginx, envoy, path = match.groups()
     if envoy:
         if _FORWARDED_FOR not in environ:

@@ -114,7 +114,7 @@ class ServiceAdmin(ServiceActions, ActionFormAdmin, CheckedList, ModelAdmin):
             events = ServiceEvent.objects.filter(service_name=service.name)
             context |= proxies_context(request, service)
             context |= {
-                "title": service.name,
+                "title": f"Service {service.name}",
                 "state": self.state(service),
                 "state_colour": STATE_COLOURS[self.state(service)],
                 "preview_form": PreviewForm() if request.user.has_perm(VIEW_KEY) else None,

@@ -143,10 +143,8 @@ STATUSES = {
 
 def test_each_refusal_has_its_code_no_identity_and_a_record(proxy: Proxy, service: Service) -> None:
     for code, reply in refusals(proxy, service).items():
-        # Nothing but the peer's address is believed of one that is not trusted.
-        dialect = "" if code == "proxy_not_trusted" else proxy.dialect
         true = STATUSES[code]
-        sent = true if dialect != "nginx" else 401 if true == 401 else 403
+        sent = true if proxy.dialect != "nginx" else 401 if true == 401 else 403
         assert (reply.code, reply.true_status, reply.status) == (code, true, sent), code
         assert reply.problem["request_id"] == reply.headers["X-Request-ID"]
         assert reply.identity == NOBODY, code
@@ -158,10 +156,9 @@ def test_each_refusal_has_its_code_no_identity_and_a_record(proxy: Proxy, servic
 
 def test_nginx_is_told_the_problem_in_one_short_line_of_ascii(service: Service) -> None:
     for code, reply in refusals(Proxy(service.name, "nginx"), service).items():
-        if code != "proxy_not_trusted":
-            line = reply.headers["X-Latchkey-Problem"]
-            assert (line.isascii(), line.isprintable(), reply.body) == (True, True, b""), code
-            assert len(line) < 2_000
+        line = reply.headers["X-Latchkey-Problem"]
+        assert (line.isascii(), line.isprintable(), reply.body) == (True, True, b""), code
+        assert len(line) < 2_000
 
 
 @pytest.mark.parametrize("dialect", ["", "nginx"])
