@@ -22,12 +22,12 @@ from apikeys.guard.middleware import RAW_PATH, REPEATED
 from apikeys.guard.problems import Problem
 from gateway import decisions, edge
 from gateway.edge import Answer, Environ, StartResponse
+from gateway.patterns import MAX_URI_LENGTH
 from gateway.rules import METHOD, SERVICE_NAME
 from logs.capture.record import DECISION, Exchange
 
 AUTH = "/auth/"
 FORWARDED, NGINX, ENVOY = "", "nginx", "envoy"
-MAX_URI_LENGTH = 8_000
 MAX_HEADER_LENGTH = 8_192
 _NAME = "([!-.0-~]{1,40})"
 _ADDRESS = re.compile(f"{AUTH}{_NAME}/{_NAME}(?:/({NGINX})|/({ENVOY})(/.*)?)?")

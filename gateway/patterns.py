@@ -15,6 +15,8 @@ from urllib.parse import quote, unquote
 from database.text import check_line
 
 MAX_PATTERN_LENGTH = 500
+# Of a path and its query, as they were sent.
+MAX_URI_LENGTH = 8_000
 # Most paths are of these characters alone, without a dot segment: nothing in them is decoded.
 _PLAIN = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._~!$&'()*+,=:@-]+)*/?")
 # As it was sent: anything but an absolute path of printable ASCII; an empty or a dot segment; an

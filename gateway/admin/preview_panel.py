@@ -13,6 +13,7 @@ from apikeys.problem_codes import CODES
 from gateway import decisions
 from gateway.admin.proxies_panel import served_environments
 from gateway.models import Service
+from gateway.patterns import MAX_URI_LENGTH
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 MAX_NAMED = 5
@@ -26,7 +27,7 @@ class PreviewForm(forms.Form):
         choices=[(method, method) for method in METHODS], widget=UnfoldAdminSelectWidget
     )
     path = forms.CharField(
-        max_length=8_000,
+        max_length=MAX_URI_LENGTH,
         widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "/v1/orders/17"}),
     )
     key = forms.CharField(

@@ -34,10 +34,10 @@ from apikeys.views import KeySerializer, WindowsSerializer
 from gateway import decisions, lookup
 from gateway.lookup import ServiceRow
 from gateway.models import MAX_NAME_LENGTH
+from gateway.patterns import MAX_URI_LENGTH
 from gateway.rules import ANY_KEY, ANY_METHOD, MAX_COST, METHOD, RuleLine
 
 VALID = "valid"
-MAX_URI_LENGTH = 8_000
 REQUEST_FIELDS = ("service", "method", "path")
 
 

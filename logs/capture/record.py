@@ -158,7 +158,6 @@ def _of_decision(exchange: Exchange, decided: Decided, caller: Any) -> Exchange:
         kind=DECISION,
         status=decided.status,
         service=decided.service,
-        host=exchange.meta.get("HTTP_HOST", ""),
         caller=caller.pk,
         **named,
     )

@@ -75,7 +75,7 @@ def test_a_service_without_decisions_lists_none(staff: Client) -> None:
 
 def test_the_page_of_a_decision_says_what_is_known(staff: Client) -> None:
     caller = issue(name="The verifier").key
-    admitted = make_decision(key=issue().key)
+    admitted = make_decision(key=issue().key, route="/v1/{id}")
     verified = make_decision(key=issue().key, caller=caller)
     refused = make_decision(None, status=403, code="no_rule", host=None)
 
@@ -87,6 +87,8 @@ def test_the_page_of_a_decision_says_what_is_known(staff: Client) -> None:
 
     assert "?service=orders" in pages[0]
     assert "orders.example" in pages[0]
+    assert "<code>/v1/{id}</code>" in pages[0]
+    assert "Rule for" not in pages[1]
     assert "Repeat it" in pages[0]
     assert f"/{caller.pk}/change/" in pages[3]
     # The headers on record are those of the question, which nobody wants to repeat elsewhere.
