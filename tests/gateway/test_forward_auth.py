@@ -85,6 +85,13 @@ def test_a_public_rule_looks_at_no_key_and_counts_nothing(proxy: Proxy) -> None:
     assert not any("RateLimit" in reply.headers for reply in replies)
 
 
+def test_a_key_without_a_digest_opens_nothing(proxy: Proxy) -> None:
+    issued = issue()
+    issued.key.secrets.update(digest="")
+
+    assert proxy.ask(issued, uri="/any/x").code == "key_invalid"
+
+
 def test_a_rule_costs_what_it_says_and_no_rule_costs_one(proxy: Proxy) -> None:
     issued = issue(limit_minute=7)
 
