@@ -21,6 +21,7 @@ from apikeys.audit import Actor  # noqa: E402
 from apikeys.environments import Environment  # noqa: E402
 from apikeys.guard.authentication import ApiKeyAuthentication  # noqa: E402
 from apikeys.guard.context import RequestContext  # noqa: E402
+from apikeys.guard.views import GuardedView  # noqa: E402
 from apikeys.models import Source  # noqa: E402
 
 FEW, MANY = 100, int(os.environ.get("BENCH_KEYS", "1000000"))
@@ -80,7 +81,10 @@ def authentications(credentials: list[str]) -> float:
 class Authenticated:
     """As much of a request as authentication looks at."""
 
-    parser_context: ClassVar[dict[str, Any]] = {"kwargs": {"environment": "production"}}
+    parser_context: ClassVar[dict[str, Any]] = {
+        "kwargs": {"environment": "production"},
+        "view": GuardedView,
+    }
 
     def __init__(self, credential: str) -> None:
         self._request = HttpRequest()
