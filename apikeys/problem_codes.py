@@ -36,8 +36,8 @@ CODES: dict[str, ProblemCode] = {
     "ambiguous_path": ProblemCode(
         400,
         "The path can be read in more than one way",
-        "Send it without dot segments, empty segments, `;`, `\\`, control characters, and"
-        " without encoding these, a slash or a dot.",
+        "Send it with a slash first, and without dot segments, empty segments, `;`, `\\`, control"
+        " characters, and without encoding these, a slash or a dot.",
     ),
     "key_missing": ProblemCode(
         401, "No API key was sent", "Send `Authorization: Bearer <key>` or `X-API-Key: <key>`."
@@ -52,7 +52,8 @@ CODES: dict[str, ProblemCode] = {
     "environment_mismatch": ProblemCode(
         401,
         "The API key belongs to another environment",
-        "Call the endpoint of `key_environment`, or use a key for `endpoint_environment`.",
+        "Send it to `key_environment`, or use a key for `endpoint_environment`. The API has the"
+        " environment in its path; of a service the proxy's configuration names it.",
     ),
     "permission_denied": ProblemCode(
         403,
@@ -132,7 +133,8 @@ CODES: dict[str, ProblemCode] = {
     "rate_limited": ProblemCode(
         429,
         "The rate limit is used up",
-        "Wait for `Retry-After` seconds. `violated_policies` names the full windows.",
+        "Wait for `Retry-After` seconds. `violated_policies` names the full windows. What costs"
+        " more than a limit never passes, and `detail` says so.",
     ),
     "too_many_failures": ProblemCode(
         429,

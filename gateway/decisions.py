@@ -66,7 +66,8 @@ def segments_of(path: str) -> tuple[str, ...]:
         raise Problem(
             "ambiguous_path",
             "The path can be read in more than one way, so no rule was looked at."
-            " Send it without dot segments, empty segments and encoded separators.",
+            " Send it with a slash first, and without dot segments, empty segments and encoded"
+            " separators.",
         )
     return segments
 
@@ -113,9 +114,10 @@ def judge(
     if rule is not None and rule.needs == PUBLIC:
         return
     key = authenticate()
-    decision = count(key, cost or (1 if rule is None else rule.cost))
+    cost = cost or (1 if rule is None else rule.cost)
+    decision = count(key, cost)
     if not decision.is_admitted:
-        raise throttling.refusal(decision)
+        raise throttling.refusal(decision, cost)
     if rule is None:
         raise Problem(
             "no_rule",

@@ -201,7 +201,7 @@ def _password(authorization: str) -> str:
 def key_missing(environment: str) -> Problem:
     return Problem(
         "key_missing",
-        "The endpoint needs an API key. Send it as Authorization: Bearer <key>.",
+        "The request needs an API key. Send it as Authorization: Bearer <key>.",
         headers={"WWW-Authenticate": challenge(environment)},
     )
 
@@ -244,8 +244,8 @@ def _refusal(code: str, environment: str, *, key_environment: str = "") -> Probl
     members = {}
     if code == "environment_mismatch":
         detail = (
-            f"The key is for {key_environment} and this endpoint is {environment}."
-            f" Call /api/{key_environment}/ with it, or use a {environment} key here."
+            f"The key is for {key_environment} and the request went to {environment}."
+            f" Send it to {key_environment}, or use a {environment} key."
         )
         members = {"key_environment": key_environment, "endpoint_environment": environment}
     else:

@@ -42,11 +42,24 @@ def peek(key: ApiKey, cost: int = 1) -> Decision:
     return counters().peek(_subject(key), _windows(key.limits), cost)
 
 
-def refusal(decision: Decision) -> Problem:
+def refusal(decision: Decision, cost: int = 1) -> Problem:
+    """Return the 429; it says so where no wait will do, the limit being below the cost."""
+    below = [
+        f"{window.limit:,} per {window.name}" for window in decision.windows if window.limit < cost
+    ]
+    if below:
+        detail = (
+            f"The request takes {cost:,} of the key's limit, which is {' and '.join(below)}, so it"
+            " never passes. Ask for a higher limit, or have its cost lowered."
+        )
+    else:
+        detail = (
+            f"The key's limit per {' and '.join(decision.violated)} is used up."
+            " Wait as long as Retry-After says, or ask for a higher limit."
+        )
     return Problem(
         "rate_limited",
-        f"The key's limit per {' and '.join(decision.violated)} is used up."
-        " Wait as long as Retry-After says, or ask for a higher limit.",
+        detail,
         headers={"Retry-After": str(decision.retry_after)},
         violated_policies=decision.violated,
     )

@@ -60,6 +60,7 @@ def test_past_a_limit_the_answer_names_the_windows_and_the_wait() -> None:
     assert response.status_code == 429
     assert response.json()["code"] == "rate_limited"
     assert response.json()["violated_policies"] == ["minute", "hour"]
+    assert "limit per minute and hour is used up" in response.json()["detail"]
     assert 3590 <= int(response["Retry-After"]) <= 3600
     assert remaining(response)["minute"] == 0
 
@@ -69,6 +70,9 @@ def test_a_blocked_key_is_told_so() -> None:
 
     assert response.status_code == 429
     assert response.json()["violated_policies"] == ["day"]
+    assert (
+        "takes 1 of the key's limit, which is 0 per day, so it never" in response.json()["detail"]
+    )
 
 
 def test_what_uses_nothing_up_and_what_counts() -> None:

@@ -73,6 +73,31 @@ def test_a_preview_judges_the_key_as_it_stands(service: Service) -> None:
     ]  # fmt: skip
 
 
+def test_a_cost_above_the_limits_of_the_key_is_told_as_such(service: Service) -> None:
+    key = issue(limit_minute=4, limit_hour=5, limit_day=3).key
+
+    told = preview(
+        service.name, environment="production", method="POST", path="/dear/x", key=key
+    ).detail
+
+    assert "takes 5 of the key's limit, which is 4 per minute and 3 per day, so it never" in told
+
+
+def test_what_is_wrong_is_told_in_words_that_fit_a_service(service: Service) -> None:
+    def told(path: str, **fields: Any) -> str:
+        request = {"environment": "production", "method": "GET", "path": path} | fields
+        return preview(service.name, **request).detail
+
+    texts = told("/v1/a"), told("/v1/a", key=issue(environment="staging").key), told("v1/a")
+
+    assert not any("/api/" in text or "endpoint" in text for text in texts)
+    assert texts[1] == (
+        "The key is for staging and the request went to production."
+        " Send it to staging, or use a production key."
+    )
+    assert "with a slash first" in texts[2]
+
+
 def test_a_preview_tells_of_a_disabled_and_a_deleted_service(service: Service) -> None:
     lifecycle.update(service, actor=ACTOR, fields={"is_enabled": False})
     disabled = ask(service, "GET /open/x")[1]
