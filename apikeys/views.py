@@ -9,11 +9,12 @@ from rest_framework.response import Response
 from apikeys.environments import Environment
 from apikeys.guard import throttling
 from apikeys.guard.context import context_of
+from apikeys.guard.key_lookup import SHOWN_FIELDS
 from apikeys.guard.permissions import ANY_KEY
 from apikeys.guard.views import GuardedView, endpoint
 from apikeys.limiter.store import Decision
 from apikeys.limits import WINDOWS
-from apikeys.models import ApiKey, CustomerScope, Status
+from apikeys.models import CustomerScope, Status
 from apikeys.permissions import CODE
 from apikeys.serializers import as_json
 
@@ -70,11 +71,10 @@ class CallingKeySerializer(KeySerializer):
 class CallingKeyView(GuardedView):
     """The calling key."""
 
+    key_fields = SHOWN_FIELDS
+
     @endpoint(ANY_KEY, "Show the calling key", response=CallingKeySerializer)
     def get(self, request: Request, environment: str) -> Response:
         """Answer the key itself, with what is left of its limits."""
-        # The guard reads what it judges by; the rest of the row is this endpoint's own query.
-        data = as_json(ApiKey.objects.get(pk=self.key.pk))
-        return Response(
-            data | {"remaining": throttling.remaining(cast(Decision, context_of(request).decision))}
-        )
+        decision = cast(Decision, context_of(request).decision)
+        return Response(as_json(self.key) | {"remaining": throttling.remaining(decision)})

@@ -10,6 +10,7 @@ import re
 from base64 import b64decode
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -46,9 +47,10 @@ class ApiKeyAuthentication(BaseAuthentication):
         http = request._request
         environment: str = request.parser_context["kwargs"]["environment"]
         address = client_address(http.META, settings.TRUSTED_PROXIES)
-        with_basic = request.parser_context["view"].takes_basic
-        claim = read_claim(http.META, environment, with_basic=with_basic)
-        key = authenticate(claim, environment, address, context_of(http))
+        view = request.parser_context["view"]
+        claim = read_claim(http.META, environment, with_basic=view.takes_basic)
+        find = partial(key_lookup.find, fields=view.key_fields)
+        key = authenticate(claim, environment, address, context_of(http), find)
         return AnonymousUser(), key
 
     def authenticate_header(self, request: Request) -> str:

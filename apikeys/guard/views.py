@@ -23,6 +23,7 @@ from apikeys.audit import Actor
 from apikeys.guard import idempotency, throttling
 from apikeys.guard.client_address import client_address
 from apikeys.guard.context import context_of
+from apikeys.guard.key_lookup import KEY_FIELDS
 from apikeys.guard.middleware import body_length
 from apikeys.guard.pagination import encode
 from apikeys.guard.parsers import unsupported_media_type
@@ -132,6 +133,8 @@ class GuardedView(APIView):
 
     # Whether the key may be sent as the password of HTTP Basic too.
     takes_basic: ClassVar[bool] = False
+    # What the guard's one query reads of the calling key's row; the rest is deferred.
+    key_fields: ClassVar[tuple[str, ...]] = KEY_FIELDS
     # Whether the request log may keep bodies that known keys send.
     keeps_body: ClassVar[bool] = True
 

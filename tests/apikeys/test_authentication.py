@@ -293,6 +293,15 @@ def test_authentication_is_one_query(django_assert_num_queries: Any) -> None:
         caller.get("customers")
 
 
+def test_the_calling_key_is_shown_from_that_query(django_assert_num_queries: Any) -> None:
+    caller = Caller(issue(name="Shown"))
+
+    with django_assert_num_queries(0):
+        shown = caller.get("key").json()
+
+    assert shown["name"] == "Shown"
+
+
 class HostAhead(datetime):
     """A host's clock that is two hours fast."""
 
