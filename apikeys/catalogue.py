@@ -87,15 +87,20 @@ def ensure(codes: Iterable[str], *, actor: Actor) -> None:
     Called in a transaction: none of them is deleted before it ends.
     """
     others = set(codes) - BUILT_IN.keys()
-    # Repeated, because another may create the same at once, and delete it again.
-    while missing := others - _locked(others):
-        rows = [CustomPermission(code=code, label=_label_of(code)) for code in sorted(missing)]
+    # Repeated, because another may delete one in between. Locked last: who waits here for the
+    # insert of another holds no lock that the other waits for.
+    while True:
+        known = CustomPermission.objects.filter(code__in=others).values_list("code", flat=True)
+        missing = sorted(others.difference(known))
+        rows = [CustomPermission(code=code, label=_label_of(code)) for code in missing]
         CustomPermission.objects.bulk_create(rows, ignore_conflicts=True)
         _record(
             CustomPermission.objects.filter(pk__in=[row.pk for row in rows]),
             PermissionAction.CREATED,
             actor,
         )
+        if _locked(others) == others:
+            return
 
 
 def create(code: str, *, actor: Actor, label: str, description: str = "") -> CustomPermission:

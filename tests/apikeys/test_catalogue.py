@@ -261,8 +261,13 @@ def test_the_guard_never_reads_the_catalogue() -> None:
     assert not [q for q in queries.captured_queries if "custompermission" in q["sql"]]
 
 
-def beside(act: Callable[[], Any], other: Callable[[], Any]) -> Any:
-    """Return what ``other`` gives, begun while the transaction of ``act`` is still open."""
+def beside(
+    act: Callable[[], Any], other: Callable[[], Any], last: Callable[[], Any] = lambda: None
+) -> Any:
+    """Return what ``other`` gives, begun while the transaction of ``act`` is still open.
+
+    ``last`` ends that transaction.
+    """
     acted = threading.Event()
 
     def run() -> Any:
@@ -281,6 +286,7 @@ def beside(act: Callable[[], Any], other: Callable[[], Any]) -> Any:
             acted.set()
             # Time for the other to finish if nothing holds it up.
             threading.Event().wait(0.3)
+            last()
         return future.result()
 
 
@@ -334,3 +340,16 @@ def test_two_services_at_once_create_a_permission_once() -> None:
     assert [(code, action) for code, action, _ in history()] == [
         ("a:b", "created"), ("a:c", "created"),
     ]  # fmt: skip
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_waits_for_a_permission_holds_up_nobody() -> None:
+    add("a:c")
+
+    @transaction.atomic
+    def ensure() -> None:
+        catalogue.ensure(["a:b", "a:c"], actor=ACTOR)
+
+    beside(lambda: add("a:b"), ensure, last=lambda: catalogue.ordered(["a:c"]))
+
+    assert [code for code, _, _ in history()] == ["a:c", "a:b"]
