@@ -7,6 +7,7 @@ from django.core.management.base import CommandParser
 
 from apikeys import catalogue
 from apikeys.management.base_command import LineCommand, actor
+from gateway.management.permission_rows import permission_rows
 
 
 class Command(LineCommand):
@@ -28,7 +29,7 @@ class Command(LineCommand):
             description=options["description"],
         )
         if options["json"]:
-            names = ("code", "label", "description")
-            self.stdout.write(json.dumps({name: getattr(permission, name) for name in names}))
+            (row,) = permission_rows({permission.code: permission.label})
+            self.stdout.write(json.dumps(row))
         else:
             self.stdout.write(f"{permission} is created.")

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from apikeys import catalogue
 from apikeys.management.base_command import LineCommand, console
-from apikeys.permissions import BUILT_IN
 from database.text import escaped
+from gateway.management.permission_rows import permission_rows
 
 
 class Command(LineCommand):
@@ -22,7 +22,7 @@ class Command(LineCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        permissions = _permissions()
+        permissions = permission_rows(dict(catalogue.choices()))
         if options["json"]:
             self.stdout.write(json.dumps(permissions))
             return
@@ -38,19 +38,3 @@ class Command(LineCommand):
                 ", ".join(permission["services"]),
             )
         console(sys.stdout).print(table)
-
-
-def _permissions() -> list[dict[str, Any]]:
-    descriptions = dict(catalogue.custom().values_list("code", "description"))
-    choices = dict(catalogue.choices())
-    uses = catalogue.uses(choices)
-    return [
-        {
-            "code": code,
-            "label": label,
-            "description": descriptions.get(code, ""),
-            "built_in": code in BUILT_IN,
-            **uses[code]._asdict(),
-        }
-        for code, label in choices.items()
-    ]
