@@ -13,11 +13,12 @@ from apikeys import lifecycle
 from apikeys.audit import Actor
 from apikeys.environments import Environment
 from apikeys.management.base_command import LineCommand
-from apikeys.models import Source
+from apikeys.models import Action, ApiKey, Event, Source
 from apikeys.permissions import Permission, resource
 from config.management import demo
 
 ADMIN = "admin"
+ACTOR = Actor(source=Source.COMMAND, name="make run")
 QUICKSTART_DAYS = 7
 
 
@@ -34,14 +35,14 @@ class Command(LineCommand):
         base = f"http://{f'[{host}]' if ':' in host else host}:{settings.PORT}"
         with self.shown_or_undone() as show:
             login = _admin_user()
-            issued, environment = _quickstart_key()
-            header = f'-H "Authorization: Bearer {issued.credential}"'
+            key, credential, note = _quickstart_key()
+            header = f'-H "Authorization: Bearer {credential}"'
             lines = (
                 f"Admin   {base}/admin/  {login}",
                 f"Docs    {base}/api/docs",
-                f"Try it  curl {header} {base}/api/{environment}/v1/key",
+                f"Try it  curl {header} {base}/api/{key.environment}/v1/key{note}",
             )
-            show("\n".join(lines), key_id=issued.key.pk)
+            show("\n".join(lines), key_id=key.pk)
 
 
 def _admin_user() -> str:
@@ -55,16 +56,24 @@ def _admin_user() -> str:
     return f"user {ADMIN}, {told}"
 
 
-def _quickstart_key() -> tuple[lifecycle.IssuedKey, Environment]:
-    """Make a development key that ends by itself, or one of an environment served here."""
+def _quickstart_key() -> tuple[ApiKey, str, str]:
+    """Return the key to begin with, its credential at the first start, and a note later.
+
+    It is a development key that ends by itself, or one of an environment served here. There is
+    one for ever: a later start is an upgrade, and must not replace a key that was withdrawn.
+    """
+    made = Event.objects.filter(actor_name=ACTOR.name, source=ACTOR.source, action=Action.CREATED)
+    if event := made.select_related("key").first():
+        note = "\n        with the key of the first start, or one of create_api_key"
+        return event.key, "$KEY", note
     served = settings.API_ENVIRONMENTS
     environment = Environment.DEVELOPMENT if Environment.DEVELOPMENT in served else served[0]
     issued = lifecycle.create(
         environment=Environment(environment),
-        actor=Actor(source=Source.COMMAND, name="make run"),
+        actor=ACTOR,
         name="Quickstart",
         # Whatever the platform's API offers; nothing about other keys.
         permissions=[code for code in Permission if resource(code) != "Keys"],
         expires_at=timezone.now() + timedelta(days=QUICKSTART_DAYS),
     )
-    return issued, Environment(environment)
+    return issued.key, issued.credential, ""

@@ -20,7 +20,7 @@ class Command(LineCommand):
         startup_checks.check_address()
         self.check_server()
         connections.close_all()
-        self.stderr.write(f"Serving on http://{settings.HOST}:{settings.PORT} until Ctrl-C.")
+        self.stderr.write(f"Starting on http://{settings.HOST}:{settings.PORT}, until Ctrl-C.")
         supervise(
             {
                 "web": [sys.executable, "-m", "config.server.granian"],
