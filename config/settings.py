@@ -262,15 +262,16 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "logs.middleware.RequestLogMiddleware",
     "apikeys.guard.middleware.ApiMiddleware",
+    # Answers what is under /api/. What follows is for pages.
     "config.admin_site.middleware.AddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.admin_site.middleware.LiveConnectionMiddleware",
-    "config.admin_site.middleware.PageSessionMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "config.admin_site.middleware.PageAuthenticationMiddleware",
-    "config.admin_site.middleware.PageMessageMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 TEMPLATES: list[dict[str, Any]] = [

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest
+from django.core.handlers.exception import convert_exception_to_response
+from django.http import HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from django.http.response import HttpResponseBase
-from django.utils.deprecation import MiddlewareMixin
+from django.urls import ResolverMatch, resolve
 
 from apikeys.guard import problems
 from apikeys.guard.context import context_of
@@ -25,42 +26,78 @@ REPEATED = "latchkey.repeated"
 
 
 class ApiMiddleware:
-    """Names the request, starts its deadline, and answers every error as problem details.
+    """Answers a request under ``/api/`` from its view, past the middleware of pages after this one.
 
-    Whatever Django answers by itself (an unknown path, a host it does not serve, a crash
-    before the view, a debug page) leaves here as problem details.
+    Names the request, starts its deadline, and makes problem details of whatever Django answers by
+    itself: an unknown path, a host it does not serve, a crash before the view, a debug page.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
+        self._get_view_response: Any = convert_exception_to_response(_Views())
+        # What pages get from Django's middleware.
+        self._headers = {
+            "Content-Security-Policy": settings.CONTENT_SECURITY_POLICY,
+            "Cross-Origin-Opener-Policy": settings.SECURE_CROSS_ORIGIN_OPENER_POLICY,
+            "Referrer-Policy": settings.SECURE_REFERRER_POLICY,
+            "X-Content-Type-Options": "nosniff",
+            "X-Frame-Options": settings.X_FRAME_OPTIONS,
+        }
+        self._hsts = f"max-age={settings.SECURE_HSTS_SECONDS}"
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         context = context_of(request)
-        is_api = request.path_info.startswith(API)
-        response = self._answer(request) if is_api else self.get_response(request)
+        if request.path_info.startswith(API):
+            response = self._answer(request)
+            self._add_headers(request, response)
+        else:
+            response = self.get_response(request)
+            response["Content-Security-Policy"] = settings.CONTENT_SECURITY_POLICY
         response["X-Request-ID"] = context.request_id
-        response["Content-Security-Policy"] = settings.CONTENT_SECURITY_POLICY
         return response
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
         with deadline.running(since=request.META.get(ARRIVED_AT)):
-            response = self.get_response(request)
+            response: HttpResponseBase = self._get_view_response(request)
         if request.META.get("CONTENT_LENGTH"):
             _keep_body(request)
         if response.status_code >= 400 and response["Content-Type"] != problems.MEDIA_TYPE:
             return problems.respond(request, _problem(response.status_code))
         return response
 
+    def _add_headers(self, request: HttpRequest, response: HttpResponseBase) -> None:
+        headers = response.headers
+        for name, value in self._headers.items():
+            headers.setdefault(name, value)
+        if settings.SECURE_HSTS_SECONDS and request.is_secure():
+            headers["Strict-Transport-Security"] = self._hsts
+        if isinstance(response, HttpResponse):
+            headers.setdefault("Content-Length", str(len(response.content)))
 
-class PagesOnly(MiddlewareMixin):
-    """A middleware for pages, which skips requests under ``/api/``."""
 
-    def __call__(self, request: HttpRequest) -> Any:
-        is_api = request.path_info.startswith(API)
-        return self.get_response(request) if is_api else self.answer_page(request)
+class _Views:
+    """Finds and calls the view of an address, as Django does behind the last middleware."""
 
-    def answer_page(self, request: HttpRequest) -> Any:
-        return super().__call__(request)
+    def __init__(self) -> None:
+        # By address, for those that name an environment and nothing else: as many as there are
+        # such endpoints.
+        self._known: dict[str, ResolverMatch] = {}
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        # Refuses a host that is not served.
+        request.get_host()
+        match = self._known.get(request.path_info) or self._resolve(request.path_info)
+        request.resolver_match = match
+        response: Any = match.func(request, *match.args, **match.kwargs)
+        if hasattr(response, "render"):
+            response = response.render()
+        return cast(HttpResponseBase, response)
+
+    def _resolve(self, address: str) -> ResolverMatch:
+        match = resolve(address)
+        if not match.args and match.kwargs.keys() <= {"environment"}:
+            self._known[address] = match
+        return match
 
 
 def body_length(meta: Mapping[str, Any]) -> int:

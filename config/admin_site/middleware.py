@@ -1,24 +1,22 @@
-"""Middleware of the admin pages, which the API does not use."""
+"""Middleware of pages; requests under ``/api/`` do not come here."""
 
 from typing import Any
 from urllib.parse import unquote
 
-from django.contrib.auth.middleware import AuthenticationMiddleware
-from django.contrib.messages.middleware import MessageMiddleware
-from django.contrib.sessions.middleware import SessionMiddleware
 from django.db import connection
 from django.http import HttpRequest, HttpResponseBadRequest
 from django.http.response import HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
 
 from apikeys.credentials import mask
-from apikeys.guard.middleware import ARRIVED_AT, PagesOnly
+from apikeys.guard.middleware import ARRIVED_AT
 from config.admin_site import error_views
 from config.databases import PAGE_WRITE_SECONDS
 from database import deadline
 from database.postgresql_connection import connect
 
 
-class AddressMiddleware(PagesOnly):
+class AddressMiddleware(MiddlewareMixin):
     """Refuses page URLs that hold a credential or a NUL.
 
     A credential in it would be repeated by a page, a redirect or a log. PostgreSQL takes a NUL,
@@ -37,14 +35,14 @@ class AddressMiddleware(PagesOnly):
         return None
 
 
-class LiveConnectionMiddleware(PagesOnly):
+class LiveConnectionMiddleware(MiddlewareMixin):
     """Connects before the admin needs the database, whatever connections a restart left behind.
 
     The guard does the same with a query of its own. A page waits for the database for so long in
     all, from its arrival: not once for the session, once for the login and once for itself.
     """
 
-    def answer_page(self, request: HttpRequest) -> Any:
+    def __call__(self, request: HttpRequest) -> Any:
         if not request.path_info.startswith("/admin/"):
             return self.get_response(request)
         if connection.vendor == "postgresql":
@@ -52,15 +50,3 @@ class LiveConnectionMiddleware(PagesOnly):
                 connect(connection)
         with deadline.running(PAGE_WRITE_SECONDS, since=request.META.get(ARRIVED_AT)):
             return self.get_response(request)
-
-
-class PageSessionMiddleware(PagesOnly, SessionMiddleware):
-    """Sessions of people."""
-
-
-class PageAuthenticationMiddleware(PagesOnly, AuthenticationMiddleware):
-    """Who is logged in."""
-
-
-class PageMessageMiddleware(PagesOnly, MessageMiddleware):
-    """What the last page has to say on the next."""

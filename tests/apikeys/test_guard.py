@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.http import HttpResponse
 from django.test import Client
 from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
@@ -185,6 +186,39 @@ def test_an_environment_this_deployment_does_not_serve_is_404(tmp_path: Path) ->
 @pytest.mark.parametrize("path", ["/api/docs", "/api/production/v1/key", "/healthz", "/nowhere"])
 def test_every_answer_has_the_content_security_policy(path: str) -> None:
     assert "default-src 'self'" in Client().get(path)["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize("path", ["/api/schema", "/api/production/v1/key", "/api/x"])
+def test_the_api_sends_the_security_headers_of_pages(
+    path: str, secure: bool, settings: Any
+) -> None:
+    settings.SECURE_HSTS_SECONDS = 60
+    page = Client().get("/healthz", secure=secure)
+    own = {"Content-Type", "Content-Length", "X-Request-ID"}
+
+    answer = Client().get(path, secure=secure)
+
+    assert page.headers.items() - answer.headers.items() == {(n, page[n]) for n in own}
+    assert int(answer["Content-Length"]) == len(answer.content)
+    assert ("Strict-Transport-Security" in page) is secure
+
+
+@pytest.mark.parametrize("path", ["/api/docs", "/api/production/v1/key", "/api/x"])
+def test_the_api_passes_no_middleware_of_pages(path: str, settings: Any) -> None:
+    pages = settings.MIDDLEWARE.index("apikeys.guard.middleware.ApiMiddleware") + 1
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE[:pages], f"{__name__}.refuse_all"]
+
+    answer = Client().get(path, HTTP_COOKIE="csrftoken=invalid")
+
+    assert Client().get("/healthz").status_code == 418
+    assert answer.status_code != 418
+    assert not answer.cookies
+
+
+def refuse_all(get_response: Any) -> Any:
+    """A middleware that lets nothing through."""
+    return lambda request: HttpResponse(status=418)
 
 
 def test_a_host_that_is_not_served_is_told_so_as_a_problem() -> None:

@@ -42,9 +42,10 @@ BROKEN = {
         "apikeys.guard.authentication.ApiKeyAuthentication.authenticate",
         "/api/staging/v1/key",
     ),
+    "address": ("apikeys.guard.middleware.resolve", "/api/staging/v1/key"),
     "middleware": (
         "config.admin_site.middleware.LiveConnectionMiddleware.__call__",
-        "/api/staging/v1/key",
+        "/admin/apikeys/apikey/",
     ),
     "admin": ("apikeys.admin.keys.KeyAdmin.get_queryset", "/admin/apikeys/apikey/"),
     "page": ("config.health.spool.backlog", "/readyz"),
