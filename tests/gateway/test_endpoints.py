@@ -24,9 +24,8 @@ from apikeys.models import IdempotentRequest
 from apikeys.permissions import Permission
 from logs.capture.spool import files
 from logs.middleware import spool
-from tests.support.api_client import Caller, EdgeCaller
+from tests.support.api_client import Caller, EdgeCaller, record_of
 from tests.support.factories import ACTOR, expire, issue
-from tests.support.records import record_of
 
 pytestmark = pytest.mark.django_db
 

@@ -20,10 +20,9 @@ from logs.capture.spool import files
 from logs.middleware import spool
 from logs.models import RequestLog
 from logs.shipping.shipper import Shipper
-from tests.support.api_client import Caller
+from tests.support.api_client import Caller, record_of
 from tests.support.factories import ACTOR, expire, issue, make_customer
 from tests.support.proxy import DIALECTS, Proxy, Reply
-from tests.support.records import record_of
 
 pytestmark = pytest.mark.django_db
 

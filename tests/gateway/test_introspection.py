@@ -11,9 +11,8 @@ from apikeys import lifecycle as keys
 from apikeys.environments import Environment
 from apikeys.guard import throttling
 from apikeys.permissions import Permission
-from tests.support.api_client import Caller, EdgeCaller
+from tests.support.api_client import Caller, EdgeCaller, record_of
 from tests.support.factories import ACTOR, expire, issue
-from tests.support.records import record_of
 
 pytestmark = pytest.mark.django_db
 

@@ -14,9 +14,8 @@ from apikeys.limits import Rate
 from apikeys.permissions import Permission
 from gateway import lifecycle
 from gateway.rules import parse_rules
-from tests.support.api_client import Caller, EdgeCaller
+from tests.support.api_client import Caller, EdgeCaller, record_of
 from tests.support.factories import ACTOR, expire, issue, make_customer
-from tests.support.records import record_of
 
 pytestmark = pytest.mark.django_db
 

@@ -4,12 +4,15 @@ import itertools
 import json
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.test import Client
 
 from apikeys.environments import Environment
 from apikeys.lifecycle import IssuedKey
 from gateway.endpoints import application as endpoints
+from logs.capture.record import Record
+from logs.capture.spool import files
 
 _addresses = itertools.product(range(256), range(256), range(1, 255))
 
@@ -80,3 +83,11 @@ class EdgeCaller(Caller):
     """A caller whose usual requests to the endpoints of decisions do not reach Django."""
 
     client_class = _EdgeClient
+
+
+def record_of(answer: Any) -> Record:
+    """Return the one record of an answered request."""
+    lines = [line for path in files(settings.LOG_SPOOL) for line in path.open("rb")]
+    found = [Record(*json.loads(line)) for line in lines]
+    (record,) = [one for one in found if one.id == answer.headers["X-Request-ID"]]
+    return record

@@ -6,16 +6,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
 
 from apikeys.limits import MAX_LIMIT, WINDOWS
+from tests.support.commands import ROOT, Commands
 from tests.support.servers import Postgres, Redis, Server, running, wait_until
 from tests.support.services import available
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 PASSWORD = "a password for the tests"
 # Limits that no test reaches.
 LOTS = tuple(f"--per-{window.name}={MAX_LIMIT}" for window in WINDOWS)
@@ -46,11 +45,16 @@ class Latchkey(Server):
         }
         self.log = self.folder / "serve.log"
         self.guarded: set[str] = set()
+        self.commands: Commands | None = None
 
     def manage(
         self, *arguments: str, timeout: float = 60, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
+        """Run a command to its end; with ``variables`` in a process that has read those too."""
+        if not variables:
+            if self.commands is None:
+                self.commands = Commands(self.environment)
+            return self.commands.run(*arguments, timeout=timeout)
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
@@ -81,6 +85,12 @@ class Latchkey(Server):
         prepared = self.manage("bootstrap")
         assert prepared.returncode == 0, prepared.stderr
         self.serve()
+
+    def remove(self) -> None:
+        """Stop it with the process of its commands, and delete its folder."""
+        if self.commands is not None:
+            self.commands.stop()
+        super().remove()
 
     def serve(self) -> None:
         """Serve what is prepared."""
