@@ -12,8 +12,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ["LATCHKEY_ROLE"] = "web"
 
 from django.conf import settings
+from django.core.cache import close_caches
+from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
-from django.db import connection
+from django.db import close_old_connections, connection, reset_queries
 from psycopg_pool import PoolTimeout
 
 from apikeys.guard.client_address import is_trusted
@@ -39,6 +41,21 @@ if _pool is not None:
 # longer in the processor's cache when they are walked.
 gc.freeze()
 gc.set_threshold(10_000, 20, 20)
+
+
+def _close_connection(**_: Any) -> None:
+    """Do what ``close_old_connections`` does, for the one database there is."""
+    connection.close_if_unusable_or_obsolete()
+
+
+# Django asks all databases and caches before and after each request. There is one database, the
+# caches have nothing to close, and queries are kept while debugging alone.
+for _signal in (request_started, request_finished):
+    _signal.disconnect(close_old_connections)
+    _signal.connect(_close_connection)
+request_finished.disconnect(close_caches)
+if not settings.DEBUG:
+    request_started.disconnect(reset_queries)
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
