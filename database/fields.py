@@ -15,6 +15,8 @@ else:
 
 
 MAX_OBJECT_BYTES = 8192
+# Made once: ``json.dumps`` would make an encoder each time.
+object_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 class WordsField(_WordsText):
@@ -81,7 +83,7 @@ class JSONObjectField(_ObjectText):
             raise ValidationError(self.error_messages["no_object"], code="no_object") from None
 
     def get_prep_value(self, value: Any) -> str:
-        return json.dumps(value or {}, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return object_text(value or {})
 
     def value_to_string(self, obj: models.Model) -> str:
         return self.get_prep_value(self.value_from_object(obj))
@@ -89,4 +91,4 @@ class JSONObjectField(_ObjectText):
 
 def object_bytes(value: dict[str, Any]) -> int:
     """Return how many bytes a JSON object takes as it is stored, in UTF-8 and without blanks."""
-    return len(JSONObjectField().get_prep_value(value).encode())
+    return len(object_text(value).encode())

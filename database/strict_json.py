@@ -7,13 +7,17 @@ an error. The same text is accepted or refused on SQLite and on PostgreSQL.
 import json
 import re
 from collections import Counter
+from itertools import accumulate
 from math import isfinite
 from typing import Any, NoReturn
 
 MAX_DEPTH = 64
 # No double is longer, and most readers take every number for one (RFC 8259 §6).
 MAX_DIGITS = 310
-_STRINGS_AND_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+# An opening bracket is 1, a closing one 255, which is -1 of a signed byte.
+_STEPS = bytes.maketrans(b"[{]}", b"\1\1\xff\xff")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 
 class InvalidJSON(Exception):
@@ -51,15 +55,9 @@ def _refuse_deep(body: bytes) -> None:
     """Refuse nesting before it is parsed: the parser recurses."""
     if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
         return
-    depth = 0
-    for match in _STRINGS_AND_BRACKETS.finditer(body):
-        bracket = match[0]
-        if bracket in b"[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise InvalidJSON(f"it is nested more than {MAX_DEPTH} deep")
-        elif bracket in b"]}":
-            depth -= 1
+    steps = _STRINGS.sub(b"", body).translate(_STEPS, _NO_BRACKETS)
+    if max(accumulate(memoryview(steps).cast("b")), default=0) > MAX_DEPTH:
+        raise InvalidJSON(f"it is nested more than {MAX_DEPTH} deep")
 
 
 def _refuse_odd_characters(value: Any) -> None:

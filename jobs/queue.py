@@ -63,7 +63,7 @@ def submit(
             f"INSERT INTO {table} (job_id, customer_id, environment)"  # noqa: S608
             " SELECT job_id, customer_id, environment FROM {given}",
             {"job_id": "uuid", "customer_id": "uuid", "environment": "text"},
-            [(job.pk.hex, customer.hex, job.environment) for customer in customer_ids],
+            [(job.pk, customer, job.environment) for customer in customer_ids],
         )
     return job
 

@@ -7,7 +7,13 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apikeys.guard.problems import ErrorList, FieldErrors
-from apikeys.guard.serializers import ObjectField, PageQuery, StrictSerializer, TextField
+from apikeys.guard.serializers import (
+    ObjectField,
+    PageQuery,
+    StrictSerializer,
+    TextField,
+    validated,
+)
 from apikeys.models import ApiKey
 from apikeys.permissions import Permission
 from customers.models import Customer
@@ -127,12 +133,7 @@ class JobInput(StrictSerializer):
         if kind is None:
             names = ", ".join(sorted(job_types()))
             raise FieldErrors([("type", f"There is no such job type. Use one of {names}.")])
-        params = check_params(kind, attrs.get("params", {}))
-        return {
-            "kind": kind,
-            "params": params,
-            "customers": check_customers(self.context["key"], params),
-        }
+        return {"kind": kind, "params": check_params(kind, attrs.get("params", {}))}
 
 
 def body_permissions(body: Any) -> tuple[Permission, ...]:
@@ -142,12 +143,13 @@ def body_permissions(body: Any) -> tuple[Permission, ...]:
 
 def check_params(kind: JobType, params: dict[str, Any]) -> dict[str, Any]:
     """Return a type's validated parameters in JSON's types; raise the 400 for errors."""
-    serializer = kind.params(data=params)
-    if not serializer.is_valid():
-        errors = ErrorList()
-        errors.add_details(serializer.errors, "params")
-        errors.raise_any()
-    checked: dict[str, Any] = _plain(serializer.validated_data)
+    errors = ErrorList()
+    try:
+        values = validated(kind.params, params)
+    except serializers.ValidationError as error:
+        errors.add_details(error.detail, "params")
+    errors.raise_any()
+    checked: dict[str, Any] = _plain(values)
     return checked
 
 

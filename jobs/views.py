@@ -25,6 +25,7 @@ from jobs.serializers import (
     JobQuery,
     JobSerializer,
     body_permissions,
+    check_customers,
 )
 
 
@@ -39,6 +40,12 @@ class _JobView(GuardedView):
 
 class JobsView(_JobView):
     """The jobs a key asked for."""
+
+    customers: list[UUID]
+
+    def resolve_target(self) -> bool:
+        self.customers = check_customers(self.key, self.body["params"])
+        return True
 
     @endpoint(
         Permission.JOBS_READ, "List jobs", query=JobQuery, response=JobSerializer, is_list=True
@@ -64,13 +71,17 @@ class JobsView(_JobView):
         The key needs the type's own permissions too, and still when the job starts.
         """
         kind = self.body["kind"]
-        context, customers = context_of(request), self.body["customers"]
+        context = context_of(request)
         job = queue.submit(
-            self.key, kind, self.body["params"], customers=customers, request_id=context.request_id
+            self.key,
+            kind,
+            self.body["params"],
+            customers=self.customers,
+            request_id=context.request_id,
         )
         context.job = str(job.pk)
-        if len(customers) == 1:
-            self.set_log_customer(customers[0])
+        if len(self.customers) == 1:
+            self.set_log_customer(self.customers[0])
         data = JobDetailSerializer(job).data
         return Response(data, status=202, headers={"Location": f"{request.path}/{job.pk}"})
 

@@ -29,7 +29,14 @@ from apikeys.guard.pagination import encode
 from apikeys.guard.parsers import unsupported_media_type
 from apikeys.guard.permissions import ANY_KEY, require_permissions, scope_denial
 from apikeys.guard.problems import MEDIA_TYPE, not_found
-from apikeys.guard.serializers import NoBody, NoQuery, PageQuery, StrictSerializer, read_query
+from apikeys.guard.serializers import (
+    NoBody,
+    NoQuery,
+    PageQuery,
+    StrictSerializer,
+    read_query,
+    validated,
+)
 from apikeys.limiter.store import Decision
 from apikeys.models import ApiKey, Source
 from apikeys.permissions import Permission
@@ -247,11 +254,9 @@ class GuardedView(APIView):
         if operation.body is not None or is_sent:
             if operation.body_permissions is not None:
                 require_permissions(self.key, operation.body_permissions(request.data))
-            serializer = (operation.body or NoBody)(
-                data=request.data, partial=request.method == "PATCH", context={"key": self.key}
+            self.body = validated(
+                operation.body or NoBody, request.data, partial=request.method == "PATCH"
             )
-            serializer.is_valid(raise_exception=True)
-            self.body = serializer.validated_data
 
 
 class UnknownEndpointView(GuardedView):

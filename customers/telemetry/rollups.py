@@ -7,10 +7,10 @@ stores or deletes it; last in it, so that two batches block each other only brie
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Protocol
+from uuid import UUID
 
-from django.db import connection
-
-from customers.models import TelemetryEvent, TelemetryTotal
+from customers.models import TelemetryTotal
 from customers.models.telemetry import ALL_CUSTOMERS
 from database import bulk_sql
 
@@ -23,11 +23,21 @@ COLUMNS = {
 }
 
 
-def add(events: Iterable[TelemetryEvent]) -> None:
+class Counted(Protocol):
+    """What is counted of an event, stored or not; the time is in UTC."""
+
+    environment: str
+    customer_id: UUID
+    license_id: UUID | None
+    occurred_at: datetime
+    type: str
+
+
+def add(events: Iterable[Counted]) -> None:
     _change(events, 1)
 
 
-def subtract(events: Iterable[TelemetryEvent]) -> None:
+def subtract(events: Iterable[Counted]) -> None:
     rows = _change(events, -1)
     table = TelemetryTotal._meta.db_table
     bulk_sql.run(
@@ -38,14 +48,24 @@ def subtract(events: Iterable[TelemetryEvent]) -> None:
     )
 
 
-def _change(events: Iterable[TelemetryEvent], by: int) -> list[tuple[str, str, str, str, int]]:
-    numbers: Counter[tuple[str, str, str, str]] = Counter()
-    for event in events:
-        hour = _hour(event.occurred_at)
-        for subject in (ALL_CUSTOMERS, event.customer_id, event.license_id):
+def _change(events: Iterable[Counted], by: int) -> list[tuple[str, UUID, datetime, str, int]]:
+    # Many events are alike, so they are counted first.
+    alike = Counter(
+        (
+            event.environment,
+            event.customer_id,
+            event.license_id,
+            event.occurred_at.replace(minute=0, second=0, microsecond=0),
+            event.type,
+        )
+        for event in events
+    )
+    numbers: Counter[tuple[str, UUID, datetime, str]] = Counter()
+    for (environment, customer, license_, hour, kind), number in alike.items():
+        for subject in (ALL_CUSTOMERS, customer, license_):
             if subject is not None:
-                numbers[event.environment, subject.hex, hour, event.type] += by
-    rows = [(*key, number) for key, number in sorted(numbers.items())]
+                numbers[environment, subject, hour, kind] += number * by
+    rows = [(*total, number) for total, number in sorted(numbers.items())]
     table = TelemetryTotal._meta.db_table
     bulk_sql.run(
         f"INSERT INTO {table} (environment, subject, hour, type, number)"  # noqa: S608
@@ -56,8 +76,3 @@ def _change(events: Iterable[TelemetryEvent], by: int) -> list[tuple[str, str, s
         rows,
     )
     return rows
-
-
-def _hour(timestamp: datetime) -> str:
-    zone = "+00" if connection.vendor == "postgresql" else ""
-    return f"{timestamp:%Y-%m-%d %H}:00:00{zone}"

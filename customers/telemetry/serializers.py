@@ -1,21 +1,38 @@
 """What the telemetry endpoints take and answer."""
 
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
+from uuid import UUID
 
+from django.core.exceptions import ValidationError
+from django.utils import timezone
 from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework import serializers
+from rest_framework.fields import SkipField, empty
 
 from apikeys.guard.problems import ErrorList, FieldErrors
 from apikeys.guard.serializers import (
     BoundedListField,
+    NotRead,
     ObjectField,
     PageQuery,
     StrictSerializer,
     TextField,
     TimestampField,
+    kept,
 )
 from customers.models import TelemetryEvent
-from customers.telemetry import ingestion
+from customers.telemetry.ingestion import SentEvent
+
+MAX_EVENTS = 1000
+MAX_EVENT_ID_LENGTH = 100
+UUID_LENGTH = 36
+EVENT_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}")
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+AHEAD = timedelta(days=1)
 
 
 class TelemetrySerializer(serializers.ModelSerializer[TelemetryEvent]):
@@ -65,30 +82,93 @@ class BatchSerializer(serializers.Serializer[Any]):
     data = AcceptedSerializer(many=True)  # type: ignore[assignment]
 
 
-class EventInput(StrictSerializer):
-    """An event as it is sent."""
+def _always(message: str) -> dict[str, Any]:
+    """Return one message for whatever is wrong with a field."""
+    return dict.fromkeys(("required", "invalid", "blank", "max_length"), message)
 
-    customer = serializers.UUIDField()
-    license = serializers.UUIDField(required=False, allow_null=True)
-    type = serializers.RegexField(ingestion.TYPE, max_length=100)
+
+AN_ID = _always("Give the id, a UUID.")
+A_TYPE = _always("Use 1 to 100 letters, digits and . _ : / -, a letter or digit first.")
+AN_EVENT_ID = _always(f"Use a text of 1 to {MAX_EVENT_ID_LENGTH} characters.")
+
+
+class IdField(serializers.UUIDField):
+    """An id in the form in which it is answered."""
+
+    def to_internal_value(self, data: Any) -> UUID:
+        if not isinstance(data, str) or len(data) != UUID_LENGTH:
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class EventTypeField(serializers.RegexField):
+    """A name for events of one kind."""
+
+    def to_internal_value(self, data: Any) -> str:
+        # All of it has to match; REST framework takes a part.
+        if not isinstance(data, str) or not EVENT_TYPE.fullmatch(data):
+            self.fail("invalid")
+        return data
+
+
+def near(timestamp: datetime) -> None:
+    if not EARLIEST <= timestamp <= timezone.now() + AHEAD:
+        raise serializers.ValidationError("Give a time after the year 2000 and not in the future.")
+
+
+class EventInput(StrictSerializer):
+    """An event as it is sent; a member that is null is taken for one left out."""
+
+    customer = IdField(error_messages=AN_ID)
+    license = IdField(required=False, allow_null=True, error_messages=AN_ID)
+    type = EventTypeField(EVENT_TYPE, max_length=100, error_messages=A_TYPE)
     event_id = TextField(
         required=False,
         allow_null=True,
-        max_length=ingestion.MAX_EVENT_ID_LENGTH,
+        max_length=MAX_EVENT_ID_LENGTH,
+        error_messages=AN_EVENT_ID,
         help_text="Your own name for the event: sent again, it is not stored again.",
     )
-    occurred_at = TimestampField(required=False, help_text="Now, if left out.")
+    occurred_at = TimestampField(required=False, validators=[near], help_text="Now, if left out.")
     properties = ObjectField(required=False)
+
+    def read(self, item: Any, field: str, errors: ErrorList) -> dict[str, Any]:
+        """Return the values of the event that is ``field`` of the body; add what is wrong."""
+        if not isinstance(item, dict):
+            errors.add(field or "body", "This must be a JSON object.")
+            return {}
+        if None in item.values():
+            item = {
+                name: value
+                for name, value in item.items()
+                if value is not None or name not in self.fields
+            }
+        try:
+            return self.read_valid(item)
+        except (NotRead, serializers.ValidationError, ValidationError):
+            return self._read_by_field(item, f"{field}." if field else "", errors)
+
+    def _read_by_field(self, item: Any, prefix: str, errors: ErrorList) -> dict[str, Any]:
+        errors.add_unknown(item, self.fields.keys(), prefix=prefix)
+        values: dict[str, Any] = {}
+        for name, field in self.fields.items():
+            try:
+                with suppress(SkipField):
+                    values[name] = field.run_validation(item.get(name, empty))
+            except serializers.ValidationError as error:
+                message, *_ = error.detail
+                errors.add(f"{prefix}{name}", str(message))
+        return values
 
 
 class BatchInput(StrictSerializer):
     """Many events, all stored or none."""
 
-    events = BoundedListField(child=EventInput(), min_length=1, max_length=ingestion.MAX_EVENTS)
+    events = BoundedListField(child=EventInput(), min_length=1, max_length=MAX_EVENTS)
 
 
 class TelemetryInput(StrictSerializer):
-    """One event, or a batch; ``customers.telemetry.ingestion`` reads both."""
+    """One event, or a batch."""
 
     example: ClassVar = {
         "events": [
@@ -109,14 +189,36 @@ class TelemetryInput(StrictSerializer):
         if not isinstance(data, dict):
             raise FieldErrors([("body", "Send an event, or an object with `events`.")])
         if "events" not in data:
-            return {"is_batch": False, "events": ingestion.read([data], is_batch=False)}
+            return {"is_batch": False, "events": _read([data], is_batch=False)}
         events = data["events"]
         errors = ErrorList()
         errors.add_unknown(data, {"events"})
         errors.raise_any()
-        if not isinstance(events, list) or not 0 < len(events) <= ingestion.MAX_EVENTS:
-            raise FieldErrors([("events", f"Send a list of 1 to {ingestion.MAX_EVENTS} events.")])
-        return {"is_batch": True, "events": ingestion.read(events, is_batch=True)}
+        if not isinstance(events, list) or not 0 < len(events) <= MAX_EVENTS:
+            raise FieldErrors([("events", f"Send a list of 1 to {MAX_EVENTS} events.")])
+        return {"is_batch": True, "events": _read(events, is_batch=True)}
+
+
+def _read(items: Sequence[Any], *, is_batch: bool) -> list[SentEvent]:
+    """Return the events of a request, unsaved; raise a 400 that names the fields at fault."""
+    now, errors, event_input = timezone.now(), ErrorList(), kept(EventInput)
+    events = []
+    for number, item in enumerate(items):
+        values = event_input.read(item, f"events[{number}]" if is_batch else "", errors)
+        if not errors.count:
+            events.append(
+                SentEvent(
+                    customer_id=values["customer"],
+                    license_id=values.get("license"),
+                    type=values["type"],
+                    event_id=values.get("event_id"),
+                    occurred_at=values.get("occurred_at", now),
+                    received_at=now,
+                    properties=values.get("properties", {}),
+                )
+            )
+    errors.raise_any()
+    return events
 
 
 def _with_event_id(rows: Any, event_id: str) -> Any:

@@ -1,7 +1,7 @@
 """The telemetry endpoints."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import Sum
@@ -70,11 +70,11 @@ class TelemetryView(GuardedView):
         status = 201 if any(one.is_new for one in accepted) else 200
         if not is_batch:
             event = accepted[0].event
-            location = f"{request.path}/{event.pk}"
-            data = TelemetrySerializer(event).data
+            location = f"{request.path}/{event.id}"
+            data = TelemetrySerializer(cast(TelemetryEvent, event)).data
             return Response(data, status=status, headers={"Location": location})
         rows = [
-            {"id": one.event.pk, "event_id": one.event.event_id, "is_duplicate": not one.is_new}
+            {"id": one.event.id, "event_id": one.event.event_id, "is_duplicate": not one.is_new}
             for one in accepted
         ]
         return Response({"data": rows}, status=status)

@@ -2,14 +2,24 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from django.utils.module_loading import import_string
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rest_framework.serializers import ValidationError
 
+from apikeys.guard.problems import ErrorList, Problem, as_problem
+from apikeys.guard.serializers import NotRead, StrictSerializer, kept, validated
+from customers.telemetry.serializers import EventInput, TelemetryInput
+from jobs.registry import job_types
+from jobs.types.customers import ImportRow
+from tests.config.test_routes import ENDPOINTS
 from tests.support.api_client import Caller
 from tests.support.factories import issue, make_customer
 
@@ -115,3 +125,112 @@ def test_an_address_is_utf_8_whatever_charset_the_header_names(content_type: str
 
     assert (status, page) == ("200", "200")
     assert [row["id"] for row in json.loads(body)["data"]] == [str(made.pk)]
+
+
+def declared() -> list[tuple[type[StrictSerializer], bool]]:
+    """Each serializer of what is sent, bodies to items of lists, and whether it is partial."""
+    operations = [one for view in ENDPOINTS.values() for one in view.operations.items()]
+    readers = {(one.body, method == "PATCH") for method, one in operations if one.body}
+    readers |= {(one.query, False) for _, one in operations}
+    readers |= {(kind.params, False) for kind in job_types().values()}
+    readers |= {(ImportRow, False), (EventInput, False)}
+    return sorted(readers - {(TelemetryInput, False)}, key=lambda one: (one[0].__name__, one[1]))
+
+
+DECLARED = pytest.mark.parametrize(("reader", "partial"), declared())
+VALID: dict[str, dict[str, Any]] = {
+    "ImportParams": {"rows": [{"name": "Northwind", "external_reference": "1"}]},
+    "ImportRow": {"name": "Müller", "email": "a@b.example", "external_reference": " 1 "},
+    "IssueParams": {"customers": [str(UUID(int=1))], "product": "Pro", "seats": 2},
+    "EventInput": {
+        "customer": str(UUID(int=1)),
+        "license": None,
+        "type": "app.started",
+        "event_id": " 1 ",
+        "occurred_at": "2026-01-31T10:00:00+02:00",
+        "properties": {"pages": 3},
+    },
+}
+ODD: st.SearchStrategy[Any] = st.sampled_from([
+    None, True, 0, 1, -1, 2.5, 10**20, "", " ", "x", "\0", "\ud800", "é" * 300, "a\u202eb", "1",
+    "00", "2999-01-01T00:00:00Z", "2020-01-01T00:00:00z", "2026-02-30T00:00:00Z", str(UUID(int=2)),
+    UUID(int=3).hex, "active", "a@b.example", [], [[]], [{}], {}, {"a": 1}, {"a": "x" * 8200},
+])  # fmt: skip
+
+
+def changed(value: Any) -> st.SearchStrategy[Any]:
+    """Values like ``value``, most of them wrong somewhere."""
+    ways = [st.just(value), ODD]
+    if isinstance(value, dict):
+        members = {name: changed(inner) for name, inner in value.items()} | {"nope": ODD}
+        changes = st.fixed_dictionaries({}, optional=members)
+        without = st.sampled_from(["", *value])
+        ways += 2 * [
+            st.builds(
+                lambda new, name: {n: v for n, v in (value | new).items() if n != name},
+                changes,
+                without,
+            )
+        ]
+    if isinstance(value, list):
+        ways.append(st.lists(st.one_of([changed(inner) for inner in value]), max_size=3))
+    return st.one_of(ways)
+
+
+def example(reader: type[StrictSerializer]) -> dict[str, Any]:
+    fields = dict.fromkeys(reader().fields, "x")
+    return VALID.get(reader.__name__) or getattr(reader, "example", fields)
+
+
+def outcome(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except (Problem, ValidationError) as error:
+        return as_problem(error).body("")
+    except UnicodeEncodeError:
+        # Half of a surrogate pair within an object, which the parser refuses.
+        return None
+
+
+@DECLARED
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_what_is_sent_is_read_as_rest_framework_reads_it(
+    reader: type[StrictSerializer], partial: bool, data: st.DataObject
+) -> None:
+    class Plain(reader):  # type: ignore[misc, valid-type]
+        def read_valid(self, data: Any) -> Any:
+            raise NotRead
+
+    body = data.draw(changed(example(reader)))
+    plain = Plain(data=body, partial=partial)
+
+    def read_plainly() -> Any:
+        plain.is_valid(raise_exception=True)
+        return plain.validated_data
+
+    assert outcome(lambda: validated(reader, body, partial=partial)) == outcome(read_plainly)
+
+
+@settings(deadline=None)
+@given(changed(VALID["EventInput"]))
+def test_an_event_is_read_alike_as_a_whole_and_by_field(item: Any) -> None:
+    class Plain(EventInput):
+        def read_valid(self, data: Any) -> Any:
+            raise NotRead
+
+    answers = []
+    for reader in (EventInput(), Plain()):
+        errors = ErrorList()
+        values = reader.read(item, "events[0]", errors)
+        answers.append((errors.named, errors.count, values if not errors.count else None))
+
+    assert answers[0] == answers[1]
+
+
+@DECLARED
+def test_what_is_valid_is_not_left_to_rest_framework(
+    reader: type[StrictSerializer], partial: bool
+) -> None:
+    if reader.__name__ in VALID or hasattr(reader, "example"):
+        assert kept(reader, partial=partial).read_valid(example(reader))

@@ -10,9 +10,9 @@ from rest_framework.exceptions import ValidationError
 
 from apikeys.credentials import mask
 from apikeys.guard.problems import MAX_ERRORS, Problem, as_problem, log_failure
+from apikeys.guard.serializers import validated
 from apikeys.permissions import Permission
 from customers.customers.serializers import CustomerInput
-from customers.telemetry import ingestion
 from customers.telemetry.serializers import TelemetryInput
 from database.refusals import Conflict, Refused
 from jobs.registry import job_types
@@ -127,8 +127,8 @@ def test_an_error_repeats_no_secret_wherever_it_is_cut() -> None:
 
 READ: dict[str, Callable[[Any], object]] = {
     "a body": lambda data: CustomerInput(data=data).is_valid(raise_exception=True),
-    "an event": lambda data: ingestion.read([data], is_batch=False),
-    "a batch": lambda data: ingestion.read([data], is_batch=True),
+    "an event": lambda data: validated(TelemetryInput, data),
+    "a batch": lambda data: validated(TelemetryInput, {"events": [data]}),
     "beside a batch": lambda data: TelemetryInput(data={"events": [], **data}).is_valid(),
     "parameters": lambda data: check_params(job_types()["customers.export"], data),
     "a row": lambda data: check_params(job_types()["customers.import"], {"rows": [data]}),

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 from django.utils import timezone
 
 from apikeys.permissions import Permission
@@ -43,6 +43,32 @@ def test_an_event_is_stored_and_shown(caller: Caller) -> None:
     shown = caller.get(f"telemetry/{made.json()['id']}").json()
     assert shown == made.json()
     assert {name: shown[name] for name in sent} == sent | {"occurred_at": "2026-01-31T08:00:00Z"}
+
+
+def test_a_sent_event_is_stored_as_the_model_stores_it(caller: Caller) -> None:
+    license_ = make_license()
+    for occurred_at in ("2026-01-31T10:00:00Z", "2026-01-31T10:00:00.25Z"):
+        sent: dict[str, Any] = {
+            "customer": str(license_.customer_id),
+            "license": str(license_.pk),
+            "type": "app.started",
+            "occurred_at": occurred_at,
+            "properties": {"name": 'Zoë \\ "x"', "n": [1e22, None, {}]},
+        }
+        caller.post("telemetry", {"events": [sent, {**sent, "license": None}]})
+
+    rows = stored_rows()
+    for event in TelemetryEvent.objects.all():
+        event.save()
+
+    assert len(rows) == 4
+    assert stored_rows() == rows
+
+
+def stored_rows() -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM customers_telemetryevent ORDER BY id")
+        return [tuple(row) for row in cursor.fetchall()]
 
 
 def test_a_retry_is_harmless_alone_and_in_a_batch(caller: Caller) -> None:

@@ -73,6 +73,19 @@ def test_what_only_looks_odd_is_accepted(body: bytes) -> None:
     assert parse_json(body) == json.loads(body)
 
 
+opening = st.lists(st.sampled_from(["[", '{"a":']), min_size=MAX_DEPTH - 2, max_size=MAX_DEPTH)
+
+
+@given(opening, st.lists(st.text('[]{}"\\', min_size=1), min_size=1))
+def test_only_brackets_outside_of_text_are_counted(opened: list[str], texts: list[str]) -> None:
+    ends = "".join("]" if one == "[" else "}" for one in reversed(opened))
+    body = "".join(opened) + json.dumps(texts) + ends
+    is_deep = len(opened) + 1 > MAX_DEPTH
+
+    with pytest.raises(InvalidJSON, match="deep") if is_deep else contextlib.nullcontext():
+        parse_json(body.encode())
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_value_or_refused(body: bytes) -> None:
     with contextlib.suppress(InvalidJSON):
