@@ -155,7 +155,7 @@ class Variables:
                     "Name the addresses of your own proxies",
                 )
             networks.append(network)
-        return tuple(networks)
+        return Networks(networks)
 
     def host(self, name: str, meaning: str) -> str:
         """Return a host name or an address, blank if none is named."""

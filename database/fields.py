@@ -1,6 +1,7 @@
 """Model fields for a few words and for a caller's JSON object, alike on both databases."""
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -19,6 +20,11 @@ MAX_OBJECT_BYTES = 8192
 object_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
+@lru_cache(maxsize=4096)
+def words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 class WordsField(_WordsText):
     """A tuple of words, stored as they are with one space between (as RFC 6749 §3.3 does).
 
@@ -34,7 +40,7 @@ class WordsField(_WordsText):
         super().__init__(*args, **kwargs)
 
     def from_db_value(self, value: str | None, *_: object) -> tuple[str, ...]:
-        return tuple(value.split()) if value else ()
+        return words(value) if value else ()
 
     def to_python(self, value: Any) -> tuple[str, ...]:
         return tuple(value.split()) if isinstance(value, str) else tuple(value or ())

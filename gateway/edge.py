@@ -21,15 +21,18 @@ from logs.capture.record import Exchange
 from logs.middleware import put_on_record, spool
 
 Environ = dict[str, Any]
+STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+NOT_STORED = {"Cache-Control": "no-store"}
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
 class Answer(NamedTuple):
-    """A whole answer."""
+    """A whole answer. What ``more`` headers say is no part of its record, or is there already."""
 
     status: int
     headers: dict[str, str]
     body: bytes = b""
+    more: dict[str, str] = {}
 
 
 def answer(
@@ -58,8 +61,8 @@ def answer(
 
 
 def headers(context: RequestContext) -> dict[str, str]:
-    """Return the headers of every answer."""
-    named = {"X-Request-ID": context.request_id, "Cache-Control": "no-store"}
+    """Return the headers that tell of the request, and of what was counted."""
+    named = {"X-Request-ID": context.request_id}
     if context.decision is not None:
         named |= throttling.headers(context.decision)
     return named
@@ -68,15 +71,16 @@ def headers(context: RequestContext) -> dict[str, str]:
 def refusal(context: RequestContext, problem: Problem, more: dict[str, str]) -> Answer:
     """Return the answer that is a problem, with ``more`` headers."""
     context.code = problem.code
-    named = headers(context) | problem.headers | {"Content-Type": MEDIA_TYPE} | more
-    return Answer(problem.status_code, named, orjson.dumps(problem.body(context.request_id)))
+    named = headers(context) | problem.headers | {"Content-Type": MEDIA_TYPE}
+    body = orjson.dumps(problem.body(context.request_id))
+    return Answer(problem.status_code, named, body, more)
 
 
 def send(environ: Environ, start_response: StartResponse, answered: Answer) -> list[bytes]:
     """Send an answer (PEP 3333), for HEAD without its body."""
-    status, named, body = answered
-    lines = [*named.items(), ("Content-Length", str(len(body)))]
-    start_response(f"{status} {HTTPStatus(status).phrase}", lines)
+    status, named, body, more = answered
+    lines = [*named.items(), *more.items(), ("Content-Length", str(len(body)))]
+    start_response(STATUS_LINES[status], lines)
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
 

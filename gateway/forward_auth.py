@@ -18,13 +18,13 @@ from uuid_utils import uuid7
 from apikeys.guard import problems
 from apikeys.guard.client_address import UNKNOWN, client_address, is_trusted
 from apikeys.guard.context import RequestContext
-from apikeys.guard.middleware import RAW_PATH, REPEATED
+from apikeys.guard.middleware import HEADERS, RAW_PATH, REPEATED
 from apikeys.guard.problems import Problem
 from gateway import decisions, edge
-from gateway.edge import Answer, Environ, StartResponse
+from gateway.edge import NOT_STORED, Answer, Environ, StartResponse
 from gateway.patterns import MAX_URI_LENGTH
 from gateway.rules import METHOD, SERVICE_NAME
-from logs.capture.record import DECISION, Exchange
+from logs.capture.record import DECISION, TOLD_ELSEWHERE, Exchange
 
 AUTH = "/auth/"
 FORWARDED, NGINX, ENVOY = "", "nginx", "envoy"
@@ -35,15 +35,14 @@ _FORWARDED_METHOD = "HTTP_X_FORWARDED_METHOD"
 _FORWARDED_URI = "HTTP_X_FORWARDED_URI"
 _FORWARDED_HOST = "HTTP_X_FORWARDED_HOST"
 _FORWARDED_FOR = "HTTP_X_FORWARDED_FOR"
+_TOLD_IN_HEADERS = TOLD_ELSEWHERE | {_FORWARDED_METHOD, _FORWARDED_URI, _FORWARDED_HOST}
 # Sent with a refusal too: some proxies pass on what a client sent, unless the answer has the field.
 _NO_IDENTITY = {
     "X-Latchkey-Key-Id": "",
     "X-Latchkey-Environment": "",
     "X-Latchkey-Permission": "",
     "X-Latchkey-Customers": "",
-}
-# What every answer has, or the record says anyway.
-_NOT_RECORDED = frozenset({*_NO_IDENTITY, "Cache-Control"})
+} | NOT_STORED
 
 
 class Question(NamedTuple):
@@ -134,7 +133,7 @@ def _decide(environ: Environ, question: Question, context: RequestContext) -> An
         path=question.uri.partition("?")[0],
         address=question.address,
     )
-    return Answer(200, edge.headers(context) | _identity(context))
+    return Answer(200, edge.headers(context), more=_identity(context))
 
 
 def _require_lengths(environ: Environ, question: Question) -> None:
@@ -143,12 +142,11 @@ def _require_lengths(environ: Environ, question: Question) -> None:
             "uri_too_long",
             f"The path and the query are too long. Send at most {MAX_URI_LENGTH:,} bytes.",
         )
-    for name, value in environ.items():
-        if type(value) is str and len(value) > MAX_HEADER_LENGTH and name.startswith("HTTP_"):
-            raise Problem(
-                "header_too_long",
-                f"A header is too long. Send at most {MAX_HEADER_LENGTH:,} bytes in each.",
-            )
+    if max(map(len, environ[HEADERS].values()), default=0) > MAX_HEADER_LENGTH:
+        raise Problem(
+            "header_too_long",
+            f"A header is too long. Send at most {MAX_HEADER_LENGTH:,} bytes in each.",
+        )
 
 
 def _require_request(environ: Environ, question: Question) -> None:
@@ -178,8 +176,12 @@ def _identity(context: RequestContext) -> dict[str, str]:
     key = context.key
     if key is None:
         return _NO_IDENTITY
-    values = (key.pk, key.environment, context.permission or "", decisions.customers_of(key))
-    return dict(zip(_NO_IDENTITY, values, strict=True))
+    return {
+        "X-Latchkey-Key-Id": key.id,
+        "X-Latchkey-Environment": key.environment,
+        "X-Latchkey-Permission": context.permission or "",
+        "X-Latchkey-Customers": decisions.customers_of(key),
+    } | NOT_STORED
 
 
 def _refuse(context: RequestContext, problem: Problem) -> Answer:
@@ -188,17 +190,19 @@ def _refuse(context: RequestContext, problem: Problem) -> Answer:
 
 def _for_nginx(answer: Answer) -> Answer:
     """Return what ``auth_request`` passes on: it makes a 500 of any refusal but 401 and 403."""
-    status, headers, body = answer
+    status, headers, body, identity = answer
     # One line of ASCII, whatever a permission is called.
     problem = json.dumps(orjson.loads(body), separators=(",", ":")) if body else ""
-    more = {"X-Latchkey-Status": str(status), "X-Latchkey-Problem": problem}
-    return Answer(status if status in {200, 401} else 403, headers | more)
+    told = {"X-Latchkey-Status": str(status), "X-Latchkey-Problem": problem}
+    return Answer(status if status in {200, 401} else 403, headers, more=identity | told)
 
 
 def _exchange(
     environ: Environ, question: Question, context: RequestContext, answer: Answer
 ) -> Exchange:
     path, _, query = question.uri.partition("?")
+    # Where nothing was read of what is forwarded, the record is about the request itself.
+    is_own = question.dialect == ENVOY or not question.service
     is_served = question.environment in settings.API_ENVIRONMENTS
     return Exchange(
         meta=environ,
@@ -208,11 +212,12 @@ def _exchange(
         address=question.address,
         environment=question.environment if is_served else None,
         status=answer.status,
-        response_headers=[line for line in answer.headers.items() if line[0] not in _NOT_RECORDED],
+        response_headers=answer.headers.items(),
         response_body=answer.body,
         route=context.route,
         kind=DECISION,
         # Else it is a name of no service, and could be anything.
         service=question.service if SERVICE_NAME.fullmatch(question.service) else "",
         host=question.host,
+        told_elsewhere=TOLD_ELSEWHERE if is_own else _TOLD_IN_HEADERS,
     )

@@ -45,8 +45,7 @@ def find(
     if not rows:
         return None, key_lookup.found([])
     split = len(ServiceRow._fields)
-    found = key_lookup.found([row[split:] for row in rows], fields)
-    return ServiceRow(*rows[0][:split]), found
+    return ServiceRow(*rows[0][:split]), key_lookup.found(rows, fields, start=split)
 
 
 def rules(service: ServiceRow) -> CompiledRules:

@@ -227,7 +227,7 @@ def _match(
                 stored.digest,
                 stored.pepper,
                 environment=key.environment,
-                key_id=key.pk,
+                key_id=key.id,
                 secret=secret,
             )
         ):

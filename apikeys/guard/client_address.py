@@ -7,7 +7,15 @@ from typing import Any, TypeAlias
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
-Networks: TypeAlias = tuple[Network, ...]
+
+
+class Networks(tuple[Network, ...]):
+    """Networks, equal only to themselves: by value they would be hashed in Python each time."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
 
 UNKNOWN = "0.0.0.0"  # noqa: S104 - names "no address", binds nothing
 MAPPED_BITS = 96
@@ -109,7 +117,7 @@ def budget_subject(address: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _parsed(networks: tuple[str, ...]) -> Networks:
-    return tuple(ipaddress.ip_network(network) for network in networks)
+    return Networks(map(ipaddress.ip_network, networks))
 
 
 def _within(address: Address, networks: Networks) -> bool:

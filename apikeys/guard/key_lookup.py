@@ -20,6 +20,7 @@ from apikeys.limits import LIMIT_FIELDS
 from apikeys.models import ApiKey, SecretVersion
 from apikeys.peppers import Peppers
 from database.circuit_breaker import CircuitBreaker
+from database.fields import WordsField, words
 from database.postgresql_connection import GuardConnection, first_answer
 
 Reader = Callable[[Any], Any] | None
@@ -156,16 +157,21 @@ def _postgresql_reader(column: Any) -> Reader:
             return int
         case "BooleanField":
             return lambda text: text == b"t"
-        case _ if hasattr(field, "from_db_value"):
-            return lambda text: field.from_db_value(text.decode())
+        case _ if isinstance(field, WordsField):
+            return lambda text: words(text.decode())
         case _:
             return bytes.decode
 
 
 def _reader(column: Any, converters: list[Any], database: Any) -> Reader:
     """Return what applies Django's own converters of a column; none for an id, which stays text."""
-    if column.output_field.get_internal_type() == "UUIDField":
-        return None
+    if isinstance(column.output_field, WordsField):
+        return words
+    match column.output_field.get_internal_type():
+        case "UUIDField":
+            return None
+        case "BooleanField":
+            return bool
 
     def read(value: Any) -> Any:
         for convert in converters:
@@ -196,15 +202,19 @@ def find(key_id: str, fields: tuple[str, ...] = KEY_FIELDS) -> Found:
     return found(_query(fields).rows(key_id, key_id), fields)
 
 
-def found(rows: list[list[Any]], fields: tuple[str, ...] = KEY_FIELDS) -> Found:
-    """Read the columns of ``parts``; those of a secret are NULL where there is none."""
-    if not rows or rows[0][0] is None:
+def found(rows: list[list[Any]], fields: tuple[str, ...] = KEY_FIELDS, start: int = 0) -> Found:
+    """Read the columns of ``parts``, which are the last of ``rows``, from ``start``.
+
+    Those of a secret are NULL where there is none.
+    """
+    if not rows or rows[0][start] is None:
         return Found(None, [], datetime.now(UTC))
-    split = len(StoredSecret._fields)
+    split = start + len(StoredSecret._fields)
     end = split + len(fields)
     first = rows[0]
     now = first[end] if len(first) > end else datetime.now(UTC)
-    return Found(_key(fields, first[split:end]), [StoredSecret(*row[:split]) for row in rows], now)
+    secrets = [StoredSecret(*row[start:split]) for row in rows]
+    return Found(_key(fields, first[split:end]), secrets, now)
 
 
 def _key(fields: tuple[str, ...], values: list[Any]) -> ApiKey:

@@ -19,9 +19,11 @@ from database import deadline
 
 API = "/api/"
 # What the server says in META: when the request arrived (``time.monotonic``), since it may have
-# waited for a thread; its path as it was sent; and the headers that were there more than once.
+# waited for a thread; its path as it was sent; its headers alone, named as in META; and the names
+# of those that were there more than once.
 ARRIVED_AT = "latchkey.arrived_at"
 RAW_PATH = "latchkey.raw_path"
+HEADERS = "latchkey.headers"
 REPEATED = "latchkey.repeated"
 
 
@@ -98,6 +100,19 @@ class _Views:
         if not match.args and match.kwargs.keys() <= {"environment"}:
             self._known[address] = match
         return match
+
+
+def headers_of(meta: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the headers of a request, named as in ``meta``, which is searched if it does not say.
+
+    Only what the server hands over says it.
+    """
+    headers: Mapping[str, str] | None = meta.get(HEADERS)
+    if headers is None:
+        headers = {name: text for name, text in meta.items() if name.startswith("HTTP_")}
+        if meta.get("CONTENT_TYPE"):
+            headers["CONTENT_TYPE"] = meta["CONTENT_TYPE"]
+    return headers
 
 
 def body_length(meta: Mapping[str, Any]) -> int:

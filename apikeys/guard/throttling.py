@@ -81,7 +81,7 @@ def remaining(decision: Decision) -> dict[str, int]:
 
 
 def _subject(key: ApiKey) -> str:
-    return f"key/{key.environment}/{key.pk}"
+    return f"key/{key.environment}/{key.id}"
 
 
 @lru_cache(maxsize=4096)

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 from time import time, time_ns
 from typing import Any
@@ -27,6 +28,7 @@ CREATE TABLE IF NOT EXISTS counters (
 """
 
 
+_seconds = attrgetter("seconds")
 COUNT = "UPDATE counters SET state = decided(state), expires_at = ? WHERE subject = ?"
 BEGIN = "INSERT OR IGNORE INTO counters VALUES (?, x'', 0)"
 
@@ -53,8 +55,8 @@ class CounterFile:
     def hit(self, subject: str, windows: Sequence[Window], cost: int = 1) -> Decision:
         """Admit ``cost`` units of ``subject`` in every window, or in none."""
         require_countable(windows, cost)
-        longest = max(window.seconds for window in windows)
-        with self._turn() as connection:
+        longest = max(map(_seconds, windows))
+        with _Turn(self) as connection:
             self._windows, self._cost = windows, cost
             parameters = (int(time()) + longest + 1, subject)
             while True:
@@ -67,7 +69,7 @@ class CounterFile:
     def peek(self, subject: str, windows: Sequence[Window], cost: int = 1) -> Decision:
         """Say what ``hit`` would, without counting."""
         require_countable(windows, cost)
-        with self._turn() as connection:
+        with _Turn(self) as connection:
             query = "SELECT state FROM counters WHERE subject = ?"
             row = connection.execute(query, (subject,)).fetchone()
         state = row[0] if row else b""
@@ -80,10 +82,10 @@ class CounterFile:
         """Forget subjects whose windows have all passed, a few at a time; return how many."""
         total = row = 0
         now = int(time())
-        with self._turn() as connection:
+        with _Turn(self) as connection:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         while True:
-            with self._turn() as connection:
+            with _Turn(self) as connection:
                 rows = connection.execute(
                     "SELECT rowid, expires_at < ? FROM counters WHERE rowid > ?"
                     " ORDER BY rowid LIMIT ?",
@@ -104,9 +106,6 @@ class CounterFile:
         now = time_ns() // 1000
         self._decision, state = decide(state, self._windows, now, self._cost, counts=True)
         return state
-
-    def _turn(self) -> "_Turn":
-        return _Turn(self)
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -138,26 +137,26 @@ class _Turn:
 
     def __enter__(self) -> sqlite3.Connection:
         file = self._file
-        self._require_closed_breaker()
+        if file._connection is None:
+            self._require_closed_breaker()
         if not file._lock.acquire(timeout=BUSY_SECONDS):
             raise CountersUnavailable("the counter file is busy")
         try:
-            # Again: whoever held the lock may have failed meanwhile.
-            self._require_closed_breaker()
+            if file._connection is None:
+                # Whoever held the lock may have failed meanwhile.
+                self._require_closed_breaker()
+                file._connection = file._open()
         except CountersUnavailable:
             file._lock.release()
             raise
-        try:
-            if file._connection is None:
-                file._connection = file._open()
         except BaseException as error:
             self.__exit__(type(error), error)
             raise
         return file._connection
 
     def _require_closed_breaker(self) -> None:
-        # An open connection means that the last turn succeeded: no clock is read for it.
-        if self._file._connection is None and self._file._breaker.is_open:
+        # Only without an open connection, which means that the last turn succeeded.
+        if self._file._breaker.is_open:
             raise CountersUnavailable("the counter file could not be used a moment ago")
 
     def __exit__(self, kind: Any, error: BaseException | None, *_: object) -> None:

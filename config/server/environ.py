@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import IO, Any
 from urllib.parse import unquote_to_bytes
 
-from apikeys.guard.middleware import ARRIVED_AT, RAW_PATH, REPEATED
+from apikeys.guard.middleware import ARRIVED_AT, HEADERS, RAW_PATH, REPEATED
 
 SAME_FOR_ALL = {
     "SCRIPT_NAME": "",
@@ -42,16 +42,19 @@ def environ_of(
         ARRIVED_AT: arrived_at,
         RAW_PATH: scope["raw_path"].decode("latin-1"),
     }
+    headers: dict[str, str] = {}
     repeated = set()
     for raw_name, raw_value in scope["headers"]:
         name = _environ_name(raw_name)
         if name is None:
             continue
         value = raw_value.decode() if raw_value.isascii() else ""
-        if name in environ:
-            value = f"{environ[name]}{';' if name == 'HTTP_COOKIE' else ','}{value}"
+        if name in headers:
+            value = f"{headers[name]}{';' if name == 'HTTP_COOKIE' else ','}{value}"
             repeated.add(name)
-        environ[name] = value
+        headers[name] = value
+    environ |= headers
+    environ[HEADERS] = headers
     environ[REPEATED] = repeated
     if environ.pop("HTTP_TRANSFER_ENCODING", None) is not None:
         # Its length is known by now. Django would not read a body of none, and the guard says of

@@ -24,7 +24,7 @@ from apikeys.guard.problems import Problem
 from apikeys.guard.serializers import NoBody, validated
 from apikeys.guard.views import JSONNegotiation
 from gateway import edge
-from gateway.edge import Answer, Environ, StartResponse
+from gateway.edge import NOT_STORED, Answer, Environ, StartResponse
 from gateway.endpoints.views import DecisionView
 from gateway.urls import urlpatterns
 from logs.capture.record import Exchange
@@ -99,12 +99,12 @@ def _decide(environ: Environ, endpoint: Endpoint, address: str, context: Request
     require(operation.permission, environment, context)
     data = endpoint.parser.decode(environ["wsgi.input"].read(body_length(environ)))
     values = validated(operation.body or NoBody, data)
-    headers = edge.headers(context) | view.allow | {"Content-Type": "application/json"}
+    headers = edge.headers(context) | view.allow | NOT_STORED | {"Content-Type": "application/json"}
     return Answer(200, headers, orjson.dumps(view.decide(values, environment, context)))
 
 
 def _refuse(endpoint: Endpoint, context: RequestContext, problem: Problem) -> Answer:
-    return edge.refusal(context, problem, endpoint.view.allow)
+    return edge.refusal(context, problem, endpoint.view.allow | NOT_STORED)
 
 
 def _exchange(environ: Environ, endpoint: Endpoint, address: str, answer: Answer) -> Exchange:
@@ -116,7 +116,7 @@ def _exchange(environ: Environ, endpoint: Endpoint, address: str, answer: Answer
         address=address,
         environment=endpoint.environment,
         status=answer.status,
-        response_headers=answer.headers.items(),
+        response_headers=(answer.headers | answer.more).items(),
         response_body=answer.body,
         route=endpoint.route,
     )

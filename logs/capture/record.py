@@ -3,7 +3,7 @@
 It is built before the response is released, so this code is on the hot path.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from time import time_ns
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ import orjson
 from django.conf import settings
 
 from apikeys.guard.context import Decided, RequestContext
-from apikeys.guard.middleware import body_length
+from apikeys.guard.middleware import body_length, headers_of
 from logs.capture import redaction
 
 MAX_PATH_LENGTH = 2000
@@ -31,6 +31,9 @@ STRANGER_CHARACTERS = 4096
 OMITTED = "…"
 ENDPOINTS = "api/<environment:environment>/v1/"
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Headers whose values are fields of a record.
+TOLD_ELSEWHERE = frozenset({"CONTENT_LENGTH"})
 # Change with each request, and hold nothing of the caller's.
 OWN_HEADERS = frozenset({"X-Request-ID", "RateLimit", "RateLimit-Policy"})
 
@@ -40,7 +43,10 @@ REQUEST, DECISION = "request", "decision"
 
 
 class Record(NamedTuple):
-    """What is known of a request: ids as text, times in microseconds, sizes in bytes."""
+    """What is known of a request: ids as text, times in microseconds, sizes in bytes.
+
+    ``line`` writes the fields in this order.
+    """
 
     id: str
     at: int
@@ -80,7 +86,8 @@ REQUEST_CUT, RESPONSE_CUT = 1, 2
 class Exchange(NamedTuple):
     """A request and its answer as they came and went, headers and bodies not redacted yet.
 
-    ``meta`` holds the headers as a WSGI environ does. ``response_body`` is None if it is streamed.
+    ``meta`` holds the headers as a WSGI environ does; ``told_elsewhere`` are those, by their names
+    there, that the record says without them. ``response_body`` is None if it is streamed.
     """
 
     meta: dict[str, Any]
@@ -99,6 +106,7 @@ class Exchange(NamedTuple):
     service: str = ""
     host: str = ""
     caller: str | None = None
+    told_elsewhere: frozenset[str] = TOLD_ELSEWHERE
 
 
 def line(exchange: Exchange, context: RequestContext, began_at: int) -> bytes:
@@ -112,39 +120,41 @@ def line(exchange: Exchange, context: RequestContext, began_at: int) -> bytes:
     request_body, response_body, cut = _bodies(exchange, context)
     path, query, user_agent = _target(exchange, is_stranger=is_stranger)
     headers = _few if is_stranger else _bounded
-    record = Record(
-        id=context.request_id,
-        at=began_at // 1000,
-        environment=exchange.environment,
-        key=None if key is None else key.pk,
-        secret_version=context.secret_version,
-        customer=context.customer or exchange.customer,
-        job=context.job or exchange.job,
-        permission=context.permission,
-        method=redaction.line(exchange.method)[:32],
-        path=path,
-        route=exchange.route and _route(exchange.route),
-        query=query,
-        status=exchange.status,
-        code=context.code or "",
-        duration=(time_ns() - began_at) // 1000,
-        request_bytes=body_length(meta),
-        response_bytes=len(exchange.response_body or b""),
-        address=exchange.address,
-        user_agent=user_agent,
-        request_headers=headers(_request_headers(meta)),
-        response_headers=headers(exchange.response_headers),
-        request_body=request_body,
-        response_body=response_body,
-        cut=cut,
-        is_key_accepted=context.is_key_accepted,
-        kind=exchange.kind,
-        service=exchange.service,
-        host=_host(exchange.host),
-        caller=exchange.caller,
+    request_headers = headers(_request_headers(exchange))
+    response_headers = headers(exchange.response_headers)
+    # A plain tuple: orjson does not serialize named ones, and making one costs as much again.
+    record = (
+        context.request_id,
+        began_at // 1000,
+        exchange.environment,
+        None if key is None else key.id,
+        context.secret_version,
+        context.customer or exchange.customer,
+        context.job or exchange.job,
+        context.permission,
+        method if (method := exchange.method) in METHODS else redaction.line(method)[:32],
+        path,
+        exchange.route and _route(exchange.route),
+        query,
+        exchange.status,
+        context.code or "",
+        (time_ns() - began_at) // 1000,
+        body_length(meta),
+        len(exchange.response_body or b""),
+        exchange.address,
+        user_agent,
+        request_headers,
+        response_headers,
+        request_body,
+        response_body,
+        cut,
+        context.is_key_accepted,
+        exchange.kind,
+        exchange.service,
+        _host(exchange.host),
+        exchange.caller,
     )
-    # A plain tuple, because orjson does not serialize named tuples.
-    return orjson.dumps(tuple(record))
+    return orjson.dumps(record)
 
 
 def _of_decision(exchange: Exchange, decided: Decided, caller: Any) -> Exchange:
@@ -217,17 +227,21 @@ def _shortened(path: str) -> str:
 _path_once = lru_cache(maxsize=1024)(_shortened)
 
 
-def _request_headers(meta: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in meta.items():
-        if name[:5] == "HTTP_":
-            yield _header_name(name), value
-    if meta.get("CONTENT_TYPE"):
-        yield "Content-Type", meta["CONTENT_TYPE"]
+def _request_headers(exchange: Exchange) -> list[tuple[str, str]]:
+    left_out = exchange.told_elsewhere
+    return [
+        (_header_name(name), value)
+        for name, value in headers_of(exchange.meta).items()
+        if name not in left_out
+    ]
 
 
 def _bounded(given: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return headers as they may be kept, what is cut marked with its true size."""
-    headers = {name: _header(name, value) for name, value in given}
+    headers = {
+        name: value if name in OWN_HEADERS else redaction.header(name, value)
+        for name, value in given
+    }
     if sum(map(len, headers)) + sum(map(len, headers.values())) <= MAX_HEADER_LENGTH:
         return headers
     remaining, kept = MAX_HEADERS, {}
@@ -267,7 +281,7 @@ def _length(value: str) -> str:
 
 @lru_cache(maxsize=256)
 def _header_name(name: str) -> str:
-    return redaction.line(name[5:].replace("_", "-").title())[:200]
+    return redaction.line(name.removeprefix("HTTP_").replace("_", "-").title())[:200]
 
 
 def _body(content: bytes, media_type: str) -> tuple[str, bool]:
