@@ -11,7 +11,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from apikeys.environments import Environment
 from database.refusals import Refused
 from gateway.models import Service
-from gateway.proxies import PROXIES, configuration
+from gateway.proxies import PROXIES, configuration, main_files
 
 NAMES = {"nginx": "nginx", "haproxy": "HAProxy"}
 APPLICATION = "127.0.0.1:9000"
@@ -40,6 +40,11 @@ class ProxiesForm(forms.Form):
                 {
                     "name": NAMES.get(proxy, proxy.capitalize()),
                     "files": configuration(proxy, service=service.name, **self.cleaned_data),
+                    "main_files": main_files(
+                        proxy,
+                        service=service.name,
+                        application=self.cleaned_data["application"],
+                    ),
                 }
                 for proxy in PROXIES
             ]

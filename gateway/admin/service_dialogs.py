@@ -76,7 +76,7 @@ class ServiceActions:
         DisableDialog, label="Disable", title="Disable the service",
         description="Its proxies refuse every request from the next one on, public paths too."
         " Rules and history stay.",
-        permission="disable", icon="block", variant=ActionVariant.DANGER,
+        permission="disable", icon="block",
     )  # fmt: skip
     def disable(self, request: HttpRequest, service: Service) -> str:
         return f"{service} is disabled."

@@ -4,14 +4,17 @@ What is sent is a text with a rule a line. ``rules.js`` shows it as rows; withou
 edited as it is.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.conf import settings
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from apikeys import catalogue
 from apikeys.audit import actor_of
+from apikeys.limits import WINDOWS
 from backoffice.action_forms import ActionForm
 from backoffice.form_fields import WholeNumberField
 from database.refusals import Refused
@@ -25,6 +28,7 @@ else:
     _ServiceModelForm = forms.ModelForm
 
 OFFERED_METHODS = ("*", "GET,HEAD,OPTIONS", "GET", "POST", "PUT,PATCH", "DELETE")
+MAX_NAMED = 5
 
 
 class RulesWidget(UnfoldAdminTextareaWidget):
@@ -45,6 +49,26 @@ class RulesWidget(UnfoldAdminTextareaWidget):
         return context | {"methods": OFFERED_METHODS, "needs": needs}
 
 
+def cost_warning(rules: Sequence[RuleLine]) -> str:
+    """Return what to tell of rules that keys with the default limits never pass; blank if none."""
+    limit, window, environment = min(
+        (limit, window.name, environment)
+        for environment in settings.API_ENVIRONMENTS
+        for window, limit in zip(WINDOWS, settings.DEFAULT_LIMITS[environment], strict=True)
+    )
+    numbers = [str(number) for number, rule in enumerate(rules, start=1) if rule.cost > limit]
+    # A limit of 0 is there to refuse whatever the cost.
+    if not numbers or not limit:
+        return ""
+    more = f" and {len(numbers) - MAX_NAMED:,} more" if len(numbers) > MAX_NAMED else ""
+    return (
+        f"Keys with the default limit of {environment}, {limit:,} per {window}, never pass"
+        f" {'rule' if len(numbers) == 1 else 'rules'} {', '.join(numbers[:MAX_NAMED])}{more}, which"
+        f" cost{'s' if len(numbers) == 1 else ''} more. Lower the cost, or give the keys for it"
+        " higher limits."
+    )
+
+
 class ServiceForm(ActionForm, _ServiceModelForm):
     """What a service and its rules are."""
 
@@ -52,8 +76,10 @@ class ServiceForm(ActionForm, _ServiceModelForm):
         required=False,
         widget=RulesWidget,
         help_text="The first rule that matches a request decides; where none matches it is"
-        " refused. One rule a line: methods, path, what it needs, and cost=5 if it counts as five"
-        " requests. A permission that does not exist yet is made.",
+        " refused. One rule a line: methods or * for all, path, what it needs, and cost=5 if it"
+        " counts as five requests. In a path * or {name} stands for one segment, and ** at the end"
+        " for any rest. What it needs is a permission, made if it does not exist yet; any-key for"
+        " any valid key; or public for everybody, without a key.",
     )
 
     class Meta:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
@@ -23,7 +23,7 @@ from backoffice.page_sections import sections_of
 from gateway.admin.preview_panel import PreviewForm
 from gateway.admin.proxies_panel import proxies_context
 from gateway.admin.service_dialogs import ServiceActions, may
-from gateway.admin.service_forms import ChangeServiceForm, CreateServiceForm
+from gateway.admin.service_forms import ChangeServiceForm, CreateServiceForm, cost_warning
 from gateway.models import Rule, Service, ServiceEvent
 from logs.models import HourlyUsage
 
@@ -112,6 +112,10 @@ class ServiceAdmin(ServiceActions, ActionFormAdmin, CheckedList, ModelAdmin):
         context: dict[str, Any] = {"save_label": "Save changes", "service": service}
         if service is not None:
             events = ServiceEvent.objects.filter(service_name=service.name)
+            shown_events = list(events[:SHOWN_EVENTS])
+            for event in shown_events:
+                # The action says it.
+                event.changes.pop("is_enabled", None)
             context |= proxies_context(request, service)
             context |= {
                 "title": f"Service {service.name}",
@@ -119,10 +123,20 @@ class ServiceAdmin(ServiceActions, ActionFormAdmin, CheckedList, ModelAdmin):
                 "state_colour": STATE_COLOURS[self.state(service)],
                 "preview_form": PreviewForm() if request.user.has_perm(VIEW_KEY) else None,
                 "sections": sections_of(request, service),
-                "events": events[:SHOWN_EVENTS],
+                "events": shown_events,
                 "more_events": max(0, events.count() - SHOWN_EVENTS),
             }
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
+
+    def response_post_save_change(self, request: HttpRequest, obj: Service) -> HttpResponse:
+        """Stay on the page, where the rules are tested and a proxy is connected."""
+        if warning := cost_warning(obj.rule_lines):
+            self.message_user(request, warning, messages.WARNING)
+        if not self.has_view_or_change_permission(request, obj):
+            return redirect("admin:index")
+        return redirect("admin:gateway_service_change", obj.pk)
+
+    response_post_save_add = response_post_save_change
 
     def get_urls(self) -> Any:
         panels = {"preview": self.preview, "proxies": self.proxies}

@@ -7,6 +7,7 @@ proxy, as ``docs/gateway.md`` says to.
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -30,6 +31,15 @@ PROXIES = MappingProxyType(
         "apache": {"apache.conf": "latchkey-@SERVICE@.conf"},
     }
 )
+# The lines that use those files, in files of one's own. ``docs/gateway.md`` has them among others.
+MAIN_FILES = MappingProxyType(
+    {
+        "nginx": {"nginx-main.conf": "nginx.conf"},
+        "traefik": {"traefik-main.yml": "traefik.yml", "traefik-router.yml": "@SERVICE@.yml"},
+        "caddy": {"caddy-main.conf": "Caddyfile"},
+        "apache": {"apache-main.conf": "apache.conf"},
+    }
+)
 # What a proxy answers by itself. Without quotation marks and %, which some languages read.
 DETAILS = {
     "unavailable": "The request could not be decided. Send it again after Retry-After seconds.",
@@ -51,9 +61,18 @@ def configuration(
             raise Refused(f"{address!r} is not an address. Write host and port, as 127.0.0.1:8000.")
         host = match["host"].strip("[]")
         values |= {name: address, f"{name}_HOST": host, f"{name}_PORT": match["port"]}
+    return _filled(PROXIES[proxy], values)
+
+
+def main_files(proxy: str, *, service: str, application: str) -> dict[str, str]:
+    """Return the lines to add to files of one's own, by the file's name; none for some proxies."""
+    return _filled(MAIN_FILES.get(proxy, {}), {"SERVICE": service, "APPLICATION": application})
+
+
+def _filled(templates: Mapping[str, str], values: dict[str, str]) -> dict[str, str]:
     return {
         _fill(name, values): _fill((FOLDER / template).read_text(), values)
-        for template, name in PROXIES[proxy].items()
+        for template, name in templates.items()
     }
 
 

@@ -187,6 +187,48 @@ def test_the_page_shows_the_history_with_rules_line_by_line(staff: Client) -> No
 
     assert "<del>" + "\n".join(LINES) + "</del>" in page
     assert "<ins>* /a public\n* /b public</ins>" in page
+    assert "<ins>" + "\n".join(LINES) + "</ins>" in page
+
+
+def test_the_history_says_enabled_and_disabled_without_the_column(staff: Client) -> None:
+    service = make_service()
+    lifecycle.update(service, actor=ACTOR, fields={"is_enabled": False})
+
+    page = staff.get(page_of(service)).text
+
+    assert "<strong>Disabled</strong>" in page
+    assert "is_enabled" not in page
+
+
+def test_a_save_stays_on_the_page(staff: Client) -> None:
+    made = add(staff)
+    page = page_of(Service.objects.get())
+    changed = change(staff, Service.objects.get(), description="Ours")
+
+    assert (made["Location"], changed["Location"]) == (page, page)
+
+
+def test_a_rule_that_keys_with_the_default_limits_never_pass_is_told(
+    staff: Client, settings: Any
+) -> None:
+    settings.DEFAULT_LIMITS = settings.DEFAULT_LIMITS | {"staging": (50, 40, 60)}
+    service = make_service()
+
+    def told(rules: str) -> list[str]:
+        change(staff, Service.objects.get(), rules=rules)
+        texts = staff.get(page_of(service)).context["messages"]
+        return [str(text) for text in texts if text.level_tag == "warning"]
+
+    assert told("* /** any-key cost=40") == []
+    (one,) = told("GET /a any-key\n* /** any-key cost=41")
+    assert one == (
+        "Keys with the default limit of staging, 40 per hour, never pass rule 2, which costs more."
+        " Lower the cost, or give the keys for it higher limits."
+    )
+    (several,) = told("\n".join(f"GET /{n} any-key cost=41" for n in range(7)))
+    assert "never pass rules 1, 2, 3, 4, 5 and 2 more, which cost more." in several
+    settings.API_ENVIRONMENTS = ("production",)
+    assert told("* /** any-key cost=600") == []
 
 
 def preview(client: Client, service: Service, **fields: str) -> Any:
@@ -304,6 +346,8 @@ def test_configurations_of_proxies_are_filled_in(staff: Client, settings: Any) -
     assert "latchkey.internal:8443/auth/staging/orders" in other.text
     assert "/auth/production/" not in other.text
     assert "elsewhere" not in page
+    assert "proxy_pass http://10.0.0.7:80;" in other.text
+    assert "docs/gateway.md" in page
     assert "&#x27;http://latchkey&#x27; is not an address." in refused.text
     assert "<summary>" not in refused.text
 

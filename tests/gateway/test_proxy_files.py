@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.proxies import PROXIES, configuration
+from gateway.proxies import MAIN_FILES, PROXIES, configuration, main_files
+from tests.proxies.programs import BLOCK, GUIDE
 from tests.support.command_line import Run
 
 pytestmark = pytest.mark.django_db
@@ -30,6 +31,23 @@ def test_a_file_names_the_service_the_environment_and_latchkey(proxy: str) -> No
     assert "staging" in text
     assert "keys.internal" in text
     assert "8443" in text
+
+
+@pytest.mark.parametrize("proxy", MAIN_FILES)
+def test_the_lines_to_add_are_those_of_the_guide(proxy: str) -> None:
+    """They are run as the guide has them."""
+    blocks = {
+        title.rpartition("/")[2]: map(str.strip, text.splitlines())
+        for _, title, text in BLOCK.findall(GUIDE)
+        if title.startswith(f"{proxy}/")
+    }
+
+    files = main_files(proxy, service="orders", application="127.0.0.1:9000")
+
+    assert files
+    for name, text in files.items():
+        missing = [line for line in text.splitlines() if line.strip() not in blocks[name]]
+        assert missing == []
 
 
 def test_a_problem_that_a_proxy_answers_is_one_of_the_guards() -> None:

@@ -155,6 +155,11 @@
   });
 }
 
+// What a panel answers comes into view, above the bar that lies over the end of the page.
+document.addEventListener("htmx:afterSettle", (event) => {
+  event.target.querySelector(":scope > [role=status]")?.scrollIntoView({ block: "nearest" });
+});
+
 // Finds customers of the environment that the form has chosen; of a key that exists, the address
 // of the search names the key.
 document.addEventListener("DOMContentLoaded", () => {
