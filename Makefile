@@ -17,8 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: run test test-crash test-proxies test-postgres check lint types docs docs-check deploy migrations bench bench-tiny soak clean
 
 run: $(VENV)/.installed
-	@$(PY) manage.py bootstrap
-	@exec $(PY) manage.py serve
+	@exec $(PY) manage.py serve --bootstrap
 
 test: $(VENV)/.installed-dev
 	@$(PY) -m pytest -n 2 --dist worksteal -m "not crash and not proxy"

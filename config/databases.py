@@ -44,7 +44,8 @@ SQLITE_PRAGMAS = (
 )
 
 
-def database(url: str, folder: Path, *, threads: int, is_web: bool) -> Settings:
+def database(url: str, folder: Path, *, web_threads: int | None = None) -> Settings:
+    """Return the database at ``url``, as a web process of so many threads or others use it."""
     if not url:
         url = f"sqlite:///{folder / 'latchkey.sqlite3'}"
     try:
@@ -52,9 +53,9 @@ def database(url: str, folder: Path, *, threads: int, is_web: bool) -> Settings:
     except ValueError:
         config = {"ENGINE": None}
     if config["ENGINE"] == SQLITE_ENGINE and config.get("NAME"):
-        return _sqlite(config, is_web=is_web)
+        return _sqlite(config, is_web=web_threads is not None)
     if config["ENGINE"] == POSTGRESQL_ENGINE and config.get("NAME"):
-        return _postgresql(config, threads if is_web else None)
+        return _postgresql(config, web_threads)
     raise configuration_error(
         "DATABASE_URL",
         "is not the address of a PostgreSQL database",

@@ -160,8 +160,6 @@ WEB_CONCURRENCY = variables.number(
     shown="one per core",
 )
 WEB_THREADS = variables.number("WEB_THREADS", 4, "Threads in each web process.", least=1, most=512)
-# Set by config/wsgi.py: a web request cannot wait as long as a worker can.
-IS_WEB = os.environ.get("LATCHKEY_ROLE") == "web"
 CSRF_TRUSTED_ORIGINS = variables.words(
     "CSRF_TRUSTED_ORIGINS", [], "Admin origins behind a proxy, as `https://keys.example`."
 )
@@ -179,16 +177,12 @@ HTTPS = variables.flag(
 )
 
 # --- Storage -----------------------------------------------------------------------------------
-DATABASES = {
-    "default": databases.database(
-        variables.text(
-            "DATABASE_URL", "", "`postgres://user:password@host:5432/name`; if not set, SQLite."
-        ),
-        LATCHKEY_VAR,
-        threads=WEB_THREADS,
-        is_web=IS_WEB,
-    )
-}
+_database_url = variables.text(
+    "DATABASE_URL", "", "`postgres://user:password@host:5432/name`; if not set, SQLite."
+)
+DATABASES = {"default": databases.database(_database_url, LATCHKEY_VAR)}
+# Latchkey's own: what web processes take instead. A request cannot wait as long as a worker can.
+WEB_DATABASE = databases.database(_database_url, LATCHKEY_VAR, web_threads=WEB_THREADS)
 # Latchkey's own: where rate limits are counted.
 REDIS_URL = databases.redis_url(
     variables.text(

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-# A web request cannot wait as long as a worker can; the settings go by this.
-os.environ["LATCHKEY_ROLE"] = "web"
 
 from django.conf import settings
 from django.core.cache import close_caches

@@ -68,14 +68,16 @@ def submit(
     return job
 
 
+def has_due(queues: Collection[str] = ()) -> bool:
+    """Say whether a job waits that ``claim`` would start."""
+    return _due(timezone.now(), queues).exists()
+
+
 def claim(worker: str, queues: Collection[str] = ()) -> Job | None:
     """Start the job that is due first; cancel waiting jobs whose key may not run them."""
     while True:
         now = timezone.now()
-        # During an upgrade, types unknown here are left for workers of the other version.
-        waiting = Job.objects.due(now).filter(type__in=list(job_types()))
-        if queues:
-            waiting = waiting.filter(queue__in=queues)
+        waiting = _due(now, queues)
         # Checked without a lock: an idle runner must not take SQLite's only write lock.
         if not waiting.exists():
             return None
@@ -99,6 +101,12 @@ def claim(worker: str, queues: Collection[str] = ()) -> Job | None:
                 reason=f"{reason} before the job started.",
                 finished_at=now,
             )
+
+
+def _due(now: datetime, queues: Collection[str]) -> "QuerySet[Job]":
+    # During an upgrade, types unknown here are left for workers of the other version.
+    waiting = Job.objects.due(now).filter(type__in=list(job_types()))
+    return waiting.filter(queue__in=queues) if queues else waiting
 
 
 def _start(job: Job, key: ApiKey, worker: str, now: datetime) -> Job:

@@ -48,7 +48,10 @@ def _turn() -> Iterator[None]:
 
 
 def _children(process: int) -> list[int]:
+    children: list[int] = []
     with suppress(OSError):
-        tasks = Path(f"/proc/{process}/task").iterdir()
-        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
-    return []
+        for task in Path(f"/proc/{process}/task").iterdir():
+            # A thread may end meanwhile; the children are listed with those that go on.
+            with suppress(OSError):
+                children += map(int, (task / "children").read_text().split())
+    return children

@@ -1,34 +1,57 @@
-"""``python -m config.server.granian``: Granian, as the settings say."""
+"""Granian, as the settings say; ``python -m config.server.granian`` is the web server alone.
 
+The server loads the code and forks the web processes, which share it in memory.
+"""
+
+import gc
 import importlib
 import multiprocessing
 import os
 import resource
+import signal
 from typing import Any
 
 import django
 from django.conf import settings
+from django.db import connection
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.log import LogLevels
 from granian.server import Server
 
 from config.server.cores import settle
-from jobs.worker.supervisor import die_with_parent
+from jobs.worker.supervisor import STOP_SIGNALS, die_with_parent, name_process
 
 KILL_AFTER_SECONDS = 10
 # Of each process. An open connection takes a file descriptor and some kilobytes, and no thread.
 MAX_CONNECTIONS = 4096
 
-# Read by the settings, which web processes inherit from this one.
-os.environ["LATCHKEY_ROLE"] = "web"
+# What config/asgi.py loads; it starts threads itself, so it is left to the web processes.
+CODE = (
+    "config.server.request_bodies",
+    "django.core.handlers.wsgi",
+    "gateway.endpoints.application",
+    "gateway.forward_auth",
+    "uvloop",
+)
+
+
+def load_code() -> None:
+    """Load what web processes need and may share: code alone, no connection, thread or lock."""
+    for module in (settings.ROOT_URLCONF, *CODE):
+        importlib.import_module(module)
 
 
 def load_application(target: str) -> Any:
     """Load the application in a web process, which must not outlive the server."""
     server = multiprocessing.parent_process()
     if server is not None and server.pid is not None:
+        for number in STOP_SIGNALS:
+            # The server's handlers would do nothing here.
+            signal.signal(number, signal.SIG_DFL)
         die_with_parent(server.pid)
+        name_process("latchkey-web")
         settle(server.pid)
+    connection.settings_dict["OPTIONS"] = settings.WEB_DATABASE["OPTIONS"]
     module, _, name = target.partition(":")
     return getattr(importlib.import_module(module), name)
 
@@ -39,10 +62,11 @@ def raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
 
-def main() -> None:
+def serve() -> None:
+    """Serve until SIGINT or SIGTERM, from a process that has loaded the code."""
     raise_file_limit()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    django.setup()
+    # Python 3.14 forks no more unless it is told to.
+    multiprocessing.set_start_method("fork", force=True)
     Server(
         settings.ASGI_APPLICATION.replace(".application", ":application"),
         address=settings.HOST,
@@ -58,6 +82,15 @@ def main() -> None:
         log_level=LogLevels.warning,
         log_dictconfig=settings.GRANIAN_LOGGING,
     ).serve(target_loader=load_application)
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    django.setup()
+    load_code()
+    gc.collect()
+    gc.freeze()
+    serve()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The worker: runs periodic tasks and supervises the runners until it is stopped.
+"""The worker: runs periodic tasks, and asks for a runner while a job waits, until it is stopped.
 
 A task that fails is logged and runs again when it is next due; it never stops the worker.
 """
@@ -6,11 +6,10 @@ A task that fails is logged and runs again when it is next due; it never stops t
 import logging
 import os
 import socket
-import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -20,27 +19,28 @@ from django.utils import timezone
 from database.outages import Unavailable
 from database.periodic_tasks import PeriodicTask, declared
 from database.postgresql_connection import connect
-from jobs import leases
+from jobs import leases, queue
 from jobs.models import Job, Worker
 from jobs.models.jobs import ENDED
-from jobs.worker.supervisor import Child
 from logs.capture import spool
 
 logger = logging.getLogger(__name__)
 
 FORGET_WORKERS_AFTER = timedelta(days=1)
 MAX_SLEEP = 1.0
-# Longer than a runner takes to release its job.
-STOP_SECONDS = 12.0
+LOOK_SECONDS = 0.2
 
 
 class WorkerLoop:
     """One worker process."""
 
-    def __init__(self, *, concurrency: int = 0, queues: Sequence[str] = ()) -> None:
+    def __init__(
+        self, *, queues: Collection[str] = (), ask: Callable[[], object] | None = None
+    ) -> None:
+        """``ask`` has a runner started; without it, none is asked for."""
         self._row = Worker(host=socket.gethostname(), pid=os.getpid())
-        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "run_jobs", *queues]
-        self._runners = [Child(f"runner {n + 1}", command) for n in range(concurrency)]
+        self._queues = queues
+        self._ask = ask
         self._tasks = [
             PeriodicTask("heartbeat", 5, self._beat),
             PeriodicTask("recovery of lost jobs", 2, leases.recover),
@@ -62,19 +62,15 @@ class WorkerLoop:
         for name, tasks in self._threads.items():
             # Daemons: these tasks can be interrupted without loss.
             threading.Thread(target=_keep, args=(tasks, stopping), name=name, daemon=True).start()
+        if self._ask is not None:
+            args = (self._ask, self._queues, stopping)
+            threading.Thread(target=_watch_queues, args=args, name="queues", daemon=True).start()
 
         def between() -> None:
-            for child in self._runners:
-                child.ensure_running()
             if tell is not None:
                 _do(PeriodicTask("status line", 0, lambda now: tell(_status())))
 
         _keep(self._tasks, stopping, between)
-        for child in self._runners:
-            child.stop()
-        ends_at = time.monotonic() + STOP_SECONDS
-        for child in self._runners:
-            child.wait(ends_at)
         for thread in joined:
             thread.join()
         _do(PeriodicTask("deregistration", 0, self._deregister))
@@ -101,6 +97,25 @@ def _keep(
                 due_at[task] = time.monotonic() + task.every
         wait = min(due_at.values()) - time.monotonic()
         stopping.wait(max(0.0, min(wait, MAX_SLEEP)))
+    connection.close()
+
+
+def _watch_queues(
+    ask: Callable[[], object], queues: Collection[str], stopping: threading.Event
+) -> None:
+    """Ask for a runner again and again while a job waits: those that run may all be busy."""
+    while not stopping.wait(LOOK_SECONDS):
+        try:
+            connect(connection)
+            if queue.has_due(queues):
+                ask()
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("looking for jobs failed: %s", " ".join(str(error).split()))
+            connection.close()
+            stopping.wait(1.0)
+        except Exception:
+            logger.exception("looking for jobs failed")
+            stopping.wait(1.0)
     connection.close()
 
 

@@ -1,6 +1,6 @@
-"""Runs jobs one after the other in a process of their own (``manage.py run_jobs``).
+"""Runs jobs one after the other in a process of their own, started when a job waits.
 
-A job that exhausts memory, hangs or calls ``os._exit`` ends only this process; the worker starts
+A job that exhausts memory, hangs or calls ``os._exit`` ends only this process; the next job gets
 another. A thread renews the lease, and ends the process when the job exceeds its time limit or
 ignores a cancellation. If that thread cannot run, the kernel ends the process with the lease.
 """
@@ -32,6 +32,8 @@ from jobs.worker.supervisor import stop_event
 logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 0.2
+# Without a job for so long the process ends. It is kept a while, since jobs come in groups.
+MAX_IDLE_SECONDS = 10.0
 BEAT_SECONDS = 1.0
 CANCEL_GRACE_SECONDS = 2.5
 STOP_SECONDS = 8.0
@@ -40,7 +42,7 @@ MAX_PAUSE = 0.25
 
 
 class Runner:
-    """Claims and runs jobs until ``stopping`` is set."""
+    """Claims and runs jobs until ``stopping`` is set or none was left for a while."""
 
     def __init__(self, queues: Collection[str], stopping: threading.Event) -> None:
         self._queues = queues
@@ -48,7 +50,8 @@ class Runner:
         self._name = f"{socket.gethostname()}:{os.getpid()}"
 
     def run(self) -> None:
-        while not self._stopping.is_set():
+        ends_at = time.monotonic() + MAX_IDLE_SECONDS
+        while not self._stopping.is_set() and time.monotonic() < ends_at:
             try:
                 connect(connection)
                 job = queue.claim(self._name, self._queues)
@@ -61,6 +64,7 @@ class Runner:
                 self._stopping.wait(IDLE_SECONDS)
             else:
                 self._run(job, job_types()[job.type])
+                ends_at = time.monotonic() + MAX_IDLE_SECONDS
 
     def _run(self, job: Job, kind: JobType) -> None:
         with Heartbeat(job, kind.time_limit, self._stopping):

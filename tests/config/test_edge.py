@@ -172,7 +172,7 @@ def test_a_closed_terminal_stops_nothing() -> None:
         before = product.processes("")
         assert product.process is not None
 
-        for pid in [product.process.pid, *product.processes("manage.py worker")]:
+        for pid in [product.process.pid, *product.processes("latchkey-worker")]:
             os.kill(pid, signal.SIGHUP)
         time.sleep(0.5)
 

@@ -87,8 +87,8 @@ def crash(product: Latchkey, *, kills: int, jobs: int, seed: int = 1) -> tuple[i
         each = max(1, jobs // kills)
         asked += [asker.submit("test.count", steps=STEPS, seconds=0.05) for _ in range(each)]
         time.sleep(chance.uniform(0.1, 0.8))
-        part = ("run_jobs", "run_jobs", "manage.py worker", "config.server.granian")[number % 4]
-        for pid in product.processes(part)[:2]:
+        part = ("runner", "runner", "worker", "server")[number % 4]
+        for pid in product.processes(f"latchkey-{part}")[:2]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
     stuck = 0
@@ -151,7 +151,7 @@ def test_a_stop_gives_running_jobs_back(product: Latchkey) -> None:
     job = asker.submit("test.count", steps=8, seconds=0.2)
     wait_until(lambda: asker.look(job)["progress"]["done"] > 1)
 
-    for pid in product.processes("manage.py worker"):
+    for pid in product.processes("latchkey-runner"):
         os.kill(pid, signal.SIGTERM)
     ended = asker.wait(job)
 

@@ -52,8 +52,8 @@ def recorded(product: Latchkey) -> Counter[str]:
 
 
 def kill_web_and_worker(product: Latchkey, chance: random.Random) -> None:
-    web = product.processes("config.server.granian")
-    worker = product.processes("manage.py worker")
+    web = product.processes("latchkey-web") + product.processes("latchkey-server")
+    worker = product.processes("latchkey-worker")
     for pid in [*chance.sample(web, min(2, len(web))), *worker]:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

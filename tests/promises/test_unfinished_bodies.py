@@ -115,7 +115,7 @@ def resident_bytes(product: Latchkey) -> int:
     """Return what the web processes hold in memory."""
     pages = [
         int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        for pid in product.processes("config.server.granian")
+        for pid in product.processes("latchkey-web")
     ]
     return sum(pages) * os.sysconf("SC_PAGE_SIZE")
 

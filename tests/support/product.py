@@ -39,7 +39,7 @@ class Latchkey(Server):
             "REDIS_URL": redis,
             "PORT": str(self.port),
             "WEB_CONCURRENCY": "2",
-            # Each is a process to start; tests of jobs ask for them.
+            # Tests of jobs ask for runners.
             "JOB_CONCURRENCY": "0",
             **variables,
         }
@@ -126,10 +126,10 @@ class Latchkey(Server):
         return client
 
     def processes(self, part: str) -> list[int]:
-        """Return the processes below the supervisor whose command line holds ``part``."""
+        """Return the supervisor and those below it whose name or command line holds ``part``."""
         assert self.process is not None
         listed = subprocess.run(
-            ["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+            ["ps", "-eo", "pid=,ppid=,comm=,args="], capture_output=True, text=True, check=True
         )
         rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
         family = {self.process.pid}

@@ -1,17 +1,16 @@
 """``manage.py worker``: runs jobs and periodic tasks."""
 
-import signal
-import sys
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandParser
 
-from apikeys.management.base_command import LineCommand, console, whole_number
+from apikeys.checks import TAG
+from apikeys.management.base_command import LineCommand, whole_number
 from database.refusals import Refused
 from jobs.registry import job_types
-from jobs.worker.loop import WorkerLoop
-from jobs.worker.supervisor import stop_event
+from jobs.worker.processes import add_worker
+from jobs.worker.supervisor import Family, apart
 
 MAX_RUNNERS = 64
 
@@ -39,18 +38,16 @@ class Command(LineCommand):
         concurrency: int = options["concurrency"]
         if not 0 <= concurrency <= MAX_RUNNERS:
             raise Refused(f"--concurrency is {concurrency}. Use a number from 0 to {MAX_RUNNERS}.")
-        self.check_server()
-        queues = {kind.queue for kind in job_types().values()}
-        if unknown := set(options["queue"]) - queues:
-            raise Refused(
-                f"There is no queue {min(unknown)!r}. Use one of {', '.join(sorted(queues))}."
-            )
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        stopping = stop_event()
-        terminal = console(sys.stderr)
-        loop = WorkerLoop(concurrency=concurrency, queues=options["queue"])
-        if terminal.is_terminal:
-            with terminal.status("Starting") as status:
-                loop.run(stopping, tell=status.update)
-        else:
-            loop.run(stopping)
+        if options["queue"]:
+            # Without the databases: this process opens no connection.
+            self.check(tags=[TAG], include_deployment_checks=True)
+            queues = {kind.queue for kind in job_types().values()}
+            if unknown := set(options["queue"]) - queues:
+                raise Refused(
+                    f"There is no queue {min(unknown)!r}. Use one of {', '.join(sorted(queues))}."
+                )
+        with apart(self.check_server):
+            pass
+        family = Family()
+        add_worker(family, concurrency=concurrency, queues=options["queue"])
+        family.supervise()
