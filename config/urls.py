@@ -8,6 +8,11 @@ from django.urls import include, path, re_path, register_converter
 from django.urls.converters import StringConverter
 from django.views.generic import RedirectView
 
+import apikeys.urls
+import customers.urls
+import gateway.urls
+import jobs.urls
+import logs.urls
 from apikeys.guard.views import UnknownEndpointView
 from config import health
 from config.openapi_views import DocsView, SchemaView
@@ -21,21 +26,22 @@ class EnvironmentConverter(StringConverter):
 
 register_converter(EnvironmentConverter, "environment")
 
+# One list, not a list of lists: Django would try each in turn for each request.
 endpoints: list[Any] = [
-    path("", include("apikeys.urls")),
-    path("", include("customers.urls")),
-    path("", include("logs.urls")),
-    path("", include("jobs.urls")),
-    path("", include("gateway.urls")),
-    # Whatever it holds, line ends too: no path gets past the guard.
-    re_path(r"^(?P<rest>[\s\S]*)\Z", UnknownEndpointView.as_view(), name="nothing-here"),
+    *apikeys.urls.urlpatterns,
+    *customers.urls.urlpatterns,
+    *logs.urls.urlpatterns,
+    *jobs.urls.urlpatterns,
+    *gateway.urls.urlpatterns,
 ]
+# Whatever it holds, line ends too: no path gets past the guard.
+unknown = re_path(r"^(?P<rest>[\s\S]*)\Z", UnknownEndpointView.as_view(), name="nothing-here")
 
 urlpatterns = [
+    path("api/<environment:environment>/v1/", include([*endpoints, unknown])),
+    path("api/<environment:environment>/v1", UnknownEndpointView.as_view()),
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", DocsView.as_view(url_name="schema"), name="docs"),
-    path("api/<environment:environment>/v1/", include(endpoints)),
-    path("api/<environment:environment>/v1", UnknownEndpointView.as_view()),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),

@@ -135,6 +135,7 @@ class GuardedView(APIView):
     operations: ClassVar[Mapping[str, Operation]] = {}
     required_permissions: ClassVar[Mapping[str, Permission | str]] = {}
     allow: ClassVar[dict[str, str]] = {}
+    methods: ClassVar[frozenset[str]] = frozenset()
 
     content_negotiation_class = JSONNegotiation
 
@@ -187,6 +188,7 @@ class GuardedView(APIView):
             for name, method in methods.items()
             if hasattr(method, "operation")
         }
+        cls.methods = frozenset(methods)
         cls.allow = {"Allow": ", ".join(sorted(methods))}
         cls.required_permissions = {"OPTIONS": ANY_KEY} | {
             name: operation.permission for name, operation in cls.operations.items()
@@ -194,19 +196,21 @@ class GuardedView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Run the guard; the first check that fails is the answer."""
-        context_of(request).keeps_body = self.keeps_body
+        context = context_of(request)
+        context.keeps_body = self.keeps_body
         self.perform_authentication(request)
         self.check_throttles(request)
-        method = (request.method or "").lower()
-        if method not in self.http_method_names or not hasattr(self, method):
+        method = request.method or ""
+        if method not in self.methods:
             self.http_method_not_allowed(request)
         self.check_permissions(request)
-        operation = self.operations.get(request.method or "")
+        operation = self.operations.get(method)
         if operation is not None and operation.needs_all_customers and self.key.is_scoped:
             raise scope_denial(self.key.environment, operation.permission)
         negotiated = self.perform_content_negotiation(request)
         request.accepted_renderer, request.accepted_media_type = negotiated
-        self._read(request)
+        if operation is not None:
+            self._read(request, operation)
 
     def throttled(self, request: Request, wait: float | None) -> NoReturn:
         raise throttling.refusal(cast(Decision, context_of(request).decision))
@@ -243,10 +247,7 @@ class GuardedView(APIView):
         data = cast(type[BaseSerializer[Any]], operation.response)(page, many=True).data
         return Response({"data": data, "has_more": cursor is not None, "next_cursor": cursor})
 
-    def _read(self, request: Request) -> None:
-        operation = self.operations.get(request.method or "")
-        if operation is None:
-            return
+    def _read(self, request: Request, operation: Operation) -> None:
         http = request._request
         if operation.query is not NoQuery or http.META.get("QUERY_STRING"):
             self.query = read_query(http, operation.query)

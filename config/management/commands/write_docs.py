@@ -79,7 +79,7 @@ def _errors() -> str:
 
 def _permissions() -> str:
     needed: dict[str, list[str]] = {}
-    for pattern in (pattern for app in endpoints for pattern in getattr(app, "url_patterns", ())):
+    for pattern in endpoints:
         for method, operation in pattern.callback.view_class.operations.items():
             if method != "HEAD":
                 needed.setdefault(operation.permission, []).append(operation.summary.lower())
