@@ -40,12 +40,21 @@ def session(browser: Browser, product: Latchkey) -> Any:
     return kept
 
 
+@pytest.fixture(scope="session")
+def people(browser: Browser, product: Latchkey) -> Iterator[dict[Any, Visitor]]:
+    """Somebody at each screen, in one tab for all tests: Chromium takes a second to open one."""
+    found = {look: Visitor(browser, product, *look) for look in LOOKS}
+    yield found
+    for person in found.values():
+        person.context.close()
+
+
 @pytest.fixture(params=LOOKS, ids=lambda look: f"{look[0]}-{look[1]}")
 def visitor(
-    request: pytest.FixtureRequest, browser: Browser, product: Latchkey, session: Any
+    request: pytest.FixtureRequest, people: dict[Any, Visitor], session: Any
 ) -> Iterator[Visitor]:
     """Somebody logged in, at each screen in turn."""
-    person = Visitor(browser, product, *request.param, session=session)
+    person = people[request.param]
+    person.begin(session)
     yield person
-    person.context.close()
     assert person.troubles == []

@@ -24,7 +24,7 @@ def focus_is_on_copy(page: Page) -> None:
     page.wait_for_function("document.activeElement.dataset.copy === 'latchkey-credential'")
 
 
-def refuse_to_leave(page: Page) -> list[str]:
+def refuse_to_leave(visitor: Visitor) -> list[str]:
     """Answer every question of the browser with no; return the list of what it asked."""
     asked: list[str] = []
 
@@ -32,7 +32,8 @@ def refuse_to_leave(page: Page) -> list[str]:
         asked.append(dialog.type)
         dialog.dismiss()
 
-    page.on("dialog", refuse)
+    visitor.page.on("dialog", refuse)
+    visitor.undo.callback(visitor.page.remove_listener, "dialog", refuse)
     return asked
 
 
@@ -58,7 +59,7 @@ def test_only_an_explicit_word_closes_a_dialog_that_shows_a_secret(
     page.wait_for_timeout(500)
     expect(page.locator("#latchkey-credential")).to_be_visible()
 
-    asked = refuse_to_leave(page)
+    asked = refuse_to_leave(visitor)
     try_to_leave(page, asked, "location.assign('/admin/')")
     # On a narrow screen one entry is the "#" of the button that opens the actions.
     try_to_leave(page, asked, "history.go(1 - history.length)")
@@ -83,7 +84,7 @@ def test_a_dialog_that_was_closed_too_early_opens_again_for_its_secret(
     page.click("#dialog button:has-text('Regenerate')")
     page.wait_for_timeout(300)
 
-    asked = refuse_to_leave(page)
+    asked = refuse_to_leave(visitor)
     try_to_leave(page, asked, "location.assign('/admin/')")
     page.keyboard.press("Escape")
     expect(page.locator("#modal-content")).to_be_hidden()
@@ -127,7 +128,7 @@ def test_the_page_of_a_new_key_asks_before_it_is_left(visitor: Visitor) -> None:
 
     # A browser asks on pages that somebody has touched.
     page.keyboard.press("Enter")
-    asked = refuse_to_leave(page)
+    asked = refuse_to_leave(visitor)
     try_to_leave(page, asked, "history.back()")
     try_to_leave(page, asked, "document.querySelector('#nav-sidebar a').click()")
     page.keyboard.press("Escape")

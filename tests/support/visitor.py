@@ -6,10 +6,11 @@ Pictures of every page, wide and narrow, light and dark, are left in ``test-resu
 
 import os
 import re
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from tests.support.product import PASSWORD, Latchkey
 
@@ -28,20 +29,16 @@ CREDENTIAL = re.compile(r"^lk_prod_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}$")
 class Visitor:
     """A person at a screen; any error on a page or request elsewhere fails the test."""
 
-    def __init__(
-        self, browser: Browser, product: Latchkey, scheme: str, width: int, *, session: Any = None
-    ) -> None:
-        height = 900 if width > 800 else 844
-        context = browser.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme=scheme,
-            storage_state=session,
-        )
+    def __init__(self, browser: Browser, product: Latchkey, scheme: str, width: int) -> None:
+        self.size = ViewportSize(width=width, height=900 if width > 800 else 844)
+        context = browser.new_context(viewport=self.size, color_scheme=scheme)
         self.context, self.product, self.look = context, product, f"{scheme}-{width}"
         self.is_narrow = width < 800
         self.page: Page = context.new_page()
         self.page.set_default_timeout(10_000)
         self.troubles: list[str] = []
+        # What a test puts off with ``undo.callback`` until its end.
+        self.undo = ExitStack()
         self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
         self.page.on(
             "request",
@@ -50,6 +47,19 @@ class Visitor:
                 self.troubles.append(request.url)
             ),
         )  # fmt: skip
+
+    def begin(self, session: Any) -> None:
+        """Begin anew in the same tab, which takes a tenth of what a new one does."""
+        self.undo.close()
+        self.page.unroute_all()
+        self.page.goto("about:blank")
+        self.context.clear_permissions()
+        self.context.clear_cookies()
+        self.context.add_cookies(session["cookies"])
+        self.page.set_viewport_size(self.size)
+        self.page.goto(f"{self.product.url}/healthz")
+        self.page.evaluate("localStorage.clear(), sessionStorage.clear()")
+        self.troubles.clear()
 
     def open(self, path: str) -> None:
         """Go to a page of the admin."""
