@@ -50,11 +50,11 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     def read_valid(self, data: Any) -> dict[str, Any]:
         """Return the values of an object; raise ``NotRead`` or a validator's error for others."""
-        if type(data) is not dict or self._readers is None:
+        if type(data) is not dict or self.readers is None:
             raise NotRead
         values: dict[str, Any] = {}
         remaining = len(data)
-        for name, source, read, read_missing in self._readers:
+        for name, source, read, read_missing in self.readers:
             if name in data:
                 remaining -= 1
                 values[source] = read(data[name])
@@ -66,7 +66,7 @@ class StrictSerializer(serializers.Serializer[Any]):
         return values
 
     @cached_property
-    def _readers(self) -> list[Reader] | None:
+    def readers(self) -> list[Reader] | None:
         """None if REST framework does more with some field than read what has its name."""
         fields: list[Any] = [field for field in self.fields.values() if not field.read_only]
         for field in fields:

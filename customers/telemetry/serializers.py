@@ -2,23 +2,21 @@
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework import serializers
-from rest_framework.fields import SkipField, empty
 
 from apikeys.guard.problems import ErrorList, FieldErrors
 from apikeys.guard.serializers import (
     BoundedListField,
-    NotRead,
     ObjectField,
     PageQuery,
+    Reader,
     StrictSerializer,
     TextField,
     TimestampField,
@@ -117,7 +115,7 @@ def near(timestamp: datetime) -> None:
 
 
 class EventInput(StrictSerializer):
-    """An event as it is sent; a member that is null is taken for one left out."""
+    """An event as it is sent."""
 
     customer = IdField(error_messages=AN_ID)
     license = IdField(required=False, allow_null=True, error_messages=AN_ID)
@@ -133,28 +131,25 @@ class EventInput(StrictSerializer):
     properties = ObjectField(required=False)
 
     def read(self, item: Any, field: str, errors: ErrorList) -> dict[str, Any]:
-        """Return the values of the event that is ``field`` of the body; add what is wrong."""
+        """Return the values of the event that is ``field`` of the body; add what is wrong.
+
+        A member that is null is taken for one left out.
+        """
+        values: dict[str, Any] = {}
         if not isinstance(item, dict):
             errors.add(field or "body", "This must be a JSON object.")
-            return {}
-        if None in item.values():
-            item = {
-                name: value
-                for name, value in item.items()
-                if value is not None or name not in self.fields
-            }
-        try:
-            return self.read_valid(item)
-        except (NotRead, serializers.ValidationError, ValidationError):
-            return self._read_by_field(item, f"{field}." if field else "", errors)
-
-    def _read_by_field(self, item: Any, prefix: str, errors: ErrorList) -> dict[str, Any]:
+            return values
+        prefix = f"{field}." if field else ""
         errors.add_unknown(item, self.fields.keys(), prefix=prefix)
-        values: dict[str, Any] = {}
-        for name, field in self.fields.items():
+        for name, _, read, read_missing in cast(list[Reader], self.readers):
+            value = item.get(name)
             try:
-                with suppress(SkipField):
-                    values[name] = field.run_validation(item.get(name, empty))
+                if value is not None:
+                    values[name] = read(value)
+                elif read_missing is not None:
+                    read_missing()
+            except ValidationError as error:
+                errors.add(f"{prefix}{name}", error.messages[0])
             except serializers.ValidationError as error:
                 message, *_ = error.detail
                 errors.add(f"{prefix}{name}", str(message))
