@@ -13,12 +13,11 @@ from apikeys import lifecycle
 from apikeys.audit import Actor
 from apikeys.environments import Environment
 from apikeys.management.base_command import LineCommand
-from apikeys.models import Action, ApiKey, Event, Source
+from apikeys.models import Source
 from apikeys.permissions import Permission, resource
 from config.management import demo
 
 ADMIN = "admin"
-ACTOR = Actor(source=Source.COMMAND, name="make run")
 QUICKSTART_DAYS = 7
 
 
@@ -35,14 +34,14 @@ class Command(LineCommand):
         base = f"http://{f'[{host}]' if ':' in host else host}:{settings.PORT}"
         with self.shown_or_undone() as show:
             login = _admin_user()
-            key, credential, note = _quickstart_key()
-            header = f'-H "Authorization: Bearer {credential}"'
+            issued, environment = _quickstart_key()
+            header = f'-H "Authorization: Bearer {issued.credential}"'
             lines = (
                 f"Admin   {base}/admin/  {login}",
                 f"Docs    {base}/api/docs",
-                f"Try it  curl {header} {base}/api/{key.environment}/v1/key{note}",
+                f"Try it  curl {header} {base}/api/{environment}/v1/key",
             )
-            show("\n".join(lines), key_id=key.pk)
+            show("\n".join(lines), key_id=issued.key.pk)
 
 
 def _admin_user() -> str:
@@ -56,24 +55,16 @@ def _admin_user() -> str:
     return f"user {ADMIN}, {told}"
 
 
-def _quickstart_key() -> tuple[ApiKey, str, str]:
-    """Return the key to begin with, its credential at the first start, and a note later.
-
-    It is a development key that ends by itself, or one of an environment served here. There is
-    one for ever: a later start is an upgrade, and must not replace a key that was withdrawn.
-    """
-    made = Event.objects.filter(actor_name=ACTOR.name, source=ACTOR.source, action=Action.CREATED)
-    if event := made.select_related("key").first():
-        note = "\n        with the key of the first start, or one of create_api_key"
-        return event.key, "$KEY", note
+def _quickstart_key() -> tuple[lifecycle.IssuedKey, Environment]:
+    """Make a development key that ends by itself, or one of an environment served here."""
     served = settings.API_ENVIRONMENTS
     environment = Environment.DEVELOPMENT if Environment.DEVELOPMENT in served else served[0]
     issued = lifecycle.create(
         environment=Environment(environment),
-        actor=ACTOR,
+        actor=Actor(source=Source.COMMAND, name="make run"),
         name="Quickstart",
         # Whatever the platform's API offers; nothing about other keys.
         permissions=[code for code in Permission if resource(code) != "Keys"],
         expires_at=timezone.now() + timedelta(days=QUICKSTART_DAYS),
     )
-    return issued.key, issued.credential, ""
+    return issued, Environment(environment)
