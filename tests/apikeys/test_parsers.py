@@ -11,7 +11,7 @@ import pytest
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from django.utils.module_loading import import_string
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from rest_framework.fields import SkipField, empty
 from rest_framework.serializers import ValidationError
@@ -89,6 +89,9 @@ def get(path: str, content_type: str, *, query: str, credential: str = "") -> tu
     statuses: list[str] = []
     # Loaded here: it opens the connection pool, which must name the test's own database.
     application = import_string("config.wsgi.application")
+    # It would close the test's connection, also in later tests with Django's own client.
+    for signal in (request_started, request_finished):
+        signal.disconnect(import_string("config.wsgi._close_connection"))
     environ: dict[str, Any] = {
         "REQUEST_METHOD": "GET",
         "PATH_INFO": path,
@@ -214,7 +217,7 @@ def test_what_is_sent_is_read_as_rest_framework_reads_it(
     assert outcome(lambda: validated(reader, body, partial=partial)) == outcome(read_plainly)
 
 
-@settings(deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(changed(VALID["EventInput"]))
 def test_an_event_is_read_as_rest_framework_reads_its_fields(item: Any) -> None:
     errors, expected = ErrorList(), ErrorList()
@@ -229,10 +232,13 @@ def test_an_event_is_read_as_rest_framework_reads_its_fields(item: Any) -> None:
             except ValidationError as error:
                 message, *_ = error.detail
                 expected.add(f"events[0].{name}", str(message))
+            except UnicodeEncodeError:
+                # Half of a surrogate pair within an object, which the parser refuses.
+                reject()
     else:
         expected.add("events[0]", "This must be a JSON object.")
 
-    read = outcome(lambda: EventInput().read(item, "events[0]", errors))
+    read = EventInput().read(item, "events[0]", errors)
 
     assert (errors.named, errors.count) == (expected.named, expected.count)
     assert errors.count or read == values
