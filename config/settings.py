@@ -325,7 +325,7 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["apikeys.guard.throttling.KeyThrottle"],
     "DEFAULT_PERMISSION_CLASSES": ["apikeys.guard.permissions.HasRequiredPermission"],
     "DEFAULT_PARSER_CLASSES": ["apikeys.guard.parsers.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["apikeys.guard.answers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "apikeys.guard.openapi.schema.EndpointSchema",
     "EXCEPTION_HANDLER": "apikeys.guard.problems.handle_exception",
     "URL_FORMAT_OVERRIDE": None,

@@ -16,7 +16,8 @@ else:
 
 
 MAX_OBJECT_BYTES = 8192
-# Made once: ``json.dumps`` would make an encoder each time.
+# Writes an object as it is stored and answered. Made once: ``json.dumps`` would make an encoder
+# each time.
 object_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 

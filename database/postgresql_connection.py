@@ -53,30 +53,38 @@ class GuardConnection(psycopg.Connection[Any]):
             self.pgconn.finish()
             raise ServerSilent("the server did not answer in time") from None
 
-    def select(self, sql: str, parameters: Sequence[str]) -> list[list[bytes | None]]:
-        """Run ``sql``, one of the few queries prepared on a connection; return PostgreSQL's text.
+    def select(
+        self, sql: str, parameters: Sequence[str], *, is_kept: bool
+    ) -> list[list[bytes | None]]:
+        """Run ``sql``, prepared on the connection if it ``is_kept``; return PostgreSQL's text.
 
         Half the cost of a cursor, which looks up how to read each column each time. Raises
         what a cursor raises.
         """
         values = [text.encode() for text in parameters]
         with self.lock:
-            try:
-                name = self._names.get(sql)
-                if name is None:
-                    name = _name(sql)
-                    self.pgconn.send_prepare(name, sql.encode())
-                    self._result()
-                    self._names[sql] = name
-                self.pgconn.send_query_prepared(name, values)
-                result = self._result()
-            except NAME_LOST:
+            result = self._run_prepared(sql, values) if is_kept else None
+            if result is None:
                 self.pgconn.send_query_params(sql.encode(), values)
                 result = self._result()
         columns = range(result.nfields)
         return [
             [result.get_value(row, place) for place in columns] for row in range(result.ntuples)
         ]
+
+    def _run_prepared(self, sql: str, values: list[bytes]) -> PGresult | None:
+        """Return the answer, or None where the statement cannot be prepared."""
+        try:
+            name = self._names.get(sql)
+            if name is None:
+                name = _name(sql)
+                self.pgconn.send_prepare(name, sql.encode())
+                self._result()
+                self._names[sql] = name
+            self.pgconn.send_query_prepared(name, values)
+            return self._result()
+        except NAME_LOST:
+            return None
 
     def _result(self) -> PGresult:
         result: PGresult = self.wait(generators.execute(self.pgconn))[0]

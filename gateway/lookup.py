@@ -8,7 +8,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from apikeys.guard import key_lookup
-from apikeys.guard.key_lookup import KEY_FIELDS, Found, Query
+from apikeys.guard.key_lookup import KEY_FIELDS, KEY_ID_MARK, Found
+from apikeys.guard.statements import Statement
 from gateway.models import Service
 from gateway.rules import CompiledRules, RuleLine, compile_rules
 
@@ -29,9 +30,9 @@ _rules: dict[Any, tuple[int, CompiledRules]] = {}
 
 
 @cache
-def _query(fields: tuple[str, ...]) -> Query:
+def _statement(fields: tuple[str, ...]) -> Statement:
     services = Service.objects.filter(name=NAME_MARK).order_by().values_list(*ServiceRow._fields)
-    return Query((services, NAME_MARK), *key_lookup.parts(fields))
+    return Statement(services, *key_lookup.parts(fields), marks=(NAME_MARK, KEY_ID_MARK))
 
 
 def find(
@@ -41,7 +42,7 @@ def find(
 
     Without the service the key is not looked up.
     """
-    rows = _query(fields).rows(name, key_id, key_id)
+    rows = _statement(fields).rows(name, key_id)
     if not rows:
         return None, key_lookup.found([])
     split = len(ServiceRow._fields)

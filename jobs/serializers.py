@@ -6,6 +6,7 @@ from uuid import UUID
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apikeys.guard.answers import RedactingSerializer
 from apikeys.guard.problems import ErrorList, FieldErrors
 from apikeys.guard.serializers import (
     ObjectField,
@@ -37,7 +38,7 @@ class ProgressSerializer(serializers.Serializer[Any]):
     message = serializers.CharField()
 
 
-class JobSerializer(serializers.ModelSerializer[Job]):
+class JobSerializer(RedactingSerializer):
     """A job as it is answered."""
 
     example: ClassVar = {
@@ -77,12 +78,9 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "started_at", "finished_at", "cancel_requested_at",
         ]  # fmt: skip
 
-    def to_representation(self, job: Job) -> dict[str, Any]:
-        data: dict[str, Any] = super().to_representation(job)
-        if job.is_redacted:
-            data |= {"reason": "", "has_file": False}
-            data["progress"]["message"] = ""
-        return data
+    def redact(self, data: dict[str, Any]) -> None:
+        data |= {"reason": "", "has_file": False}
+        data["progress"]["message"] = ""
 
     @extend_schema_field(ProgressSerializer)
     def get_progress(self, job: Job) -> dict[str, Any]:
@@ -111,13 +109,11 @@ class JobDetailSerializer(JobSerializer):
     class Meta(JobSerializer.Meta):
         fields = [*JobSerializer.Meta.fields, "params", "result", "attempts"]
 
-    def to_representation(self, job: Job) -> dict[str, Any]:
-        data = super().to_representation(job)
-        if job.is_redacted:
-            data |= {"params": {}, "result": None}
-            for attempt in data["attempts"]:
-                attempt["error"] = ""
-        return data
+    def redact(self, data: dict[str, Any]) -> None:
+        super().redact(data)
+        data |= {"params": {}, "result": None}
+        for attempt in data["attempts"]:
+            attempt["error"] = ""
 
 
 class JobInput(StrictSerializer):

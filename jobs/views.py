@@ -82,8 +82,7 @@ class JobsView(_JobView):
         context.job = str(job.pk)
         if len(self.customers) == 1:
             self.set_log_customer(self.customers[0])
-        data = JobDetailSerializer(job).data
-        return Response(data, status=202, headers={"Location": f"{request.path}/{job.pk}"})
+        return self.show_new(job, 202)
 
 
 class JobView(_JobView):
@@ -92,7 +91,7 @@ class JobView(_JobView):
     @endpoint(Permission.JOBS_READ, "Show a job", response=JobDetailSerializer)
     def get(self, request: Request, environment: str, job_id: UUID) -> Response:
         """Answer the job with its progress and its attempts."""
-        return Response(JobDetailSerializer(self.get_job(job_id)).data)
+        return self.show(self.get_job(job_id))
 
 
 class CancelView(_JobView):
@@ -120,7 +119,7 @@ class CancelView(_JobView):
             self.job, actor=self.actor, reason="Cancelled by the key that asked for it."
         )
         job.is_redacted = self.job.is_redacted
-        return Response(JobDetailSerializer(job).data, status=202)
+        return self.show(job, 202)
 
 
 class ResultView(_JobView):

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apikeys.guard.answers import RedactingSerializer
 from apikeys.guard.serializers import PageQuery, TextField, TimestampField
 from apikeys.problem_codes import CODES
 from logs.models import Kind, RequestLog, RequestLogQuerySet
@@ -19,7 +20,7 @@ REDACTED: dict[str, Any] = {
 }
 
 
-class LogSerializer(serializers.ModelSerializer[RequestLog]):
+class LogSerializer(RedactingSerializer):
     """A request as it is listed."""
 
     example: ClassVar = {
@@ -81,11 +82,8 @@ class LogSerializer(serializers.ModelSerializer[RequestLog]):
             "is_redacted",
         ]  # fmt: skip
 
-    def to_representation(self, log: RequestLog) -> dict[str, Any]:
-        data: dict[str, Any] = super().to_representation(log)
-        if log.is_redacted:
-            data |= {name: empty for name, empty in REDACTED.items() if name in data}
-        return data
+    def redact(self, data: dict[str, Any]) -> None:
+        data |= {name: empty for name, empty in REDACTED.items() if name in data}
 
     @extend_schema_field(serializers.CharField(allow_null=True))
     def get_code(self, log: RequestLog) -> str | None:

@@ -44,4 +44,4 @@ class LogView(GuardedView):
         rows: Any = RequestLog.objects.visible_to(self.key).select_related("content")
         log = get_object_or_404(rows, pk=log_id)
         mark_redacted_requests([log], self.key)
-        return Response(LogDetailSerializer(log).data)
+        return self.show(log)

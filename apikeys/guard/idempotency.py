@@ -17,11 +17,11 @@ from django.db import IntegrityError, transaction
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apikeys.guard import problems
+from apikeys.guard.answers import JSONRenderer
 from apikeys.guard.problems import FieldErrors, Problem
 from apikeys.models import ApiKey, IdempotentRequest
 from database.periodic_tasks import PeriodicTask

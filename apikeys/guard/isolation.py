@@ -4,12 +4,16 @@ Every API view's queryset goes through ``visible_to``; nothing else decides this
 """
 
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, ClassVar, Self, TypeVar
+from uuid import UUID
 
 from django.db import models
 from django.db.models import Max
+from django.http import Http404
 
-from apikeys.models import ApiKey
+from apikeys.guard.statements import Statement
+from apikeys.models import ApiKey, CustomerScope
 from apikeys.models.keys import customer_model
 
 # A change has its time before it commits, and by the clock of its own host: the longest
@@ -70,3 +74,25 @@ class IsolatedQuerySet(models.QuerySet[M_co]):
             scope: Any = key.scope.all() if with_suspended else reached(key)
             rows = rows.filter(**{f"{self.customer_path}__in": scope.values("customer_id")})
         return rows
+
+
+KEY_MARK, ENVIRONMENT_MARK, ROW_MARK = "<key id>", "<environment>", UUID(int=1)
+
+
+@cache
+def _visible(model: Any, scope: CustomerScope, columns: tuple[str, ...]) -> Statement:
+    # ``visible_to`` goes by these three alone.
+    key = ApiKey(id=KEY_MARK, environment=ENVIRONMENT_MARK, customer_scope=scope)
+    rows = model.objects.visible_to(key).filter(pk=ROW_MARK).order_by()
+    return Statement(rows.values_list(*columns), marks=(KEY_MARK, ENVIRONMENT_MARK, ROW_MARK))
+
+
+def visible_columns(
+    model: type[models.Model], key: ApiKey, row_id: UUID, columns: tuple[str, ...]
+) -> tuple[Any, ...]:
+    """Return columns of a row that ``key`` may see, as ``Statement`` reads them, or raise 404."""
+    scope = CustomerScope(key.customer_scope)
+    rows = _visible(model, scope, columns).rows(key.pk, key.environment, row_id)
+    if not rows:
+        raise Http404
+    return rows[0]

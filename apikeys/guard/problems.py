@@ -14,9 +14,9 @@ from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import IntegrityError
 from django.http import Http404, HttpRequest
 from rest_framework import exceptions
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 
 from apikeys.credentials import mask
 from apikeys.guard.context import context_of
@@ -203,7 +203,8 @@ def respond(request: HttpRequest | Request, problem: Problem) -> Response:
         content_type=MEDIA_TYPE,
     )
     # Rendered here: outside of a view REST framework does not, and a page has another renderer.
-    response.accepted_renderer = JSONRenderer()
+    renderer: Any = api_settings.DEFAULT_RENDERER_CLASSES[0]
+    response.accepted_renderer = renderer()
     response.accepted_media_type = MEDIA_TYPE
     response.renderer_context = {}  # type: ignore[attr-defined]
     response.render()

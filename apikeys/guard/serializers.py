@@ -1,5 +1,7 @@
 """Strict reading of bodies and query strings: what is not known is refused, not ignored."""
 
+import base64
+import binascii
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -7,6 +9,7 @@ from datetime import datetime
 from functools import cache, cached_property
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import unquote_to_bytes
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator, ProhibitNullCharactersValidator
@@ -17,7 +20,6 @@ from rest_framework import serializers
 from rest_framework.fields import SkipField, empty
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
-from apikeys.guard.pagination import CursorField
 from apikeys.guard.problems import MAX_ERRORS, ErrorList, FieldErrors, not_named
 from database import timestamps
 from database.fields import MAX_OBJECT_BYTES, object_bytes
@@ -246,8 +248,29 @@ class NoBody(StrictSerializer):
     """The body of an endpoint that takes none: absent, or an object without members."""
 
 
+class CursorField(serializers.CharField):
+    """The cursor of a page, read as the id that it continues after.
+
+    It stays good while rows are added: ids sort by when they were made (``database.uuid7``), so a
+    page is the rows below the last id of the page before it, one range of an index however deep.
+    """
+
+    def to_internal_value(self, data: Any) -> Any:
+        text = super().to_internal_value(data)
+        try:
+            return UUID(bytes=base64.b64decode(text + "==", altchars=b"-_", validate=True))
+        except (ValueError, binascii.Error):
+            raise serializers.ValidationError(
+                "This is not a cursor. Use next_cursor of the page before."
+            ) from None
+
+    @staticmethod
+    def encode(last: UUID | str) -> str:
+        return base64.urlsafe_b64encode(UUID(str(last)).bytes).decode().rstrip("=")
+
+
 class PageQuery(StrictSerializer):
-    """The query every list takes."""
+    """The query every list takes: newest first, continued by a cursor."""
 
     limit = QueryNumber(min_value=1, max_value=200, default=50, help_text="How many to return.")
     cursor = CursorField(

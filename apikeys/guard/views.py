@@ -13,23 +13,25 @@ from typing import Any, ClassVar, NoReturn, TypeVar, cast
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Model
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from apikeys.audit import Actor
-from apikeys.guard import idempotency, throttling
+from apikeys.guard import idempotency, statements, throttling
+from apikeys.guard.answers import SerializerClass, etag, represent, representation
 from apikeys.guard.client_address import client_address
 from apikeys.guard.context import context_of
+from apikeys.guard.isolation import visible_columns
 from apikeys.guard.key_lookup import KEY_FIELDS
 from apikeys.guard.middleware import body_length
-from apikeys.guard.pagination import encode
 from apikeys.guard.parsers import unsupported_media_type
 from apikeys.guard.permissions import ANY_KEY, require_permissions, scope_denial
-from apikeys.guard.problems import MEDIA_TYPE, not_found
+from apikeys.guard.problems import MEDIA_TYPE, Problem, not_found
 from apikeys.guard.serializers import (
+    CursorField,
     NoBody,
     NoQuery,
     PageQuery,
@@ -61,7 +63,8 @@ class Operation:
     body_permissions: Callable[[Any], Iterable[Permission]] | None = None
     # Whether a key for selected customers is refused.
     needs_all_customers: bool = False
-    response: type[BaseSerializer[Any]] | tuple[type[BaseSerializer[Any]], ...] | None = None
+    # Of several, ``show`` answers a row as the first.
+    response: SerializerClass | tuple[SerializerClass, ...] | None = None
     is_list: bool = False
     status: int = 200
     extra_statuses: tuple[int, ...] = ()
@@ -176,6 +179,17 @@ class GuardedView(APIView):
         """Name the customer for the request log, where the path does not."""
         context_of(self.request).customer = str(customer_id)
 
+    def require_match(self, row: Any) -> None:
+        """Raise the 412 if the caller changes something else than what is stored."""
+        if_match = self.request.headers.get("If-Match")
+        if if_match is None or if_match.strip() == "*":
+            return
+        if etag(row.pk, row.updated_at) not in (tag.strip() for tag in if_match.split(",")):
+            raise Problem(
+                "precondition_failed",
+                "It was changed after you read it. Read it again, and send its ETag.",
+            )
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         methods: dict[str, Any] = {
@@ -232,19 +246,45 @@ class GuardedView(APIView):
                 response[name] = value
         return response
 
+    def show(self, row: Any, status: int = 200, **headers: str) -> Response:
+        """Answer a row as the method declares it; one that can be changed has an ETag."""
+        form = self.operations[self.request.method or ""].response
+        shown = represent(form[0] if isinstance(form, tuple) else cast(SerializerClass, form), row)
+        return self.tagged(shown, status, **headers)
+
+    def show_new(self, row: Any, status: int = 201) -> Response:
+        return self.show(row, status, Location=f"{self.request.path}/{row.id}")
+
+    def show_visible(self, model: type[Model], row_id: UUID) -> Response:
+        """Answer a row that the key may see, of which all that is asked are columns."""
+        form = representation(cast(SerializerClass, self.operations["GET"].response))
+        shown = form.of_columns(visible_columns(model, self.key, row_id, form.columns))
+        return self.tagged(shown)
+
+    def tagged(self, shown: dict[str, Any], status: int = 200, **headers: str) -> Response:
+        if "updated_at" in shown:
+            headers["ETag"] = etag(shown["id"], shown["updated_at"])
+        return Response(shown, status, headers=headers)
+
     def page(
         self, rows: Any, *, prepare: Callable[[list[Any], ApiKey], None] | None = None
     ) -> Response:
         """Answer the page of ``rows`` that the query asks for, which ``prepare`` is given first."""
         operation = self.operations["GET"]
-        query_class = cast(type[PageQuery], operation.query)
+        form = representation(cast(SerializerClass, operation.response))
         limit: int = self.query["limit"]
-        rows_and_next = list(query_class.narrow(rows, self.query).order_by("-pk")[: limit + 1])
-        page = rows_and_next[:limit]
-        cursor = encode(page[-1].pk) if len(rows_and_next) > limit else None
-        if prepare is not None:
-            prepare(page, self.key)
-        data = cast(type[BaseSerializer[Any]], operation.response)(page, many=True).data
+        query_class = cast(type[PageQuery], operation.query)
+        chosen = query_class.narrow(rows, self.query).order_by("-pk")[: limit + 1]
+        if form.columns and prepare is None:
+            found = statements.read(chosen.values_list(*form.columns))
+            data = [form.of_columns(values) for values in found[:limit]]
+        else:
+            found = list(chosen)
+            page = found[:limit]
+            if prepare is not None:
+                prepare(page, self.key)
+            data = form.of_all(page)
+        cursor = CursorField.encode(data[-1]["id"]) if len(found) > limit else None
         return Response({"data": data, "has_more": cursor is not None, "next_cursor": cursor})
 
     def _read(self, request: Request, operation: Operation) -> None:

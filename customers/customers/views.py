@@ -6,7 +6,6 @@ from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apikeys.guard.etags import etag, require_match
 from apikeys.guard.permissions import scope_denial
 from apikeys.guard.problems import not_found
 from apikeys.guard.views import GuardedView, endpoint
@@ -41,9 +40,8 @@ class CustomersView(GuardedView):
     )
     def post(self, request: Request, environment: str) -> Response:
         customer = lifecycle.create(environment=environment, actor=self.actor, **self.body)
-        location = f"{request.path}/{customer.pk}"
         self.set_log_customer(customer.pk)
-        return _answer(customer, 201, Location=location)
+        return self.show_new(customer)
 
 
 class CustomerView(GuardedView):
@@ -53,7 +51,7 @@ class CustomerView(GuardedView):
         Permission.CUSTOMERS_READ, "Show a customer", response=CustomerSerializer, has_etag=True
     )
     def get(self, request: Request, environment: str, customer_id: UUID) -> Response:
-        return _answer(self._customer(customer_id))
+        return self.show_visible(Customer, customer_id)
 
     @endpoint(
         Permission.CUSTOMERS_WRITE,
@@ -73,7 +71,7 @@ class CustomerView(GuardedView):
             if self.key.is_scoped:
                 # It may have been suspended since: a scoped key must not resume it.
                 self._customer(row.pk)
-            require_match(request, row)
+            self.require_match(row)
             self._refuse_renumbering(row)
 
         customer = self._customer(customer_id)
@@ -83,7 +81,7 @@ class CustomerView(GuardedView):
             )
         except Customer.DoesNotExist:
             raise not_found() from None
-        return _answer(changed)
+        return self.show(changed)
 
     @endpoint(
         Permission.CUSTOMERS_WRITE,
@@ -97,7 +95,7 @@ class CustomerView(GuardedView):
         was_there = lifecycle.delete(
             self._customer(customer_id),
             actor=self.actor,
-            precondition=lambda row: require_match(request, row),
+            precondition=self.require_match,
         )
         if not was_there:
             raise not_found()
@@ -111,8 +109,3 @@ class CustomerView(GuardedView):
 
     def _customer(self, customer_id: UUID) -> Customer:
         return get_object_or_404(Customer.objects.visible_to(self.key), pk=customer_id)
-
-
-def _answer(customer: Customer, status: int = 200, **headers: str) -> Response:
-    data = CustomerSerializer(customer).data
-    return Response(data, status=status, headers={"ETag": etag(customer), **headers})

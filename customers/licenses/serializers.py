@@ -64,12 +64,18 @@ class LicenseSerializer(serializers.ModelSerializer[License]):
         ]  # fmt: skip
 
     def get_license_key(self, license_: License) -> str:
-        whole = license_.license_key
-        return whole if self.context.get("is_whole") else license_keys.masked(whole)
+        return license_keys.masked(license_.license_key)
 
     @extend_schema_field(serializers.ChoiceField(LicenseStatus.choices))
     def get_status(self, license_: License) -> str:
         return license_.effective_status.value
+
+
+class WholeLicenseSerializer(LicenseSerializer):
+    """The same for a key with `licenses:manage`."""
+
+    def get_license_key(self, license_: License) -> str:
+        return license_.license_key
 
 
 def future(timestamp: datetime) -> None:

@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apikeys.guard.etags import etag, require_match
+from apikeys.guard.answers import represent
 from apikeys.guard.problems import FieldErrors
 from apikeys.guard.serializers import PageQuery
 from apikeys.guard.views import GuardedView, endpoint
@@ -24,6 +24,7 @@ from customers.licenses.serializers import (
     RenewInput,
     ValidatedSerializer,
     ValidateInput,
+    WholeLicenseSerializer,
 )
 from customers.models import Activation, Customer, License
 
@@ -39,8 +40,8 @@ class _LicenseView(GuardedView):
     def answer(self, license_: License, status: int = 200, **headers: str) -> Response:
         """Answer a license, its key whole to whoever may manage it."""
         is_whole = self.key.may(Permission.LICENSES_MANAGE)
-        data = LicenseSerializer(license_, context={"is_whole": is_whole}).data
-        return Response(data, status=status, headers={"ETag": etag(license_), **headers})
+        form = WholeLicenseSerializer if is_whole else LicenseSerializer
+        return self.tagged(represent(form, license_), status, **headers)
 
 
 class LicensesView(_LicenseView):
@@ -105,7 +106,7 @@ class LicenseView(_LicenseView):
             self.get_license(license_id),
             actor=self.actor,
             settings=self.body,
-            precondition=lambda row: require_match(request, row),
+            precondition=self.require_match,
         )
         return self.answer(license_)
 
@@ -125,7 +126,7 @@ class _MoveView(_LicenseView):
             self.license,
             self.move,
             actor=self.actor,
-            precondition=lambda row: require_match(request, row),
+            precondition=self.require_match,
             **arguments,
         )
         return self.answer(license_)
@@ -209,8 +210,8 @@ class ValidateView(GuardedView):
         )
         if license_ is not None:
             self.set_log_customer(license_.customer_id)
-        data = LicenseSerializer(license_).data if license_ is not None else None
-        return Response({"valid": code == "VALID", "code": code, "license": data})
+        verdict = {"valid": code == "VALID", "code": code, "license": license_}
+        return self.show(verdict)
 
 
 class ActivationsView(_LicenseView):
@@ -248,12 +249,7 @@ class ActivationsView(_LicenseView):
         activation, is_new = lifecycle.activate(
             self.license, actor=self.actor, fingerprint=self.body["fingerprint"]
         )
-        location = f"{request.path}/{activation.pk}"
-        return Response(
-            ActivationSerializer(activation).data,
-            status=201 if is_new else 200,
-            headers={"Location": location},
-        )
+        return self.show_new(activation, 201 if is_new else 200)
 
 
 class ActivationView(_LicenseView):

@@ -1,11 +1,10 @@
 """The telemetry endpoints."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Sum
-from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -69,10 +68,7 @@ class TelemetryView(GuardedView):
             self.set_log_customer(accepted[0].event.customer_id)
         status = 201 if any(one.is_new for one in accepted) else 200
         if not is_batch:
-            event = accepted[0].event
-            location = f"{request.path}/{event.id}"
-            data = TelemetrySerializer(cast(TelemetryEvent, event)).data
-            return Response(data, status=status, headers={"Location": location})
+            return self.show_new(accepted[0].event, status)
         rows = [
             {"id": one.event.id, "event_id": one.event.event_id, "is_duplicate": not one.is_new}
             for one in accepted
@@ -85,9 +81,9 @@ class TelemetryEventView(GuardedView):
 
     @endpoint(Permission.TELEMETRY_READ, "Show an event", response=TelemetrySerializer)
     def get(self, request: Request, environment: str, telemetry_id: UUID) -> Response:
-        event = get_object_or_404(TelemetryEvent.objects.visible_to(self.key), pk=telemetry_id)
-        self.set_log_customer(event.customer_id)
-        return Response(TelemetrySerializer(event).data)
+        answer = self.show_visible(TelemetryEvent, telemetry_id)
+        self.set_log_customer(answer.data["customer"])
+        return answer
 
 
 class SummaryView(GuardedView):
@@ -109,7 +105,7 @@ class SummaryView(GuardedView):
             rows = rows.filter(type=self.query["type"])
         summed = rows.values("hour", "type").annotate(count=Sum("number")).order_by("-hour", "type")
         totals = {"data": list(summed), "occurred_after": since, "occurred_before": until}
-        return Response(SummarySerializer(totals).data)
+        return self.show(totals)
 
     def _span(self) -> tuple[datetime, datetime]:
         """Return whole hours: the one that the span begins in to the one that it ends in."""

@@ -284,13 +284,13 @@ def test_refused_requests_of_an_address_are_limited_and_good_ones_are_not(
 
 
 def test_authentication_is_one_query(django_assert_num_queries: Any) -> None:
-    issued = issue(permissions=["customers:read"])
+    issued = issue(permissions=["licenses:read"])
     caller = Caller(issued)
     caller.get("key")
 
     # Its own query goes through the driver and is not seen here; what is seen is the view's.
     with django_assert_num_queries(1):
-        caller.get("customers")
+        caller.get("licenses")
 
 
 def test_the_calling_key_is_shown_from_that_query(django_assert_num_queries: Any) -> None:
