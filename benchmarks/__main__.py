@@ -25,7 +25,7 @@ SECTIONS = {
     "telemetry": "Telemetry: batches, and pages over many events",
     "jobs": "Trivial jobs",
     "keys": "Authentication by number of keys stored",
-    "memory": "Memory of a web process",
+    "memory": "Start, first requests and memory of make run",
 }
 PROGRAMS = {"http": "wrk", "decisions": "wrk"}
 TINY = {

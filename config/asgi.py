@@ -7,12 +7,13 @@ either. Django itself runs in ``WEB_THREADS`` threads, behind the WSGI applicati
 """
 
 import asyncio
+import io
 import json
 import logging
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from itertools import chain
 from queue import SimpleQueue
 from time import monotonic
@@ -23,9 +24,10 @@ from config.wsgi import application as wsgi_application  # isort: skip - sets Dj
 from django.conf import settings
 from uuid_utils import uuid7
 
-from apikeys.guard import problems
+from apikeys.guard import key_lookup, problems
 from apikeys.guard.middleware import API
 from apikeys.guard.parsers import BodyError, UnreadBody
+from apikeys.limiter import counters
 from config.server.environ import environ_of
 from config.server.request_bodies import Body, Headers, Message, Receive, Scope, Send, read_body
 from gateway.forward_auth import AUTH
@@ -39,6 +41,11 @@ SWITCH_SECONDS = 0.001
 MAX_STREAM_IN_MEMORY = 1_048_576
 # How long a caller may take to receive one block of such an answer.
 BLOCK_TIMEOUT_SECONDS = 10.0
+
+WARM_UP_SECONDS = 3.0
+# Neither is on record, counts, or stores anything.
+WARM_UP_PATHS = ("/healthz", "/admin/login/")
+WARM_UP_HOST = settings.ALLOWED_HOSTS[0].lstrip("*.") if settings.ALLOWED_HOSTS else ""
 
 ADMIN = "/admin/"
 CLOSE = (b"connection", b"close")
@@ -136,6 +143,7 @@ class _File:
 
 def _answer_calls() -> None:
     """Answer one call after another, for as long as the process runs."""
+    _warm_up()
     while True:
         call = _calls.get()
         answer: Answer | None
@@ -145,6 +153,29 @@ def _answer_calls() -> None:
             logger.exception("a request was not answered")
             answer = _failure(call.scope)
         call.loop.call_soon_threadsafe(_finish, call.answered, answer)
+
+
+def _warm_up() -> None:
+    """Open this thread's connections, and do once what a request does, but for a record."""
+    # What is down is told by the requests themselves.
+    with suppress(Exception):
+        key_lookup.find("")
+    with suppress(Exception):
+        counters().ping()
+    for path in WARM_UP_PATHS:
+        scope: Scope = {
+            "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"",
+            "http_version": "1.1", "scheme": "http", "server": (settings.HOST, settings.PORT),
+            "client": ("127.0.0.1", 0), "headers": [(b"host", WARM_UP_HOST.encode("latin-1"))],
+        }  # fmt: skip
+        with suppress(Exception):
+            result = wsgi_application(environ_of(scope, io.BytesIO(), 0, monotonic()), _discard)
+            result.close()  # type: ignore[attr-defined]
+    _warm.release()
+
+
+def _discard(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+    """Start no response."""
 
 
 def _failure(scope: Scope) -> Answer:
@@ -240,5 +271,10 @@ async def _disconnected(receive: Receive) -> None:
 
 
 sys.setswitchinterval(SWITCH_SECONDS)
+_warm = threading.Semaphore(0)
 for _number in range(settings.WEB_THREADS):
     threading.Thread(target=_answer_calls, name=f"web-{_number}", daemon=True).start()
+# The port is answered once the threads are ready, or after as long as an outage may take.
+for _number in range(settings.WEB_THREADS):
+    if not _warm.acquire(timeout=WARM_UP_SECONDS):
+        break

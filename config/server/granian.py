@@ -9,11 +9,14 @@ import multiprocessing
 import os
 import resource
 import signal
+from contextlib import suppress
 from typing import Any
 
 import django
 from django.conf import settings
 from django.db import connection
+from django.template.loader import get_template
+from django.urls import Resolver404, resolve
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.log import LogLevels
 from granian.server import Server
@@ -29,16 +32,23 @@ MAX_CONNECTIONS = 4096
 CODE = (
     "config.server.request_bodies",
     "django.core.handlers.wsgi",
+    "django.db.models.sql.compiler",
     "gateway.endpoints.application",
     "gateway.forward_auth",
     "uvloop",
 )
+TEMPLATES = ("admin/index.html", "admin/change_list.html")
 
 
 def load_code() -> None:
     """Load what web processes need and may share: code alone, no connection, thread or lock."""
     for module in (settings.ROOT_URLCONF, *CODE):
         importlib.import_module(module)
+    # Compiled at their first use: patterns of addresses, and templates with all that they extend.
+    with suppress(Resolver404):
+        resolve(f"/api/{settings.API_ENVIRONMENTS[0]}/v1/key")
+    for name in TEMPLATES:
+        get_template(name)
 
 
 def load_application(target: str) -> Any:

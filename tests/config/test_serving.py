@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -14,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.product import Latchkey
+from tests.support.product import ROOT, Latchkey
 from tests.support.servers import free_port, listens, running, wait_until
 
 
@@ -115,6 +116,35 @@ def test_odd_request_lines_get_an_answer_and_never_a_page(
     assert 400 <= status < 500
     if b"/api/production" in request_line and b"//" not in request_line[:6]:
         assert b"application/problem+json" in answer
+
+
+def test_it_says_that_it_serves_once_the_port_is_answered() -> None:
+    with running(Latchkey()) as server:
+        server.stop()
+        said: list[bool] = []
+        server.log.unlink()
+        log = server.log.open("w+")
+        server.process = subprocess.Popen(
+            [sys.executable, "manage.py", "serve"], cwd=ROOT, env=server.environment, stderr=log
+        )
+
+        def has_said() -> bool:
+            if "Serving on" in server.log.read_text():
+                said.append(listens(server.port))
+            return bool(said)
+
+        wait_until(has_said)
+        log.close()
+
+    assert said == [True]
+
+
+def test_a_runner_comes_with_a_job_and_goes_without_one() -> None:
+    with running(Latchkey(JOB_CONCURRENCY="2")) as server:
+        # The demo data has jobs that wait.
+        wait_until(lambda: bool(server.processes("latchkey-runner")))
+        wait_until(lambda: not server.processes("latchkey-runner"))
+        assert len(server.processes("")) == 5
 
 
 def still_serves(latchkey: Latchkey) -> bool:
