@@ -1,4 +1,4 @@
-"""What the guard with its complete request log costs, beside the same view without it.
+"""What the guard with its complete request log costs, beside the same views without it.
 
 Run by ``make bench`` once for each storage pair, in a data folder and on servers of its own.
 The variants take turns within one run and the median of the rounds counts, so that whatever
@@ -32,13 +32,17 @@ from customers.models import Customer
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "30"))
 REQUESTS = 100
 WARM_UP = 50
+LISTED = 200
 
 
 class Variant(NamedTuple):
     """A way to the view."""
 
     path: str
-    authorization: str
+    credential: str = ""
+    header: str = "HTTP_AUTHORIZATION"
+    query: str = ""
+    compared_with: str = "unguarded"
 
     def sender(self) -> Callable[[], None]:
         """Return a function that sends one request through the WSGI application."""
@@ -46,14 +50,14 @@ class Variant(NamedTuple):
             "REQUEST_METHOD": "GET",
             "SCRIPT_NAME": "",
             "PATH_INFO": self.path,
-            "QUERY_STRING": "",
+            "QUERY_STRING": self.query,
             "SERVER_NAME": "localhost",
             "SERVER_PORT": "80",
             "SERVER_PROTOCOL": "HTTP/1.1",
             "REMOTE_ADDR": "127.0.0.1",
             "HTTP_HOST": "localhost",
             "HTTP_ACCEPT": "*/*",
-            "HTTP_AUTHORIZATION": self.authorization,
+            self.header: self.credential,
             "wsgi.url_scheme": "http",
             "wsgi.input": BytesIO(),
             "wsgi.errors": sys.stderr,
@@ -77,7 +81,8 @@ class Variant(NamedTuple):
 def prepare() -> dict[str, Variant]:
     """Make a customer and a key for each stack; return the ways to the view."""
     call_command("migrate", verbosity=0)
-    customer = Customer.objects.create(environment="production", name="Bench")
+    customers = [Customer(environment="production", name=f"Bench {n}") for n in range(LISTED)]
+    customer = Customer.objects.bulk_create(customers)[0]
     issued = lifecycle.create(
         environment=Environment.PRODUCTION,
         actor=Actor(Source.SYSTEM, "benchmark"),
@@ -86,13 +91,23 @@ def prepare() -> dict[str, Variant]:
         **cast(LimitFields, dict.fromkeys(LIMIT_FIELDS, MAX_LIMIT)),
     )
     _, peer_key = APIKey.objects.create_key(name="bench")
-    base = "production/v1/bench"
+    v1 = "/api/production/v1"
+    bench = "production/v1/bench"
+    ninja = f"/other/ninja/production/customers/{customer.pk}"
+    own = f"Bearer {issued.credential}"
     peer = f"Api-Key {peer_key}"
+    listed = f"limit={LISTED}"
+    plain_list = "unguarded list"
     return {
-        "unguarded": Variant(f"/other/{base}/unguarded/{customer.pk}", ""),
-        "guarded": Variant(f"/api/{base}/guarded/{customer.pk}", f"Bearer {issued.credential}"),
-        "peer": Variant(f"/other/{base}/peer/{customer.pk}", peer),
-        "peer, logged": Variant(f"/other/{base}/tracked/{customer.pk}", peer),
+        "unguarded": Variant(f"/other/{bench}/unguarded/{customer.pk}"),
+        "guarded": Variant(f"/api/{bench}/guarded/{customer.pk}", own),
+        "peer": Variant(f"/other/{bench}/peer/{customer.pk}", peer),
+        "peer, logged": Variant(f"/other/{bench}/tracked/{customer.pk}", peer),
+        "django-ninja": Variant(ninja, peer_key, header="HTTP_X_API_KEY"),
+        "GET customer": Variant(f"{v1}/customers/{customer.pk}", own),
+        "GET key": Variant(f"{v1}/key", own),
+        plain_list: Variant(f"/other/{bench}/list", query=listed, compared_with=plain_list),
+        "GET customers": Variant(f"{v1}/customers", own, query=listed, compared_with=plain_list),
     }
 
 
@@ -114,10 +129,11 @@ def measure(variants: dict[str, Variant]) -> dict[str, float]:
 
 def main() -> None:
     """Measure and print a table."""
-    figures = measure(prepare())
+    variants = prepare()
+    figures = measure(variants)
     for name, microseconds in figures.items():
-        kept = figures["unguarded"] / microseconds
-        print(f"{name:12} {1e6 / microseconds:7.0f} requests/s {microseconds:7.0f} us {kept:6.1%}")
+        times = figures[variants[name].compared_with] / microseconds
+        print(f"{name:14} {1e6 / microseconds:7.0f} /s {microseconds:7.0f} us {times:5.2f} x")
 
 
 if __name__ == "__main__":

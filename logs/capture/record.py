@@ -288,8 +288,9 @@ def _body(content: bytes, media_type: str) -> tuple[str, bool]:
     """Return a body as it may be kept, and whether it was cut."""
     if not content:
         return "", False
-    text = redaction.body(content, media_type)
-    kept = _cut(text, settings.LOG_BODY_LIMIT)
+    limit = settings.LOG_BODY_LIMIT
+    text = redaction.body(content, media_type, limit)
+    kept = _cut(text, limit)
     return kept, len(kept) < len(text)
 
 

@@ -6,6 +6,7 @@ in JSON at any depth, forms, query strings, headers and other text.
 
 import json
 import re
+import sys
 from functools import lru_cache
 from typing import Any, NoReturn
 from urllib.parse import quote, unquote_plus
@@ -39,6 +40,8 @@ _LICENSE_KEY = re.compile(rf"\b({_GROUP})(?:-{_GROUP}){{3}}-({_GROUP})\b")
 _CREDENTIAL_ALONE = re.compile(rf"(?i:bearer +)?\w+{re.escape(MASK)}")
 _ASCII_ESCAPE = re.compile(r"\\u00([2-7][0-9a-fA-F])")
 MAX_KNOWN = 256
+# More than the longest hint: a secret that is cut short at the limit has one before its value.
+MARGIN = 256
 # A nested ``name=value`` needs at least this many characters.
 MIN_NESTED = 4
 _SEPARATOR = re.compile("([&;])")
@@ -106,10 +109,14 @@ def query(text: str) -> str:
     return line("".join(parts))
 
 
-def body(content: bytes, media_type: str = "") -> str:
-    """Return a body as it may be kept, binary content in a form that any database holds."""
+def body(content: bytes, media_type: str = "", max_length: int = sys.maxsize) -> str:
+    """Return a body as it may be kept, binary content in a form that any database holds.
+
+    No more than ``max_length`` characters are going to be kept, so what comes after them is not
+    searched; of a longer body one more character is returned, or all of it.
+    """
     text = _decoded(content, media_type)
-    low = text.lower()
+    low = text[: max_length + MARGIN].lower()
     # One search after the other: a tenth of what a regular expression takes.
     for hint in HINTS:
         if hint in low:
@@ -120,7 +127,7 @@ def body(content: bytes, media_type: str = "") -> str:
     is_form = media_type and "json" not in media_type
     if is_form or (is_marked and (has_escapes(low) or has_base64(low))):
         return _visible(_redacted(text, media_type))
-    return _visible(text)
+    return _visible(text[: max_length + 1])
 
 
 def _decoded(content: bytes, media_type: str) -> str:

@@ -394,3 +394,20 @@ def test_no_content_costs_more_than_its_length(content: str) -> None:
     redaction.body(content.encode(), "text/plain")
 
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("before", [0, 80, 99])
+def test_a_secret_that_is_cut_at_the_limit_is_masked(before: int) -> None:
+    content = f'{{"note": "{"x" * before}", "password": "hunter2hunter2hunter2"}}'
+
+    kept = redaction.body(content.encode(), "application/json", max_length=100)
+
+    assert "hunter" not in kept
+
+
+def test_what_is_not_kept_is_not_searched() -> None:
+    plain = json.dumps({"note": "x" * 200})
+
+    kept = redaction.body(f'[{plain}, {"1" * 400}, {{"password": "p"}}]'.encode(), max_length=100)
+
+    assert kept == f"[{plain}"[:101]
