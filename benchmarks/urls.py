@@ -1,7 +1,7 @@
 """The same views unguarded, behind the guard, and behind the common peers."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -113,7 +113,7 @@ class NinjaKey(APIKeyHeader):
     def authenticate(self, request: HttpRequest, key: str | None) -> APIKey | None:
         """Return the key's row."""
         try:
-            return APIKey.objects.get_from_key(key or "")
+            return cast(APIKey, APIKey.objects.get_from_key(key or ""))
         except APIKey.DoesNotExist:
             return None
 
