@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, connections, transaction
-from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -252,13 +251,12 @@ def test_the_guard_never_reads_the_catalogue() -> None:
     add()
     caller = Caller(issue(permissions=[READ]))
 
-    with CaptureQueriesContext(connection) as queries:
-        shown, refused = caller.get("key"), caller.get("customers")
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {CustomPermission._meta.db_table} RENAME TO away")
+    shown, refused = caller.get("key"), caller.get("customers")
 
     assert shown.json()["permissions"] == [READ]
     assert refused.status_code == 403
-    assert queries.captured_queries
-    assert not [q for q in queries.captured_queries if "custompermission" in q["sql"]]
 
 
 def beside(
