@@ -96,7 +96,9 @@ class Statement:
                     database.ensure_connection()
                 rows = database.connection.execute(self._sql, parameters).fetchall()
         except Exception:
-            _breaker.open()
+            # A list may fail, or take too long, for what it was asked; the database is not down.
+            if self._is_kept:
+                _breaker.open()
             with database.wrap_database_errors:
                 raise
         if not rows:

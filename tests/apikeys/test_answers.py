@@ -6,6 +6,8 @@ from typing import Any
 import orjson
 import pytest
 from django.core.management import call_command
+from django.db import DatabaseError, transaction
+from django.db.models.expressions import RawSQL
 from jsonschema import Draft202012Validator
 from rest_framework.renderers import JSONRenderer as PlainRenderer
 from rest_framework.serializers import CharField, ModelSerializer
@@ -17,6 +19,7 @@ from customers.customers.serializers import CustomerSerializer
 from customers.licenses.serializers import ActivationSerializer, LicenseSerializer
 from customers.models import Activation, Customer, License, TelemetryEvent
 from customers.telemetry.serializers import TelemetrySerializer
+from database.circuit_breaker import CircuitBreaker
 from jobs.models import Job
 from jobs.serializers import JobDetailSerializer, JobSerializer
 from logs.models import RequestLog
@@ -161,3 +164,15 @@ def test_a_field_that_represents_its_value_is_asked() -> None:
 
     assert represent(LoudSerializer, customer)["name"] == "QUIET"
     assert representation(LoudSerializer).columns == ()
+
+
+def test_a_list_that_fails_stops_no_other_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each thread that has no connection would refuse its next request, whatever that asks."""
+    breaker = CircuitBreaker()
+    monkeypatch.setattr(statements, "_breaker", breaker)
+    broken: Any = Customer.objects.annotate(n=RawSQL("no_such_function(1)", ())).values_list("n")
+
+    with pytest.raises(DatabaseError), transaction.atomic():
+        statements.read(broken)
+
+    assert not breaker.is_open
