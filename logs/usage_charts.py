@@ -139,11 +139,13 @@ def _usage(usage: QuerySet[HourlyUsage], slots: Slots, period: Period) -> dict[s
 def _recent_requests(requests: RequestLogQuerySet, since: datetime) -> dict[str, Any]:
     newest = requests.since(since).newest_first()
     recent = list(newest.values_list("method", "route", "code", "address")[:LOOKED_AT])
+    # Of a decision it is blank where the client's was not told.
+    addresses = Counter(address for *_, address in recent if address)
     return {
         "paths": Counter(f"{m} {r or 'unknown path'}" for m, r, _, _ in recent).most_common(LISTED),
         "codes": Counter(code for _, _, code, _ in recent if code).most_common(LISTED),
-        "addresses": Counter(address for *_, address in recent).most_common(LISTED),
-        "address_count": len({address for *_, address in recent}),
+        "addresses": addresses.most_common(LISTED),
+        "address_count": len(addresses),
         "is_partial": len(recent) == LOOKED_AT,
         "looked_at": LOOKED_AT,
     }

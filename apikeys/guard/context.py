@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class Decided(NamedTuple):
     """A decision about another request, with a presented key: what the log keeps instead.
 
-    ``context`` is that of the presented key. What is blank is as in the request to decide.
+    ``context`` is that of the presented key. What is blank is as in the request to decide, but for
+    the address: the server that asks is not the client.
     """
 
     context: "RequestContext"

@@ -92,7 +92,7 @@ class VerifyInput(StrictSerializer):
     address = AddressField(
         required=False,
         help_text="The client's. Without it a key with networks is refused, and a refused"
-        " credential is counted against no address.",
+        " credential is counted against no address; the request log then has none.",
     )
     cost = WholeNumberField(
         required=False,

@@ -159,15 +159,15 @@ def line(exchange: Exchange, context: RequestContext, began_at: int) -> bytes:
 
 def _of_decision(exchange: Exchange, decided: Decided, caller: Any) -> Exchange:
     """Return what is recorded of a request to decide: what was decided about, and who asked."""
-    named = {
-        name: value for name in ("method", "address", "route") if (value := getattr(decided, name))
-    }
+    named = {name: value for name in ("method", "route") if (value := getattr(decided, name))}
     if decided.path:
         named |= {"path": decided.path, "query": decided.query}
     return exchange._replace(
         kind=DECISION,
         status=decided.status,
         service=decided.service,
+        # Blank if not told: the address of the server that asks is not the client's.
+        address=decided.address,
         caller=caller.pk,
         **named,
     )
@@ -201,7 +201,9 @@ def _target(exchange: Exchange, *, is_stranger: bool) -> tuple[str, str, str]:
     max_characters = STRANGER_CHARACTERS if is_stranger else None
     path = _path(exchange.path[:max_characters])
     query = redaction.query(exchange.query[:max_characters])[:MAX_QUERY_LENGTH]
-    agent = exchange.meta.get("HTTP_USER_AGENT", "")[:max_characters]
+    # Of a server that asks for a decision, and not of the client.
+    is_clients = exchange.caller is None
+    agent = exchange.meta.get("HTTP_USER_AGENT", "")[:max_characters] if is_clients else ""
     if is_stranger:
         path, query = _cut(path, STRANGER_BYTES), _cut(query, STRANGER_BYTES)
     return path, query, redaction.header("User-Agent", agent)[:MAX_AGENT_LENGTH]

@@ -90,8 +90,11 @@ def add(records: Sequence[Record]) -> None:
     last: dict[str, Use] = {}
     permissions: dict[tuple[str, str], int] = {}
     for key, use, permission in _uses(records):
-        if key not in last or last[key].at < use.at:
+        known = last.get(key)
+        if known is None:
             last[key] = use
+        elif known.at < use.at:
+            last[key] = known._replace(at=use.at) if use.agent is None else use
         if permission is not None:
             pair = (key, permission)
             permissions[pair] = max(permissions.get(pair, use.at), use.at)
@@ -109,7 +112,9 @@ def _uses(records: Sequence[Record]) -> Iterator[tuple[str, Use, str | None]]:
         # A key that was refused as revoked, expired, or for its environment or the caller's
         # address was not used, whatever the status of that answer.
         if record.key is not None and record.is_key_accepted:
-            use = Use(record.at, record.address or None, record.user_agent)
+            # A server that verifies a key need not say for whom: the last known origin stays.
+            agent = record.user_agent if record.address or record.caller is None else None
+            use = Use(record.at, record.address or None, agent)
             yield record.key, use, record.permission
 
 

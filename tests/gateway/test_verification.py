@@ -1,6 +1,5 @@
 """``keys/verify``: the decision about a presented key, at the edge and by Django's view."""
 
-from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -32,7 +31,8 @@ ORDERS = {"service": "orders", "method": "GET", "path": "/v1/a"}
 def caller(request: pytest.FixtureRequest) -> Caller:
     """A caller that may verify, by each way, and the service ``orders``."""
     lifecycle.create("orders", actor=ACTOR, rules=parse_rules(RULES))
-    made: Caller = request.param(issue(permissions=[Permission.KEYS_VERIFY]))
+    verifier = issue(permissions=[Permission.KEYS_VERIFY])
+    made: Caller = request.param(verifier, HTTP_USER_AGENT="shop/1")
     return made
 
 
@@ -273,17 +273,18 @@ def test_the_record_is_of_the_request_that_was_asked_about(caller: Caller) -> No
     assert (record.method, record.path, record.query) == ("GET", "/v1/%61", "page=2")
     assert (record.route, record.host) == ("/v1/{name}", "")
     assert (record.status, record.code, record.permission) == (200, "", "customers:read")
-    assert record.address == "198.51.100.7"
+    assert (record.address, record.user_agent) == ("198.51.100.7", "")
     assert record.caller not in {None, issued.key.pk}
     assert (record.request_body, record.response_body) == ("", "")
 
 
-def test_what_is_not_given_is_recorded_as_it_came(caller: Caller) -> None:
+def test_what_is_not_given_is_recorded_as_it_came_but_for_the_client(caller: Caller) -> None:
     record = record_of(ask(caller, issue(), permission="customers:read"))
 
     assert (record.method, record.path) == ("POST", "/api/production/v1/keys/verify")
     assert (record.route, record.service, record.query) == ("keys/verify", "", "")
-    assert ip_network(record.address).subnet_of(ip_network("10.0.0.0/8"))
+    assert (record.address, record.user_agent) == ("", "")
+    assert record.request_headers["User-Agent"] == "shop/1"
 
 
 FIELDS = [

@@ -76,7 +76,7 @@ def test_a_service_without_decisions_lists_none(staff: Client) -> None:
 def test_the_page_of_a_decision_says_what_is_known(staff: Client) -> None:
     caller = issue(name="The verifier").key
     admitted = make_decision(key=issue().key, route="/v1/{id}")
-    verified = make_decision(key=issue().key, caller=caller)
+    verified = make_decision(key=issue().key, caller=caller, address="")
     refused = make_decision(None, status=403, code="no_rule", host=None)
 
     pages = [
@@ -93,6 +93,7 @@ def test_the_page_of_a_decision_says_what_is_known(staff: Client) -> None:
     assert f"/{caller.pk}/change/" in pages[3]
     # The headers on record are those of the question, which nobody wants to repeat elsewhere.
     assert "Repeat it" not in pages[3]
+    assert ["Not told" in page for page in pages] == [False, False, False, True]
     assert "Latchkey admitted this request." in pages[0]
     assert "Latchkey refused this request." in pages[1]
     assert "No service" in pages[1]

@@ -506,3 +506,17 @@ def test_a_batch_is_recorded_under_its_customer_if_it_is_about_one(
     answer = Caller(issue(permissions=["telemetry:write"])).post("telemetry", {"events": events})
 
     assert record_of(answer, shipper).customer_id == (None if is_mixed else first.pk)
+
+
+def test_a_verified_key_was_used_where_the_client_is_and_not_the_server(shipper: Shipper) -> None:
+    used, server = issue(), Caller(issue(permissions=["keys:verify"]), HTTP_USER_AGENT="shop/1")
+    Caller(used, REMOTE_ADDR="198.51.100.1", HTTP_USER_AGENT="client/1").get("key")
+
+    origins = []
+    for client in ({}, {"address": "198.51.100.2"}):
+        answer = server.post("keys/verify", {"key": used.credential, **client})
+        record = record_of(answer, shipper)
+        key = ApiKey.objects.get(pk=used.key.pk)
+        origins.append((key.last_used_at == record.at, key.last_used_address, key.last_used_agent))
+
+    assert origins == [(True, "198.51.100.1", "client/1"), (True, "198.51.100.2", "")]

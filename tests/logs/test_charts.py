@@ -72,6 +72,7 @@ def test_a_key_is_shown_by_path_code_and_address() -> None:
     for _ in range(3):
         make_request(key=key)
     make_request(key=key, status=404, code="not_found", route="", address="198.51.100.8")
+    make_request(key=key, kind="decision", address="")
     HourlyUsage.objects.create(
         hour=datetime.now(UTC).replace(minute=0, second=0, microsecond=0),
         environment="production", key_id=key.pk, requests=4, succeeded=3, refused=1, bucket_2=4,
@@ -79,7 +80,7 @@ def test_a_key_is_shown_by_path_code_and_address() -> None:
 
     shown = key_usage_context(key)
 
-    assert shown["paths"] == [("GET key", 3), ("GET unknown path", 1)]
+    assert shown["paths"] == [("GET key", 4), ("GET unknown path", 1)]
     assert shown["codes"] == [("not_found", 1)]
     assert shown["address_count"] == 2
     assert shown["total"]["requests"] == 4
