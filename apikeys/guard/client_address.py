@@ -15,6 +15,7 @@ class Networks(tuple[Network, ...]):
     __slots__ = ()
     __hash__ = object.__hash__
     __eq__ = object.__eq__
+    __ne__ = object.__ne__
 
 
 UNKNOWN = "0.0.0.0"  # noqa: S104 - names "no address", binds nothing
