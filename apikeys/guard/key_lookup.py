@@ -1,7 +1,7 @@
 """The one query of a guarded request: a key and the secrets it may be called with, by key id.
 
 A queryset is compiled to SQL once per process and then only run; it reads what the guard
-judges by and leaves the rest of the row deferred. That is a fifth of the cost of an ORM
+judges by and leaves the rest of the row deferred. That is at most a fifth of the cost of an ORM
 ``get`` (``docs/decisions.md`` has the figures).
 """
 
