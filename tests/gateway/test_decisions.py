@@ -10,23 +10,11 @@ from apikeys.guard import throttling
 from gateway import lifecycle
 from gateway.decisions import preview
 from gateway.models import Service
-from gateway.rules import parse_rules
 from logs.capture import spool
+from tests.gateway.conftest import RULES
 from tests.support.factories import ACTOR, expire, issue
 
 pytestmark = pytest.mark.django_db
-
-RULES = (
-    "GET /open/** public",
-    "POST /dear/** any-key cost=5",
-    "GET /v1/{name} customers:read",
-)
-
-
-@pytest.fixture
-def service() -> Service:
-    """The service ``orders``, with a rule of each kind."""
-    return lifecycle.create("orders", actor=ACTOR, rules=parse_rules(RULES))
 
 
 def ask(service: Service, request: str, key: Any = None, **more: Any) -> tuple[int, str, str]:
@@ -41,9 +29,9 @@ def test_a_preview_says_which_rule_matched_and_what_it_answers(service: Service)
     key = issue(permissions=["customers:read"]).key
 
     assert ask(service, "GET /open/x") == (200, "", RULES[0])
-    assert ask(service, "GET /v1/a?x=1", key) == (200, "", RULES[2])
-    assert ask(service, "GET /v1/a") == (401, "key_missing", RULES[2])
-    assert ask(service, "GET /v1/a", issue().key) == (403, "permission_denied", RULES[2])
+    assert ask(service, "GET /v1/a?x=1", key) == (200, "", RULES[3])
+    assert ask(service, "GET /v1/a") == (401, "key_missing", RULES[3])
+    assert ask(service, "GET /v1/a", issue().key) == (403, "permission_denied", RULES[3])
     assert ask(service, "GET /v1/a/b", key) == (403, "no_rule", "")
     assert ask(service, "GET /v1/../a", key) == (400, "ambiguous_path", "")
 

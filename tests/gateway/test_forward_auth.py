@@ -26,12 +26,6 @@ from tests.support.proxy import DIALECTS, Proxy, Reply
 
 pytestmark = pytest.mark.django_db
 
-RULES = (
-    "GET /open/** public",
-    "GET /any/** any-key",
-    "POST /dear/** any-key cost=5",
-    "GET /v1/{name} customers:read",
-)
 NOBODY = ("", "", "", "")
 
 
@@ -39,12 +33,6 @@ NOBODY = ("", "", "", "")
 def trusted(settings: LazySettings) -> None:
     """Trust the proxy."""
     settings.TRUSTED_PROXIES = (ip_network("127.0.0.0/8"),)
-
-
-@pytest.fixture
-def service() -> Service:
-    """The service ``orders``, with a rule of each kind."""
-    return lifecycle.create("orders", actor=ACTOR, rules=parse_rules(RULES))
 
 
 @pytest.fixture(params=DIALECTS)

@@ -12,25 +12,18 @@ from apikeys.lifecycle import IssuedKey
 from apikeys.limits import Rate
 from apikeys.permissions import Permission
 from gateway import lifecycle
-from gateway.rules import parse_rules
+from gateway.models import Service
 from tests.support.api_client import Caller, EdgeCaller, record_of
 from tests.support.factories import ACTOR, expire, issue, make_customer
 
 pytestmark = pytest.mark.django_db
 
-RULES = (
-    "GET /open/** public",
-    "GET /any/** any-key",
-    "POST /dear/** any-key cost=5",
-    "GET /v1/{name} customers:read",
-)
 ORDERS = {"service": "orders", "method": "GET", "path": "/v1/a"}
 
 
 @pytest.fixture(params=[Caller, EdgeCaller])
-def caller(request: pytest.FixtureRequest) -> Caller:
+def caller(request: pytest.FixtureRequest, service: Service) -> Caller:
     """A caller that may verify, by each way, and the service ``orders``."""
-    lifecycle.create("orders", actor=ACTOR, rules=parse_rules(RULES))
     verifier = issue(permissions=[Permission.KEYS_VERIFY])
     made: Caller = request.param(verifier, HTTP_USER_AGENT="shop/1")
     return made
