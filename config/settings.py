@@ -225,6 +225,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True
+STORAGES = {"staticfiles": {"BACKEND": "config.server.static_files.VersionedStorage"}}
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 APPEND_SLASH = False
@@ -259,7 +260,8 @@ MIDDLEWARE = [
     # Answers what is under /api/. What follows is for pages.
     "config.admin_site.middleware.AddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.server.static_files.StaticFilesMiddleware",
+    "config.admin_site.middleware.CompressionMiddleware",
     "config.admin_site.middleware.LiveConnectionMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -4,16 +4,44 @@ from typing import Any
 from urllib.parse import unquote
 
 from django.db import connection
-from django.http import HttpRequest, HttpResponseBadRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
 
 from apikeys.credentials import mask
 from apikeys.guard.middleware import ARRIVED_AT
 from config.admin_site import error_views
 from config.databases import PAGE_WRITE_SECONDS
+from config.server.compression import MIN_BYTES, accepted_coding, compress
 from database import deadline
 from database.postgresql_connection import connect
+
+# The pages that may be compressed: the overview and lists. None shows a secret, and the CSRF token
+# is masked anew in each. A page that is not named here is sent as it is.
+COMPRESSED_PAGES = frozenset(
+    {
+        "admin:index",
+        *(
+            f"admin:{model}_changelist"
+            for model in (
+                "apikeys_apikey",
+                "apikeys_custompermission",
+                "apikeys_event",
+                "auth_group",
+                "auth_user",
+                "customers_customer",
+                "customers_license",
+                "customers_telemetryevent",
+                "gateway_service",
+                "jobs_job",
+                "logs_requestlog",
+            )
+        ),
+    }
+)
+# What the browser says of a request that no other site had it send.
+OWN_REQUESTS = frozenset({"same-origin", "none"})
 
 
 class AddressMiddleware(MiddlewareMixin):
@@ -50,3 +78,31 @@ class LiveConnectionMiddleware(MiddlewareMixin):
                 connect(connection)
         with deadline.running(PAGE_WRITE_SECONDS, since=request.META.get(ARRIVED_AT)):
             return self.get_response(request)
+
+
+class CompressionMiddleware(MiddlewareMixin):
+    """Compresses ``COMPRESSED_PAGES`` for those who opened them by themselves.
+
+    The length of a compressed page tells whether what is in its address is in the page too. To
+    learn more of a page from that (BREACH) another site has a browser open it many times, and is
+    refused here by ``Sec-Fetch-Site``, which scripts cannot set.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        match = request.resolver_match
+        if match is None or match.view_name not in COMPRESSED_PAGES or response.streaming:
+            return response
+        patch_vary_headers(response, ["Accept-Encoding", "Sec-Fetch-Site"])
+        coding = accepted_coding(request.headers.get("Accept-Encoding", ""))
+        if (
+            coding is not None
+            and request.method == "GET"
+            and response.status_code == 200
+            and request.headers.get("Sec-Fetch-Site") in OWN_REQUESTS
+            and response["Content-Type"].startswith("text/html")
+            and len(response.content) >= MIN_BYTES
+        ):
+            response.content = compress(response.content, coding)
+            response["Content-Encoding"] = coding
+            response["Content-Length"] = str(len(response.content))
+        return response

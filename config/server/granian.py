@@ -21,6 +21,7 @@ from granian.constants import HTTPModes, Interfaces, Loops
 from granian.log import LogLevels
 from granian.server import Server
 
+from config.server import static_files
 from config.server.cores import settle
 from jobs.worker.supervisor import STOP_SIGNALS, die_with_parent, name_process
 
@@ -49,6 +50,7 @@ def load_code() -> None:
         resolve(f"/api/{settings.API_ENVIRONMENTS[0]}/v1/key")
     for name in TEMPLATES:
         get_template(name)
+    static_files.version()
 
 
 def load_application(target: str) -> Any:
