@@ -68,6 +68,7 @@ core.register_action("latchkey", { "http-req" }, function(txn, url)
         for _, name in ipairs(IDENTITY) do
             txn.http:req_set_header(name, first(headers[name]) or "")
         end
+        txn:set_var("txn.latchkey_request", first(headers["x-request-id"]) or "")
         txn:set_var("txn.latchkey_policy", first(headers["ratelimit-policy"]) or "")
         txn:set_var("txn.latchkey_limit", first(headers["ratelimit"]) or "")
         txn:set_var("txn.latchkey_admitted", true)

@@ -27,8 +27,8 @@ class Abilities:
     down_is_problem: bool = True
     # How long it waits for a Latchkey that accepts connections and is silent.
     silence_seconds: float = 4
-    # Whether an admitted answer tells what is left of the key's limits.
-    shows_limits: bool = True
+    # Whether an admitted answer tells the decision's id, and what is left of the key's limits.
+    shows_decision: bool = True
     # Connections to Latchkey for 200 requests, one after the other.
     connections: int = 5
     # Whether Latchkey decides by the service's rules, or the proxy by its own.
@@ -39,13 +39,13 @@ class Abilities:
 PROXIES = {
     "nginx": Abilities(),
     "Traefik": Abilities(
-        down_status=500, down_is_problem=False, silence_seconds=31, shows_limits=False
+        down_status=500, down_is_problem=False, silence_seconds=31, shows_decision=False
     ),
-    "Caddy": Abilities(shows_limits=False),
+    "Caddy": Abilities(shows_decision=False),
     "Envoy": Abilities(),
     "HAProxy": Abilities(silence_seconds=11),
     "Apache": Abilities(
-        down_status=401, down_is_problem=False, shows_limits=False, asks_for_decisions=False
+        down_status=401, down_is_problem=False, shows_decision=False, asks_for_decisions=False
     ),
 }
 

@@ -13,6 +13,8 @@ from typing import NamedTuple, Self
 
 # RFC 6455 §1.3.
 WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+# What answers to some paths have besides.
+OWN_FIELDS = {"/own-id": {"X-Request-ID": "own"}}
 
 
 class Received(NamedTuple):
@@ -36,6 +38,17 @@ class _QuietServer(ThreadingHTTPServer):
         """Print nothing of a proxy that closed its connection."""
 
 
+def _body_of(request: BaseHTTPRequestHandler) -> bytes:
+    if "chunked" not in request.headers.get("Transfer-Encoding", ""):
+        return request.rfile.read(int(request.headers.get("Content-Length", 0)))
+    chunks = []
+    while size := int(request.rfile.readline().split(b";")[0], 16):
+        chunks.append(request.rfile.read(size))
+        request.rfile.readline()
+    request.rfile.readline()
+    return b"".join(chunks)
+
+
 class Application:
     """Answers everything, and remembers it: 200, or what a path like ``/answers/401`` names."""
 
@@ -50,13 +63,15 @@ class Application:
                 # Not self.path, in which // at the beginning is one slash.
                 target = self.requestline.split(" ")[1]
                 items = [(name, str(value)) for name, value in self.headers.items()]
-                received.append(Received(self.command, target, items, self._body()))
+                received.append(Received(self.command, target, items, _body_of(self)))
                 body = json.dumps({"target": target}).encode()
                 if "Upgrade" in self.headers:
                     self._echo()
                     return
                 named = re.fullmatch(r"/answers/(\d+)", target)
                 self.send_response(int(named[1]) if named else 200)
+                for name, value in OWN_FIELDS.get(target, {}).items():
+                    self.send_header(name, value)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -76,16 +91,6 @@ class Application:
                 while data := self.connection.recv(65_536):
                     self.connection.sendall(data)
                 self.close_connection = True
-
-            def _body(self) -> bytes:
-                if "chunked" not in self.headers.get("Transfer-Encoding", ""):
-                    return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                chunks = []
-                while size := int(self.rfile.readline().split(b";")[0], 16):
-                    chunks.append(self.rfile.read(size))
-                    self.rfile.readline()
-                self.rfile.readline()
-                return b"".join(chunks)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 """Print nothing."""

@@ -51,4 +51,4 @@ def test_the_table_says_what_the_tests_see(name: str) -> None:
     assert int(away[:3]) == can.down_status
     assert ("problem details" in away) is can.down_is_problem
     assert int(re.findall(r"\d+", silent)[0]) == can.silence_seconds - 1
-    assert (limits == "yes") is can.shows_limits
+    assert (limits == "yes") is can.shows_decision

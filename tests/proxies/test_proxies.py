@@ -148,8 +148,19 @@ def test_a_key_whose_limit_is_used_up_learns_when_to_come_back(guarded: Guarded)
 def test_an_admitted_answer_shows_what_is_left_where_the_proxy_can(guarded: Guarded) -> None:
     response, _ = guarded.send("GET", "/v1", guarded.keys["reader"]["key"])
 
-    assert ("RateLimit" in response.headers) is guarded.proxy.can.shows_limits
-    assert ("RateLimit-Policy" in response.headers) is guarded.proxy.can.shows_limits
+    assert ("RateLimit" in response.headers) is guarded.proxy.can.shows_decision
+    assert ("RateLimit-Policy" in response.headers) is guarded.proxy.can.shows_decision
+
+
+@pytest.mark.parametrize(("path", "own"), [("/v1", []), ("/own-id", ["own"])])
+def test_an_admitted_answer_names_the_decision_where_the_proxy_can(
+    guarded: Guarded, path: str, own: list[str]
+) -> None:
+    response, (request,) = guarded.send("GET", path, guarded.keys["reader"]["key"])
+
+    decision = [request.header("X-Request-ID")]
+    shown = decision if guarded.proxy.can.shows_decision else own
+    assert response.headers.get_list("X-Request-ID") == shown
 
 
 @DECIDED
