@@ -29,6 +29,8 @@ class Abilities:
     silence_seconds: float = 4
     # Whether an admitted answer tells the decision's id, and what is left of the key's limits.
     shows_decision: bool = True
+    # Whether fields that follow a body reach the application.
+    passes_trailers: bool = False
     # Connections to Latchkey for 200 requests, one after the other.
     connections: int = 5
     # Whether Latchkey decides by the service's rules, or the proxy by its own.
@@ -43,7 +45,7 @@ PROXIES = {
     ),
     "Caddy": Abilities(shows_decision=False),
     "Envoy": Abilities(),
-    "HAProxy": Abilities(silence_seconds=11),
+    "HAProxy": Abilities(silence_seconds=11, passes_trailers=True),
     "Apache": Abilities(
         down_status=401, down_is_problem=False, shows_decision=False, asks_for_decisions=False
     ),

@@ -24,6 +24,7 @@ class Received(NamedTuple):
     target: str
     headers: list[tuple[str, str]]
     body: bytes
+    trailers: bytes
 
     def header(self, name: str) -> str | None:
         """Return a field's value; None unless it is there exactly once."""
@@ -38,15 +39,17 @@ class _QuietServer(ThreadingHTTPServer):
         """Print nothing of a proxy that closed its connection."""
 
 
-def _body_of(request: BaseHTTPRequestHandler) -> bytes:
+def _body_of(request: BaseHTTPRequestHandler) -> tuple[bytes, bytes]:
+    """Return the body, and the lines of its trailers."""
     if "chunked" not in request.headers.get("Transfer-Encoding", ""):
-        return request.rfile.read(int(request.headers.get("Content-Length", 0)))
-    chunks = []
+        return request.rfile.read(int(request.headers.get("Content-Length", 0))), b""
+    chunks, trailers = [], []
     while size := int(request.rfile.readline().split(b";")[0], 16):
         chunks.append(request.rfile.read(size))
         request.rfile.readline()
-    request.rfile.readline()
-    return b"".join(chunks)
+    while line := request.rfile.readline().rstrip():
+        trailers.append(line)
+    return b"".join(chunks), b"\n".join(trailers)
 
 
 class Application:
@@ -63,7 +66,7 @@ class Application:
                 # Not self.path, in which // at the beginning is one slash.
                 target = self.requestline.split(" ")[1]
                 items = [(name, str(value)) for name, value in self.headers.items()]
-                received.append(Received(self.command, target, items, _body_of(self)))
+                received.append(Received(self.command, target, items, *_body_of(self)))
                 body = json.dumps({"target": target}).encode()
                 if "Upgrade" in self.headers:
                     self._echo()

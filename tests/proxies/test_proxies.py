@@ -371,6 +371,31 @@ def test_a_body_arrives_untouched(guarded: Guarded, is_chunked: bool) -> None:
     assert request.body == body
 
 
+@pytest.mark.parametrize("is_announced", [True, False])
+def test_what_follows_a_body_arrives_only_behind_haproxy(
+    guarded: Guarded, is_announced: bool
+) -> None:
+    before = len(guarded.application.received)
+    writer, names = guarded.keys["writer"], ("X-Latchkey-Key-Id", "X_Latchkey_Customers")
+    announced = f"Trailer: {', '.join(names)}\r\n" if is_announced else ""
+    head = (
+        "POST /v1 HTTP/1.1\r\nHost: a.example\r\nConnection: TE, close\r\nTE: trailers\r\n"
+        f"Transfer-Encoding: chunked\r\n{announced}Authorization: Bearer {writer['key']}\r\n\r\n"
+    )
+    trailers = "".join(f"{name}: forged\r\n" for name in names)
+
+    with socket.create_connection(("127.0.0.1", guarded.proxy.port), timeout=20) as connection:
+        connection.sendall(f"{head}1\r\nx\r\n0\r\n{trailers}\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+
+    (request,) = guarded.application.received[before:]
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert request.body == b"x"
+    assert identity(request)["X_LATCHKEY_KEY_ID"] == writer["id"]
+    assert "forged" not in identity(request).values()
+    assert (b"forged" in request.trailers) is guarded.proxy.can.passes_trailers
+
+
 @pytest.mark.parametrize("guarded", ["Traefik", "Caddy", "HAProxy"], indirect=True)
 def test_a_websocket_is_judged_when_it_is_opened(guarded: Guarded) -> None:
     made = guarded.product.create_key("--permission", "orders:read", *LOTS)
