@@ -99,6 +99,55 @@ def test_the_example_of_an_answer_is_what_the_schema_describes(schema: Any) -> N
     assert seen >= 20
 
 
+# What an answer has in some cases only; of a problem, what belongs to its code.
+SOMETIMES_THERE = {
+    "Introspection": {
+        "scope", "client_id", "username", "token_type", "exp", "iat", "sub", "iss", "environment",
+    },
+    "Problem": {
+        "errors", "error_count", "required_permission", "required_customer_scope",
+        "violated_policies", "key_environment", "endpoint_environment",
+    },
+}  # fmt: skip
+
+
+def test_a_field_of_an_answer_is_required_if_it_is_always_there(schema: Any) -> None:
+    answers = [
+        *schema["components"]["responses"].values(),
+        *(
+            answer
+            for operations in schema["paths"].values()
+            for operation in operations.values()
+            for answer in operation["responses"].values()
+        ),
+    ]
+    schemas = schema["components"]["schemas"]
+    missing = {}
+    seen: set[str] = set()
+    names = _references(answers)
+    while names:
+        seen |= names
+        names = set().union(*(_references(schemas[name]) for name in names)) - seen
+    for name in seen:
+        absent = schemas[name].get("properties", {}).keys() - set(schemas[name].get("required", ()))
+        if absent:
+            missing[name] = absent
+
+    assert missing == SOMETIMES_THERE
+
+
+def test_a_field_that_a_body_may_leave_out_is_not_required(schema: Any) -> None:
+    schemas = schema["components"]["schemas"]
+
+    assert schemas["CustomerInput"]["required"] == ["name"]
+    assert "required" not in schemas["PatchedCustomerInput"]
+
+
+def _references(part: Any) -> set[str]:
+    """Return the names of the schemas that a part of the document refers to."""
+    return set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(part)))
+
+
 def test_the_page_loads_nothing_from_elsewhere() -> None:
     page = Client().get("/api/docs")
 

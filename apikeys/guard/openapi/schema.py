@@ -14,6 +14,7 @@ from drf_spectacular.utils import (
     inline_serializer,
 )
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 from apikeys.environments import Environment
 from apikeys.guard import idempotency, problems
@@ -167,6 +168,13 @@ class EndpointSchema(AutoSchema):
                 )
         return examples + [problem_example(code) for code in self._problem_codes(self.declared)]
 
+    def _map_basic_serializer(self, serializer: Any, direction: Any) -> Any:
+        schema = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]
+        if direction == "response":
+            present = [name for name in schema["properties"] if _is_always_there(serializer, name)]
+            schema["required"] = sorted(present)
+        return schema
+
     def _answer(self, operation: Operation) -> Any:
         if operation.response is None:
             return None
@@ -196,6 +204,17 @@ class EndpointSchema(AutoSchema):
         if operation.idempotent:
             codes += WITH_IDEMPOTENCY
         return codes
+
+
+def _is_always_there(serializer: Any, name: str) -> bool:
+    """Return False for a field that the serializer itself declares with ``required=False``.
+
+    What REST framework derives of a model says only whether a body needs the field.
+    """
+    field = serializer.fields[name]
+    is_declared = name in serializer._declared_fields
+    has_value = field.required or field.read_only or field.default is not empty
+    return has_value or not is_declared
 
 
 def share(result: Any, **_: Any) -> Any:
