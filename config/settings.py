@@ -336,6 +336,36 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Latchkey API",
     "VERSION": "1",
+    "DESCRIPTION": """\
+Send a key in every request, as `Authorization: Bearer <key>` or as `X-API-Key: <key>`; an
+administrator of this installation creates it. The address names the environment, and a key works
+in its own only. `GET /api/{environment}/v1/key` tells what a key may do.
+
+- **Errors** are problem details (RFC 9457). Decide by `code`; `detail` says what to do.
+- **Limits** are in the fields `RateLimit-Policy` and `RateLimit`
+  (draft-ietf-httpapi-ratelimit-headers-10). After 429 or 503, wait as long as `Retry-After` says.
+- **Lists** are newest first. While `has_more` is true, the next page is at `?cursor=<next_cursor>`.
+- **Retries** of a `POST` under the same `Idempotency-Key` take effect once.
+- **Unknown** fields and query parameters are refused.
+- Every answer has an `X-Request-ID`. Name it when you ask about a request.
+""",
+    # Whoever runs the installation is asked, and allows its use.
+    "CONTACT": {"name": "The administrators of this installation"},
+    "LICENSE": {
+        "name": "As agreed with the operator of this installation",
+        "identifier": "LicenseRef-Operator",
+    },
+    "SERVERS": [{"url": "/", "description": "This installation."}],
+    "TAGS": [
+        {"name": "key", "description": "What the calling key may do, and what is left of it."},
+        {"name": "customers", "description": "The customers that the key reaches."},
+        {"name": "licenses", "description": "Licenses, their machines, and their validation."},
+        {"name": "telemetry", "description": "Events of customers, and their sums by hour."},
+        {"name": "jobs", "description": "Work in the background: run it, follow it, stop it."},
+        {"name": "logs", "description": "The requests that were made with the key."},
+        {"name": "keys", "description": "Decides about a request with another key."},
+        {"name": "introspect", "description": "What is known of another key (RFC 7662)."},
+    ],
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "POSTPROCESSING_HOOKS": [

@@ -29,6 +29,36 @@ def test_it_is_openapi_3_1(schema: Any) -> None:
     assert set(schema["components"]["securitySchemes"]) == {"bearer", "header"}
 
 
+def test_it_says_where_it_is_served_and_whom_to_ask(schema: Any) -> None:
+    info = schema["info"]
+
+    assert schema["servers"] == [{"url": "/", "description": "This installation."}]
+    assert info["contact"]["name"]
+    assert info["license"]["name"]
+    assert info["license"]["identifier"]
+
+
+def test_the_introduction_tells_what_holds_for_every_request(schema: Any) -> None:
+    introduction = schema["info"]["description"]
+
+    for word in ("Authorization: Bearer", "X-API-Key", "Retry-After", "X-Request-ID", "cursor"):
+        assert word in introduction
+    for path in re.findall(r"GET (\S+)`", introduction):
+        assert "get" in schema["paths"][path]
+
+
+def test_each_tag_of_an_operation_is_described_and_no_other(schema: Any) -> None:
+    described = {tag["name"] for tag in schema["tags"] if tag["description"]}
+    used = {
+        tag
+        for operations in schema["paths"].values()
+        for operation in operations.values()
+        for tag in operation["tags"]
+    }
+
+    assert described == used
+
+
 def test_every_operation_is_there_with_its_permission(schema: Any) -> None:
     described = {
         (re.sub(r"\{(\w+)\}", r"<\1>", path).removeprefix("/api/<environment>/v1/"), method.upper())
