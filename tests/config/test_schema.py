@@ -3,16 +3,18 @@
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
 from jsonschema import Draft202012Validator
 
-from apikeys.guard import problems
+from apikeys.guard import problems, throttling
 from config.openapi_views import SchemaView
 from tests.config.test_routes import ENDPOINTS
 
+GUIDE = Path(__file__).parents[2] / "docs/api.md"
 HTTP = {"get", "post", "put", "patch", "delete"}
 
 
@@ -185,6 +187,13 @@ def test_the_page_loads_nothing_from_elsewhere() -> None:
     assert not re.findall(rb'(?:src|href)="(?:https?:)?//', page.content)
     for asset in re.findall(rb'(?:src|href)="(/static/[^"]+)"', page.content):
         assert Client().get(asset.decode()).status_code == 200
+
+
+def test_the_guide_and_the_schema_name_the_draft_whose_fields_are_sent(schema: Any) -> None:
+    (draft,) = re.findall(r"draft-ietf-httpapi-ratelimit-headers-\d+", throttling.__doc__ or "")
+
+    for text in (schema["info"]["description"], GUIDE.read_text()):
+        assert set(re.findall(r"draft-ietf-httpapi-ratelimit-headers-\d+", text)) == {draft}
 
 
 def test_the_schema_is_drawn_once_for_many_who_ask_at_once() -> None:
