@@ -81,6 +81,7 @@ UNFOLD: dict[str, Any] = {
                     _item("Logs", "receipt_long", "logs.requestlog"),
                     _item("Audit", "history", "apikeys.event"),
                     _item("Staff", "badge", "auth.user"),
+                    {"title": "API Docs", "icon": "menu_book", "link": reverse_lazy("docs")},
                 ]
             }
         ],

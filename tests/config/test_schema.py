@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from jsonschema import Draft202012Validator
 
 from apikeys.guard import problems, throttling
+from config.admin_site.roles import ROLES
 from config.openapi_views import SchemaView
 from tests.config.test_routes import ENDPOINTS
+from tests.support.factories import make_staff
 
 GUIDE = Path(__file__).parents[2] / "docs/api.md"
 HTTP = {"get", "post", "put", "patch", "delete"}
@@ -187,6 +190,17 @@ def test_the_page_loads_nothing_from_elsewhere() -> None:
     assert not re.findall(rb'(?:src|href)="(?:https?:)?//', page.content)
     for asset in re.findall(rb'(?:src|href)="(/static/[^"]+)"', page.content):
         assert Client().get(asset.decode()).status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("role", ROLES)
+def test_the_page_is_linked_from_the_admin_for_every_role(role: str) -> None:
+    client = Client()
+    client.force_login(make_staff(role))
+
+    page = client.get(reverse("admin:index")).text
+
+    assert re.search(r'<a[^>]+href="/api/docs"', page)
 
 
 def test_the_guide_and_the_schema_name_the_draft_whose_fields_are_sent(schema: Any) -> None:
