@@ -18,7 +18,7 @@ from uuid_utils import uuid7
 from apikeys.guard import problems
 from apikeys.guard.client_address import UNKNOWN, client_address, is_trusted
 from apikeys.guard.context import RequestContext
-from apikeys.guard.middleware import HEADERS, RAW_PATH, REPEATED
+from apikeys.guard.middleware import RAW_PATH, REPEATED, headers_of
 from apikeys.guard.problems import Problem
 from gateway import decisions, edge
 from gateway.edge import NOT_STORED, Answer, Environ, StartResponse
@@ -142,7 +142,7 @@ def _require_lengths(environ: Environ, question: Question) -> None:
             "uri_too_long",
             f"The path and the query are too long. Send at most {MAX_URI_LENGTH:,} bytes.",
         )
-    if max(map(len, environ[HEADERS].values()), default=0) > MAX_HEADER_LENGTH:
+    if max(map(len, headers_of(environ).values()), default=0) > MAX_HEADER_LENGTH:
         raise Problem(
             "header_too_long",
             f"A header is too long. Send at most {MAX_HEADER_LENGTH:,} bytes in each.",
@@ -176,12 +176,12 @@ def _identity(context: RequestContext) -> dict[str, str]:
     key = context.key
     if key is None:
         return _NO_IDENTITY
-    return {
+    return _NO_IDENTITY | {
         "X-Latchkey-Key-Id": key.id,
         "X-Latchkey-Environment": key.environment,
         "X-Latchkey-Permission": context.permission or "",
         "X-Latchkey-Customers": decisions.customers_of(key),
-    } | NOT_STORED
+    }
 
 
 def _refuse(context: RequestContext, problem: Problem) -> Answer:
