@@ -8,4 +8,6 @@ class ApiKeysConfig(AppConfig):
 
     name = "apikeys"
     verbose_name = "Keys"
+    audited = ("apikeys.audited.KEYS", "apikeys.audited.PERMISSIONS")
+    metrics = ("apikeys.limiter.store.METRICS",)
     periodic_tasks = ("apikeys.limiter.SWEEP", "apikeys.guard.idempotency.PRUNING")

@@ -17,12 +17,16 @@ from typing import Any, NamedTuple
 from django.db import IntegrityError, transaction
 from django.db.models import Count, QuerySet
 
-from apikeys.audit import Actor, clean_text, set_fields
-from apikeys.models import ApiKey, CustomPermission, PermissionAction, PermissionEvent
+from apikeys.audited import PermissionAction
+from apikeys.models import ApiKey, CustomPermission
 from apikeys.models.keys import MAX_DESCRIPTION_LENGTH, MAX_LABEL_LENGTH
 from apikeys.permissions import BUILT_IN, CODE, label, resource
+from apikeys.texts import clean_text
+from audit.actors import Actor
+from audit.trail import record, set_fields
 from database.periodic_tasks import declared
 from database.refusals import Conflict, Refused
+from database.suggestions import suggestion
 
 MAX_NAMED = 3
 
@@ -74,11 +78,14 @@ def ordered(codes: Iterable[str]) -> tuple[str, ...]:
     selected = set(codes)
     others = selected - BUILT_IN.keys()
     if unknown := others - _locked(others):
-        raise Refused(
-            f"{min(unknown)!r} is not a permission. Run list_permissions to see the codes.",
-            field="permissions",
-        )
+        raise Refused(not_a_permission(min(unknown)), field="permissions")
     return (*(code for code in BUILT_IN if code in selected), *sorted(others))
+
+
+def not_a_permission(code: str) -> str:
+    """Return what to tell somebody who named a permission that is not there."""
+    meant = suggestion(code, dict(choices()), "Run list_permissions to see the codes.")
+    return f"{code!r} is not a permission. {meant}"
 
 
 def ensure(codes: Iterable[str], *, actor: Actor) -> None:
@@ -92,7 +99,7 @@ def ensure(codes: Iterable[str], *, actor: Actor) -> None:
     while True:
         known = CustomPermission.objects.filter(code__in=others).values_list("code", flat=True)
         missing = sorted(others.difference(known))
-        rows = [CustomPermission(code=code, label=_label_of(code)) for code in missing]
+        rows = [CustomPermission(code=code, label=label_of(code)) for code in missing]
         CustomPermission.objects.bulk_create(rows, ignore_conflicts=True)
         _record(
             CustomPermission.objects.filter(pk__in=[row.pk for row in rows]),
@@ -195,7 +202,7 @@ def _custom_labels(codes: Iterable[str]) -> dict[str, str]:
     return dict(CustomPermission.objects.filter(code__in=others).values_list("code", "label"))
 
 
-def _label_of(code: str) -> str:
+def label_of(code: str) -> str:
     """Return ``Orders Read`` of ``orders:read``."""
     return " ".join(word.capitalize() for word in re.split(r"[^a-z0-9]+", code) if word)
 
@@ -238,15 +245,8 @@ def _record(
     changes: Mapping[str, Any] | None = None,
 ) -> None:
     """Write an event of each; without ``changes``, about all that a permission is."""
-    PermissionEvent.objects.bulk_create(
-        PermissionEvent(
-            permission_code=permission.code,
-            action=action,
-            changes=dict(changes or _whole(permission, action)),
-            **actor.columns(),
-        )
-        for permission in permissions
-    )
+    for permission in permissions:
+        record(permission, action, actor, changes or _whole(permission, action))
 
 
 def _whole(permission: CustomPermission, action: PermissionAction) -> dict[str, Any]:

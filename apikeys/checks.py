@@ -3,7 +3,7 @@
 They are deployment checks, or ``migrate`` would require its own outcome.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -79,20 +79,39 @@ def check_peppers() -> Iterator[Error]:
     stored secret verifies. That must stop the start, not every caller.
     """
     peppers: Peppers = settings.API_KEY_PEPPERS
-    used = SecretVersion.objects.exclude(digest="").values_list("pepper", flat=True).distinct()
+    known = known_peppers()
+    if error := next(wrong_peppers(peppers, used_peppers(), known), None):
+        yield error
+        return
+    for number in set(peppers) - set(known):
+        Pepper.objects.get_or_create(
+            number=number, defaults={"fingerprint": peppers.fingerprint(number)}
+        )
+
+
+def used_peppers() -> set[int]:
+    """Return the numbers under which stored secrets are signed."""
+    signed = SecretVersion.objects.exclude(digest="")
+    return set(signed.values_list("pepper", flat=True).distinct())
+
+
+def known_peppers() -> dict[int, str]:
+    """Return the fingerprints that the database has, by number."""
+    return dict(Pepper.objects.values_list("number", "fingerprint"))
+
+
+def wrong_peppers(
+    peppers: Peppers, used: Iterable[int], known: Mapping[int, str]
+) -> Iterator[Error]:
+    """Say which peppers are missing, or are others than those of the ``known`` fingerprints."""
     for number in sorted(set(used) - set(peppers)):
         yield Error(
             f"API_KEY_PEPPERS lacks pepper {number}, under which stored keys are signed.",
             "Put it back, from a backup of the data folder if need be.",
             id="apikeys.E004",
         )
-        return
-    for number in peppers:
-        fingerprint = peppers.fingerprint(number)
-        known, _ = Pepper.objects.get_or_create(
-            number=number, defaults={"fingerprint": fingerprint}
-        )
-        if known.fingerprint != fingerprint:
+    for number in sorted(set(peppers) & set(known)):
+        if known[number] != peppers.fingerprint(number):
             yield Error(
                 f"API_KEY_PEPPERS gives pepper {number} another value than the stored keys were"
                 " signed with.",

@@ -16,6 +16,7 @@ ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 ID_LENGTH = 12
 SECRET_LENGTH = 32
 CHECKSUM_LENGTH = 6
+TOKEN_LENGTH = 43
 PREFIX = re.compile(r"[a-z][a-z0-9]{0,15}")
 KEY_ID = re.compile(rf"[0-9A-Za-z]{{{ID_LENGTH}}}")
 
@@ -29,6 +30,18 @@ _BAR = r"(?:_|%(?:25)*5[fF]|\\\\*u005[fF])"
 _SECRET_PART = re.compile(
     rf"({PREFIX.pattern}{_BAR}(?:{'|'.join(TAGS)}){_BAR}[0-9A-Za-z]{{{ID_LENGTH}}}{_BAR})"
     r"[0-9A-Za-z]+"
+)
+# The token of a hand-over link is as good as the credential that it has made. A slash may arrive
+# written as an address or as JSON writes any character.
+HAND_OVER = "/handover/"
+_HAND_OVER_TOKEN = re.compile(
+    r"(handover(?:\\*/|%(?:25)*2[fF]|\\*u002[fF])+)[0-9A-Za-z]{16,}", re.IGNORECASE
+)
+# How people write a credential, in whatever form: its key id is what may be searched for. The admin
+# gives it to the browser, so it is written as JavaScript reads it, too.
+REFERENCE = (
+    rf"{PREFIX.pattern}_(?:{'|'.join(TAGS)})_([0-9A-Za-z]{{{ID_LENGTH}}})"
+    r"(?:_\S*)?(?![0-9A-Za-z])"
 )
 _PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
 MASK = "***"
@@ -50,6 +63,11 @@ def new_key_id() -> str:
 def new_secret() -> str:
     """Return 32 random base62 characters, 190 bits from the operating system."""
     return _random(SECRET_LENGTH)
+
+
+def new_token() -> str:
+    """Return 43 random base62 characters, 256 bits: what a hand-over link is known by."""
+    return _random(TOKEN_LENGTH)
 
 
 def compose(prefix: str, environment: Environment, key_id: str, secret: str) -> str:
@@ -78,8 +96,26 @@ def checksum(body: str) -> str:
 
 
 def mask(text: str) -> str:
-    """Replace the secret of every credential in ``text``, whole or cut short, by ``***``."""
-    return _SECRET_PART.sub(rf"\1{MASK}", text)
+    """Replace the secret of every credential in ``text``, whole or cut short, by ``***``.
+
+    And the token of every hand-over link.
+    """
+    return _HAND_OVER_TOKEN.sub(rf"\1{MASK}", _SECRET_PART.sub(rf"\1{MASK}", text))
+
+
+def cut_to_key_id(text: str) -> str:
+    """Return the key id of the first credential in ``text``, whole or cut short, else ``text``."""
+    match = re.search(REFERENCE, text)
+    return match[1] if match else text
+
+
+def referred_key_id(text: str) -> tuple[str, bool]:
+    """Return the key id that ``text`` is or begins a credential with, and whether a secret follows.
+
+    Whatever else it is comes back as it is.
+    """
+    match = re.fullmatch(REFERENCE, text.strip())
+    return (match[1], mask(text) != text) if match else (text, False)
 
 
 def _random(length: int) -> str:

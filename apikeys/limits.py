@@ -9,7 +9,10 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple, TypedDict
 
+from database.refusals import Refused
+
 MAX_LIMIT = 1_000_000_000
+MAX_DIGITS = 20
 RATE = re.compile(r"(\d{1,10})/([a-z]+)", re.ASCII)
 
 
@@ -71,10 +74,28 @@ def in_force(own: tuple[int | None, ...], defaults: Limits) -> Limits:
     return tuple(default if limit is None else limit for limit, default in pairs)
 
 
+def is_wider(limit: int | None, *, own: int | None, held_to: int) -> bool:
+    """Say whether ``limit`` admits more than a key's own, to which it is held now.
+
+    The default, None, may be raised later, so only a key that follows it has it already.
+    """
+    return own is not None if limit is None else limit > held_to
+
+
 def parse_rate(text: str) -> Rate:
     """Read ``60/min``, ``1000/hour`` and the like; raise ``ValueError`` for anything else."""
     number, unit = _split(text)
     return Rate(number, _SECONDS[unit])
+
+
+def parse_limit(text: str) -> int | None:
+    """Read one limit, or ``default`` for the environment's."""
+    if text == "default":
+        return None
+    # ``int`` also reads 1_000 and the digits of other scripts.
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
+        raise Refused(f"{text!r} is not a limit. Write a whole number, or default.")
+    return int(text)
 
 
 def parse_limits(text: str, base: Limits) -> Limits:

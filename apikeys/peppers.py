@@ -16,6 +16,7 @@ class Peppers:
 
     def __init__(self, peppers: Mapping[int, bytes]) -> None:
         self.newest = max(peppers)
+        self._values = dict(peppers)
         # Looking the algorithm up costs more than running it, so each request copies a signer.
         self._signers = {
             number: hmac.new(pepper, digestmod="sha256") for number, pepper in peppers.items()
@@ -31,6 +32,10 @@ class Peppers:
     def fingerprint(self, number: int) -> str:
         """Return 64 hex digits that tell one pepper from another and nothing about it."""
         return self.sign(number, environment="", key_id="", secret="fingerprint")  # noqa: S106
+
+    def written(self) -> str:
+        """Return them as ``parse_peppers`` reads them, for a backup that is encrypted."""
+        return ",".join(f"{number}:{value.hex()}" for number, value in self._values.items())
 
     def sign(self, number: int, *, environment: str, key_id: str, secret: str) -> str:
         """Return 64 hex digits: the secret's HMAC, bound to its key and environment.

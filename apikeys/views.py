@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar, cast
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,10 +14,10 @@ from apikeys.guard.key_lookup import SHOWN_FIELDS
 from apikeys.guard.permissions import ANY_KEY
 from apikeys.guard.views import GuardedView, endpoint
 from apikeys.limiter.store import Decision
-from apikeys.limits import WINDOWS
-from apikeys.models import CustomerScope, Status
+from apikeys.limits import WINDOWS, by_window
+from apikeys.models import ApiKey, CustomerScope, Status
 from apikeys.permissions import CODE
-from apikeys.serializers import as_json
+from apikeys.serializers import as_json, customer_ids
 
 
 class WindowsSerializer(serializers.Serializer[dict[str, int]]):
@@ -27,7 +28,7 @@ class WindowsSerializer(serializers.Serializer[dict[str, int]]):
 
 
 class KeySerializer(serializers.Serializer[dict[str, object]]):
-    """A key, as ``apikeys.serializers`` writes it."""
+    """A key, as ``apikeys.serializers`` writes it; given a row, it reads the same of that."""
 
     example: ClassVar = {
         "id": "4kQ9zTfB2mXe",
@@ -50,12 +51,20 @@ class KeySerializer(serializers.Serializer[dict[str, object]]):
     status = serializers.ChoiceField(Status.choices)
     permissions = serializers.ListField(child=serializers.RegexField(f"^{CODE.pattern}$"))
     customer_scope = serializers.ChoiceField(CustomerScope.choices)
-    customers = serializers.ListField(child=serializers.UUIDField())
-    limits = WindowsSerializer(help_text="The limits in force.")
+    customers = serializers.SerializerMethodField()
+    limits = serializers.SerializerMethodField(help_text="The limits in force.")
     networks = serializers.ListField(child=serializers.CharField())
     expires_at = serializers.DateTimeField(allow_null=True)
     last_used_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
+
+    @extend_schema_field(serializers.ListField(child=serializers.UUIDField()))
+    def get_customers(self, key: ApiKey) -> list[str]:
+        return customer_ids(key)
+
+    @extend_schema_field(WindowsSerializer)
+    def get_limits(self, key: ApiKey) -> dict[str, int]:
+        return by_window(key.limits)
 
 
 class CallingKeySerializer(KeySerializer):

@@ -11,7 +11,8 @@ from django import forms
 from django.contrib.admin.helpers import AdminErrorList
 from django.http import HttpRequest
 
-from database.refusals import Refused
+from backoffice import proofs
+from database.refusals import ProofRequired, Refused
 
 
 class ActionForm(forms.BaseForm):
@@ -21,8 +22,25 @@ class ActionForm(forms.BaseForm):
         """Do what the valid form asks for; raise ``Refused`` if it may not be done."""
         raise NotImplementedError
 
-    def add_refusal(self, refused: Refused) -> None:
+    # Fields for a proof of who somebody is, shown with the form once it asked for one.
+    proof = ""
+
+    def add_refusal(self, refused: Refused, request: HttpRequest, form_id: str = "") -> None:
         self.add_error(refused.field if refused.field in self.fields else None, str(refused))
+        if isinstance(refused, ProofRequired):
+            self.proof = proofs.fields(request, form_id)
+
+
+class RefusedForm(Exception):
+    """Rolls back the transaction of the page."""
+
+    def __init__(self, form: Any) -> None:
+        self.form = form
+
+
+def form_id_of(model_admin: Any) -> str:
+    """Return the id that the theme gives the form of a page."""
+    return f"{model_admin.opts.model_name}_form"
 
 
 class RefusedForms:
@@ -40,17 +58,6 @@ class RefusedForms:
             context["subtitle"] = str(context["original"])
         return super().render_change_form(request, context, *args, **kwargs)  # type: ignore[misc]
 
-
-class _RefusedForm(Exception):
-    """Rolls back the transaction of the page."""
-
-    def __init__(self, form: ActionForm) -> None:
-        self.form = form
-
-
-class ActionFormAdmin(RefusedForms):
-    """A mixin for model admins whose forms perform, and record their own audit events."""
-
     def changeform_view(
         self,
         request: HttpRequest,
@@ -60,21 +67,27 @@ class ActionFormAdmin(RefusedForms):
     ) -> Any:
         """Show a refused form again, on the page that a GET would show now."""
         view = super().changeform_view  # type: ignore[misc]
+        # Before the transaction of the page: a wrong proof stays on record.
+        proofs.take(request)
         try:
             return view(request, object_id, form_url, extra_context)
-        except _RefusedForm as refused:
+        except RefusedForm as refused:
             page = copy(request)
             page.method = "GET"
             context = {**(extra_context or {}), "refused_form": refused.form}
             return view(page, object_id, form_url, context)
+
+
+class ActionFormAdmin(RefusedForms):
+    """A mixin for model admins whose forms perform, and record their own audit events."""
 
     def save_form(self, request: HttpRequest, form: ActionForm, change: bool) -> Any:
         """Return what the form made; Django hands it to the response."""
         try:
             return form.perform(request)
         except Refused as refused:
-            form.add_refusal(refused)
-            raise _RefusedForm(form) from None
+            form.add_refusal(refused, request, form_id_of(self))
+            raise RefusedForm(form) from None
 
     def _nothing(self, *args: Any, **kwargs: Any) -> None:
         """The form has performed, and its audit event is the record."""

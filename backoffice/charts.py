@@ -41,6 +41,8 @@ _TICKS = {"color": "#9ca3af", "maxRotation": 0, "autoSkipPadding": 16}
 
 def _options(*, stacked: bool) -> str:
     axis = {"stacked": stacked, "border": {"display": False}, "ticks": _TICKS}
+    # What is stacked is counted: half a request on the axis would be odd.
+    ticks = _TICKS | {"precision": 0} if stacked else _TICKS
     return json.dumps(
         {
             "animation": False,
@@ -49,7 +51,7 @@ def _options(*, stacked: bool) -> str:
             "plugins": {"legend": _LEGEND},
             "scales": {
                 "x": {**axis, "grid": {"display": False}},
-                "y": {**axis, "beginAtZero": True, "grid": {"color": "#9ca3af33"}},
+                "y": {**axis, "ticks": ticks, "beginAtZero": True, "grid": {"color": "#9ca3af33"}},
             },
         }
     )

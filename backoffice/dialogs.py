@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action
 from unfold.forms import BaseDialogForm
 
+from backoffice import proofs
 from backoffice.action_forms import ActionForm
 from database.refusals import Refused
 
@@ -42,8 +43,17 @@ class ActionDialog(ActionForm, BaseDialogForm, Generic[M]):
             raise Http404
         self.row = row
 
+    @property
+    def row_name(self) -> str:
+        """What the title and the button call the row."""
+        return str(self.row)
+
+    def impact(self) -> list[str]:
+        """Return what is to be known of the row before it is changed."""
+        return []
+
     def get_before_template_context(self, request: Any, object_id: Any = None) -> dict[str, Any]:
-        return {"errors": self.non_field_errors()}
+        return {"errors": self.non_field_errors(), "proof": self.proof}
 
 
 def dialog_action(
@@ -53,19 +63,25 @@ def dialog_action(
     title: str,
     description: str,
     permission: str,
-    submit: str = "",
+    is_dangerous: bool = False,
+    close: str = "Cancel",
     **button: Any,
 ) -> Callable[[Callable[[Any, HttpRequest, Any], str | HttpResponse]], Any]:
     """Declare a button whose dialog performs ``form_class`` in one transaction.
 
+    In ``title`` a ``{}`` stands for the row's name; the dialog's own button has the same words.
     The decorated method gets what the form made, still within the transaction. It returns the
     message for the row's page, to which the browser is sent, or a response of its own.
     """
+    before, _, after = title.partition("{}")
     dialog = {
-        "title": title,
+        "before": before,
+        "after": after,
         "description": description,
         "form_class": form_class,
-        "form_submit_text": submit or label,
+        "variant": "danger" if is_dangerous else "",
+        # What leaves everything as it is; where the action itself is to cancel, another word.
+        "close": close,
     }
 
     def decorate(answer: Callable[[Any, HttpRequest, Any], str | HttpResponse]) -> Any:
@@ -74,12 +90,13 @@ def dialog_action(
         def act(
             model_admin: Any, request: HttpRequest, form: ActionDialog[Any], object_id: str
         ) -> HttpResponse:
+            proofs.take(request)
             try:
                 with transaction.atomic():
                     message = answer(model_admin, request, form.perform(request))
             except Refused as refused:
-                form.add_refusal(refused)
-                context = {"dialog": dialog, "form": form, **dialog}
+                form.add_refusal(refused, request)
+                context = {"dialog": dialog, "form": form}
                 return render(request, "unfold/helpers/dialog.html", context)
             if isinstance(message, HttpResponse):
                 return message

@@ -8,11 +8,13 @@ from django.http import HttpRequest
 from django.utils.dateparse import parse_date, parse_time
 from unfold.contrib.filters.admin import DropdownFilter, RangeDateTimeFilter
 
+from backoffice.model_pages import ModelPages
+
 # What the filters of a field call their parameters, after the field's name.
 SUFFIXES = ("__exact", "__id__exact", "_from_0", "_from_1", "_to_0", "_to_1")
 
 
-class OwnFiltersOnly:
+class OwnFiltersOnly(ModelPages):
     """A mixin for model admins. A secret's digest could be guessed through any other lookup."""
 
     list_filter: ClassVar[Any]
@@ -53,12 +55,16 @@ class TimeFilter(RangeDateTimeFilter):
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         try:
-            start, end = self._timestamp("from", time.min), self._timestamp("to", time.max)
+            start, end = self.bounds()
         except ValueError:
             return queryset.none()
         if start:
             queryset = self.since(queryset, start)
         return self.until(queryset, end) if end else queryset
+
+    def bounds(self) -> tuple[datetime | None, datetime | None]:
+        """Return both ends, None where it is open; raise ``ValueError`` for what is no time."""
+        return self._timestamp("from", time.min), self._timestamp("to", time.max)
 
     def since(self, rows: Any, timestamp: datetime) -> Any:
         return rows.filter(**{f"{self.parameter_name}__gte": timestamp})

@@ -21,10 +21,12 @@ SECTIONS = {
     "guard": "The same view, in-process",
     "http": "The same view over HTTP (wrk)",
     "decisions": "Decisions for other services, in-process and over HTTP (wrk)",
+    "clients": "What the clients' question adds to a request of another service",
     "logs": "The request log: shipping, and pages over many rows",
     "telemetry": "Telemetry: batches, and pages over many events",
     "jobs": "Trivial jobs",
     "keys": "Authentication by number of keys stored",
+    "metrics": "Metrics: counting, and a scrape with many keys",
     "memory": "Start, first requests and memory of make run",
 }
 PROGRAMS = {"http": "wrk", "decisions": "wrk"}
@@ -34,6 +36,7 @@ TINY = {
     "BENCH_DAYS": "2",
     "BENCH_SHIPPED": "2000",
     "BENCH_LOG_ROWS": "2000",
+    "BENCH_LOG_KEYS": "100",
     "BENCH_BATCHES": "1",
     "BENCH_EVENTS": "2000",
     "BENCH_JOBS": "20",

@@ -27,10 +27,9 @@ from django.core.management import call_command
 from django.db import connection
 
 from apikeys import lifecycle as keys
-from apikeys.audit import Actor
 from apikeys.environments import Environment
 from apikeys.limits import LIMIT_FIELDS, MAX_LIMIT, LimitFields
-from apikeys.models import Source
+from audit.actors import Actor, Source
 from benchmarks import better_auth
 from config.server.environ import environ_of
 from gateway import lifecycle

@@ -22,11 +22,10 @@ from django.core.management import call_command
 from rest_framework_api_key.models import APIKey
 
 from apikeys import lifecycle
-from apikeys.audit import Actor
 from apikeys.environments import Environment
 from apikeys.limits import LIMIT_FIELDS, MAX_LIMIT, LimitFields
-from apikeys.models import Source
 from apikeys.permissions import Permission
+from audit.actors import Actor, Source
 from customers.models import Customer
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "30"))

@@ -15,10 +15,10 @@ from django.conf import settings
 from django.core.management import call_command
 
 from apikeys import lifecycle
-from apikeys.audit import Actor
 from apikeys.environments import Environment
-from apikeys.models import ApiKey, Source
+from apikeys.models import ApiKey
 from apikeys.permissions import Permission
+from audit.actors import Actor, Source
 from jobs import queue
 from jobs.models import Job
 from jobs.registry import job_types

@@ -17,12 +17,11 @@ from django.db import connection  # noqa: E402
 from django.http import HttpRequest  # noqa: E402
 
 from apikeys import lifecycle  # noqa: E402
-from apikeys.audit import Actor  # noqa: E402
 from apikeys.environments import Environment  # noqa: E402
 from apikeys.guard.authentication import ApiKeyAuthentication  # noqa: E402
 from apikeys.guard.context import RequestContext  # noqa: E402
 from apikeys.guard.views import GuardedView  # noqa: E402
-from apikeys.models import Source  # noqa: E402
+from audit.actors import Actor, Source  # noqa: E402
 
 FEW, MANY = 100, int(os.environ.get("BENCH_KEYS", "1000000"))
 SPREAD = min(3_000, MANY // 10)
@@ -44,8 +43,9 @@ def fill(first: int, last: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO apikeys_apikey (id, name, environment, permissions, customer_scope,"  # noqa: S608
-            " networks, last_used_agent, created_at, revision)"
-            f" SELECT {made_id}, 'Bench', 'production', 'customers:read', 'all', '', '', {NOW}, 1"
+            " networks, last_used_agent, tags, owner, note, is_awaiting, created_at, revision)"
+            f" SELECT {made_id}, 'Bench', 'production', 'customers:read', 'all', '', '',"
+            f" '', '', '', FALSE, {NOW}, 1"
             f" FROM ({numbers}) AS numbers"
         )
         cursor.execute(

@@ -19,13 +19,13 @@ from django.test import Client
 from django.utils import timezone
 
 from apikeys import lifecycle
-from apikeys.audit import Actor
 from apikeys.environments import Environment
 from apikeys.guard.serializers import validated
 from apikeys.lifecycle import IssuedKey
 from apikeys.limits import LIMIT_FIELDS, MAX_LIMIT, LimitFields
-from apikeys.models import ApiKey, Source
+from apikeys.models import ApiKey
 from apikeys.permissions import Permission
+from audit.actors import Actor, Source
 from benchmarks.pages import print_medians
 from customers.licenses import lifecycle as license_lifecycle
 from customers.models import Customer, License, TelemetryEvent

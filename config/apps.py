@@ -2,8 +2,10 @@
 
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 from django.utils.module_loading import autodiscover_modules, import_string
+
+from database.connections import time_limits
 
 
 class ProjectConfig(AppConfig):
@@ -11,9 +13,12 @@ class ProjectConfig(AppConfig):
 
     name = "config"
     default = True
+    metrics = ("config.monitoring.metrics.METRICS",)
 
     def ready(self) -> None:
         autodiscover_modules("checks")
+        pre_migrate.connect(time_limits.lift, sender=self)
+        post_migrate.connect(time_limits.put_back, sender=self)
         # Named by string: models cannot be imported before the apps are ready.
         post_migrate.connect(import_string("config.admin_site.roles.provide"), sender=self)
 

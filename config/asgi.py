@@ -7,13 +7,12 @@ either. Django itself runs in ``WEB_THREADS`` threads, behind the WSGI applicati
 """
 
 import asyncio
-import io
 import json
 import logging
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from itertools import chain
 from queue import SimpleQueue
 from time import monotonic
@@ -24,12 +23,14 @@ from config.wsgi import application as wsgi_application  # isort: skip - sets Dj
 from django.conf import settings
 from uuid_utils import uuid7
 
-from apikeys.guard import key_lookup, problems
+from apikeys.credentials import HAND_OVER
+from apikeys.guard import problems
 from apikeys.guard.middleware import API
 from apikeys.guard.parsers import BodyError, UnreadBody
-from apikeys.limiter import counters
+from config.server import request_lines
 from config.server.environ import environ_of
 from config.server.request_bodies import Body, Headers, Message, Receive, Scope, Send, read_body
+from config.server.warm_up import warm_up
 from gateway.forward_auth import AUTH
 
 logger = logging.getLogger(__name__)
@@ -43,11 +44,8 @@ MAX_STREAM_IN_MEMORY = 1_048_576
 BLOCK_TIMEOUT_SECONDS = 10.0
 
 WARM_UP_SECONDS = 3.0
-# Neither is on record, counts, or stores anything.
-WARM_UP_PATHS = ("/healthz", "/admin/login/")
-WARM_UP_HOST = settings.ALLOWED_HOSTS[0].lstrip("*.") if settings.ALLOWED_HOSTS else ""
 
-ADMIN = "/admin/"
+PAGES = ("/admin/", HAND_OVER)
 CLOSE = (b"connection", b"close")
 # What a page is answered; under /api/ the guard answers, in problem details and on record.
 PAGE_ANSWERS = {
@@ -97,9 +95,10 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if isinstance(body, UnreadBody) and not scope["path"].startswith((API, AUTH)):
         status, text = PAGE_ANSWERS[body.error]
         answer = _plain(status, text)
+        request_lines.write(environ_of(scope, body, length, monotonic()), status, answer.headers)
     else:
         arrived_at = monotonic()
-        async with _pages if scope["path"].startswith(ADMIN) else nullcontext():
+        async with _pages if scope["path"].startswith(PAGES) else nullcontext():
             loop = asyncio.get_running_loop()
             answered: asyncio.Future[Answer | None] = loop.create_future()
             call = Call(scope, body, length, arrived_at, receive, send, loop, answered)
@@ -143,7 +142,8 @@ class _File:
 
 def _answer_calls() -> None:
     """Answer one call after another, for as long as the process runs."""
-    _warm_up()
+    warm_up(wsgi_application)
+    _warm.release()
     while True:
         call = _calls.get()
         answer: Answer | None
@@ -152,30 +152,9 @@ def _answer_calls() -> None:
         except Exception:
             logger.exception("a request was not answered")
             answer = _failure(call.scope)
+            environ = environ_of(call.scope, call.body, call.length, call.arrived_at)
+            request_lines.write(environ, answer.status, answer.headers)
         call.loop.call_soon_threadsafe(_finish, call.answered, answer)
-
-
-def _warm_up() -> None:
-    """Open this thread's connections, and do once what a request does, but for a record."""
-    # What is down is told by the requests themselves.
-    with suppress(Exception):
-        key_lookup.find("")
-    with suppress(Exception):
-        counters().ping()
-    for path in WARM_UP_PATHS:
-        scope: Scope = {
-            "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"",
-            "http_version": "1.1", "scheme": "http", "server": (settings.HOST, settings.PORT),
-            "client": ("127.0.0.1", 0), "headers": [(b"host", WARM_UP_HOST.encode("latin-1"))],
-        }  # fmt: skip
-        with suppress(Exception):
-            result = wsgi_application(environ_of(scope, io.BytesIO(), 0, monotonic()), _discard)
-            result.close()  # type: ignore[attr-defined]
-    _warm.release()
-
-
-def _discard(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
-    """Start no response."""
 
 
 def _failure(scope: Scope) -> Answer:
@@ -212,6 +191,7 @@ def _answer(call: Call) -> Answer | None:
         status, headers = int(started[0][0][:3]), _encoded(started[0][1])
         if isinstance(call.body, UnreadBody):
             headers.append(CLOSE)
+        request_lines.write(environ, status, headers)
         if isinstance(result, _File) and isinstance(result.path, str):
             return Answer(status, headers, path=result.path)
         blocks = iter(result)

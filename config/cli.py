@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management import ManagementUtility, get_commands
+from django.core.management import ManagementUtility, get_commands, load_command_class
 from django.db import DatabaseError
 from django.utils.module_loading import import_string
 
 from backoffice.terminal import discard, report, with_one_line_errors
+from config import VERSION
 from config.command_errors import describe_outage
+from database.suggestions import suggestion
 from database.text import escaped
+
+# Django's commands that change accounts; ours of the same name put that on record.
+RECORDED = {"changepassword", "createsuperuser"}
 
 
 class Utility(ManagementUtility):
@@ -22,15 +27,20 @@ class Utility(ManagementUtility):
     def fetch_command(self, subcommand: str) -> Any:
         """Return the command, or exit 2 with one line."""
         if subcommand not in get_commands():
-            report(f"there is no command {subcommand!r}. Run manage.py help to see them.")
+            meant = suggestion(subcommand, get_commands(), "Run manage.py help to see them.")
+            report(f"there is no command {subcommand!r}. {meant}")
             sys.exit(2)
-        command = super().fetch_command(subcommand)
+        if subcommand in RECORDED:
+            command = load_command_class("config", subcommand)
+        else:
+            command = super().fetch_command(subcommand)
         make_parser = command.create_parser
 
         def create_parser(*args: Any, **options: Any) -> Any:
             return with_one_line_errors(make_parser(*args, **options), subcommand)
 
         command.create_parser = create_parser  # type: ignore[method-assign]
+        command.get_version = lambda: f"Latchkey {VERSION}"  # type: ignore[method-assign]
         return command
 
 
@@ -48,6 +58,10 @@ def execute_from_command_line() -> int:
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal's encoding cannot write is shown escaped.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if sys.argv[1:] in (["--version"], ["version"]):
+        # Where Django would name its own.
+        sys.stdout.write(f"Latchkey {VERSION}\n")
+        return 0
     try:
         __import__(os.environ["DJANGO_SETTINGS_MODULE"])
         Utility(sys.argv).execute()

@@ -14,8 +14,8 @@ import dj_database_url
 from django.utils.module_loading import import_string
 
 from config.env import configuration_error
-from database.postgresql_connection import GuardConnection
-from database.sqlite_connection import FileConnection
+from database.connections.postgresql import GuardConnection
+from database.connections.sqlite import FileConnection
 
 Settings = dict[str, Any]
 
@@ -37,6 +37,8 @@ SESSION = {
     "tcp_keepalives_idle": 10,
     "tcp_keepalives_interval": 5,
     "tcp_keepalives_count": 3,
+    # Compiling a query costs more than it saves: all read a bounded number of rows.
+    "jit": "off",
 }
 SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
@@ -128,7 +130,7 @@ def _postgresql(config: Settings, web_threads: int | None) -> Settings:
         pool |= {"min_size": web_threads, "max_size": web_threads + 1}
     return config | {
         "CONN_MAX_AGE": 0,
-        # Or the pool asks before it hands out a connection: see database.postgresql_connection.
+        # Or the pool asks before it hands out a connection: see database.connections.postgresql.
         "CONN_HEALTH_CHECKS": False,
         "OPTIONS": {
             **config.get("OPTIONS", {}),

@@ -17,7 +17,7 @@ from django.core.validators import validate_email
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
-from apikeys.guard.client_address import Network, Networks, parse_address, parse_network
+from database.client_address import Network, Networks, parse_address, parse_network
 
 T = TypeVar("T")
 
@@ -136,10 +136,11 @@ class Variables:
                 )
         return values
 
-    def networks(self, name: str, meaning: str) -> Networks:
-        """Return CIDR blocks; one that holds every address is refused as unsafe."""
+    def networks(self, name: str, default: list[str], meaning: str) -> Networks:
+        """Return CIDR blocks, none for the word; one of every address is refused as unsafe."""
         networks: list[Network] = []
-        for word in self.words(name, [], meaning):
+        words = self.words(name, default, meaning)
+        for word in [] if words == ["none"] else words:
             try:
                 network = parse_network(word)
             except ValueError:

@@ -15,6 +15,8 @@ from config.env import configuration_error
 
 FOLDER_MODE = 0o700
 SECRET_MODE = 0o600
+# Files that others could read, until they were read here.
+exposed: list[Path] = []
 
 
 def data_folder(base: Path, name: str) -> Path:
@@ -39,6 +41,8 @@ def secret_file(path: Path, make: Callable[[], str]) -> str:
     try:
         if not path.exists():
             _write_once(path, make())
+        if path.stat().st_mode & 0o077:
+            exposed.append(path)
         path.chmod(SECRET_MODE)
         return path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:

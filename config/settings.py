@@ -4,6 +4,7 @@ Names in capitals are Django's or its packages' unless the comment above them sa
 are Latchkey's own.
 """
 
+import importlib.util
 import os
 import re
 from functools import partial
@@ -12,16 +13,19 @@ from typing import Any
 
 from apikeys.credentials import PREFIX
 from apikeys.environments import Environment
-from apikeys.guard.client_address import is_loopback
 from apikeys.limits import Limits, parse_limits, parse_rate, write_limits
 from apikeys.peppers import parse_peppers
-from config import databases, secret_files
+from config import VERSION, databases, log_config, secret_files
 from config.admin_site.unfold import UNFOLD  # noqa: F401 - read by django-unfold
 from config.env import Variables, configuration_error, env_file
-from config.log_config import GRANIAN_LOGGING, LOGGING  # noqa: F401 - read by Django and Granian
+from database.client_address import is_loopback
+from people.oidc.configuration import check_provider, read_issuer, read_roles
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 variables = Variables(env_file(BASE_DIR / ".env") | os.environ)
+
+# Latchkey's own: which version this is.
+LATCHKEY_VERSION = VERSION
 
 # --- Latchkey's own: where data lives, and the secrets outside the database ----------------
 LATCHKEY_VAR = secret_files.data_folder(
@@ -53,6 +57,8 @@ except ValueError as error:
         "Write it as 1:hex,2:hex with at least 32 hexadecimal digits each",
     ) from None
 
+EXPOSED_SECRET_FILES = secret_files.exposed
+
 LATCHKEY_ADMIN_PASSWORD = variables.text(
     "LATCHKEY_ADMIN_PASSWORD", "", "The first administrator's password; if not set, a random one."
 )
@@ -70,6 +76,7 @@ API_ENVIRONMENTS = variables.choices(
 )
 TRUSTED_PROXIES = variables.networks(
     "TRUSTED_PROXIES",
+    [],
     "CIDRs of proxies: their `X-Forwarded-…` fields are used, and they may ask for decisions.",
 )
 BODY_TIMEOUT_SECONDS = variables.number(
@@ -112,6 +119,59 @@ LOG_RETENTION_DAYS = variables.number(
     "LOG_RETENTION_DAYS", 30, "Days that the request log is kept.", least=1, most=36_500
 )
 
+# --- Logs of the processes -------------------------------------------------------------------
+_log_format = variables.choice(
+    "LOG_FORMAT", list(log_config.FORMATS), "Lines on stderr: `text`, or `json`, an object each."
+)
+LOGGING = log_config.of_django(_log_format)
+# Latchkey's own: the web server's.
+GRANIAN_LOGGING = log_config.of_granian(_log_format)
+LOG_REQUESTS = variables.flag(
+    "LOG_REQUESTS", False, "Whether stderr gets a line for each request, pages included."
+)
+
+# --- OpenTelemetry's -------------------------------------------------------------------------
+OTEL_EXPORTER_OTLP_ENDPOINT = variables.text(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "",
+    "Collector of spans, as `http://127.0.0.1:4318`; needs `requirements-otel.lock`.",
+).rstrip("/")
+if OTEL_EXPORTER_OTLP_ENDPOINT:
+    if not re.fullmatch(r"https?://[^\s@?#]+", OTEL_EXPORTER_OTLP_ENDPOINT):
+        raise configuration_error(
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "is no address of a collector",
+            "Write it as http://127.0.0.1:4318, and credentials into OTEL_EXPORTER_OTLP_HEADERS",
+        )
+    if importlib.util.find_spec("opentelemetry") is None:
+        raise configuration_error(
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "needs packages that are not installed",
+            "Install requirements-otel.lock, or leave it out",
+        )
+
+# --- Latchkey's own: metrics -----------------------------------------------------------------
+METRICS_FOLDER = LATCHKEY_VAR / "metrics"
+METRICS_TOKEN = variables.text(
+    "METRICS_TOKEN", "", "Opens `/metrics` from anywhere, sent as Bearer; if not set, nothing does."
+)
+if METRICS_TOKEN and not 8 <= len(METRICS_TOKEN) <= 1024:
+    raise configuration_error(
+        "METRICS_TOKEN",
+        "has less than 8 or more than 1,024 characters",
+        "Set it to what openssl rand -hex 32 prints, or leave it out",
+    )
+METRICS_NETWORKS = variables.networks(
+    "METRICS_NETWORKS",
+    ["127.0.0.0/8", "::1/128"],
+    "CIDRs from which `/metrics` is answered without a token; `none`: from nowhere.",
+)
+
+# --- Latchkey's own: the review queue --------------------------------------------------------
+REVIEW_SECRET_AGE_DAYS = variables.number(
+    "REVIEW_SECRET_AGE_DAYS", 180, "Age at which a secret is to be renewed.", least=1, most=36_500
+)
+
 # --- Latchkey's own: jobs --------------------------------------------------------------------
 JOB_CONCURRENCY = variables.number(
     "JOB_CONCURRENCY", 2, "Jobs that a worker runs at once; 0 for none.", least=0, most=64
@@ -132,6 +192,26 @@ JOB_TYPE_MODULES = variables.words(
 JOB_RETENTION_DAYS = variables.number(
     "JOB_RETENTION_DAYS", 90, "Days that a job is kept after its end.", least=1, most=36_500
 )
+
+# --- Latchkey's own: alerts by e-mail ----------------------------------------------------------
+ALERT_RECIPIENTS = variables.mailboxes(
+    "ALERT_RECIPIENTS", "Who is mailed of alerts; if not set, only creators, of expiry."
+)
+ALERT_ERROR_PERCENT = variables.number(
+    "ALERT_ERROR_PERCENT", 5, "Share of a key's requests that fail (5xx); 0: no alert.",
+    least=0, most=100,
+)  # fmt: skip
+ALERT_LIMITED_PERCENT = variables.number(
+    "ALERT_LIMITED_PERCENT", 20, "Share of a key's requests over its limits; 0: no alert.",
+    least=0, most=100,
+)  # fmt: skip
+ALERT_MIN_REQUESTS = variables.number(
+    "ALERT_MIN_REQUESTS", 50, "Requests in an hour or two from which a share counts.", least=1
+)
+ALERT_REPEAT_HOURS = variables.number(
+    "ALERT_REPEAT_HOURS", 24, "Hours until a key's alert of one kind is repeated.",
+    least=1, most=8760,
+)  # fmt: skip
 EXPIRY_NOTICE_RECIPIENTS = variables.mailboxes(
     "EXPIRY_NOTICE_RECIPIENTS", "Who is mailed of expiring keys, besides their creators."
 )
@@ -169,12 +249,48 @@ for _origin in CSRF_TRUSTED_ORIGINS:
         raise configuration_error(
             "CSRF_TRUSTED_ORIGINS", f"holds {_origin!r}", "Write origins as https://keys.example"
         )
+ADMIN_URL = variables.text(
+    "ADMIN_URL", "", "The origin of links to Latchkey; if not set, the first trusted origin."
+).rstrip("/")
+if ADMIN_URL and ("*" in ADMIN_URL or not ORIGIN.fullmatch(ADMIN_URL)):
+    raise configuration_error("ADMIN_URL", f"is {ADMIN_URL!r}", "Write it as https://keys.example")
+ADMIN_URL = ADMIN_URL or next(
+    (origin for origin in CSRF_TRUSTED_ORIGINS if "*" not in origin),
+    f"http://{f'[{HOST}]' if ':' in HOST else HOST}:{PORT}",
+)
+HAND_OVER_CONTACT = variables.text(
+    "HAND_OVER_CONTACT", "", "Whom recipients of hand-over links may ask, as `keys@example.com`."
+)
 HTTPS = variables.flag(
     "HTTPS",
     any(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS),
     "Secure cookies and HSTS.",
     shown="on if a trusted origin is https",
 )
+
+# --- Latchkey's own: how people sign in ------------------------------------------------------
+OIDC_ISSUER = read_issuer(
+    variables, "OIDC_ISSUER", "OpenID Connect provider; if not set, passwords alone."
+)
+OIDC_CLIENT_ID = variables.text("OIDC_CLIENT_ID", "", "Client id at the provider.")
+OIDC_CLIENT_SECRET = variables.text("OIDC_CLIENT_SECRET", "", "Client secret at the provider.")
+OIDC_GROUPS_CLAIM = variables.text("OIDC_GROUPS_CLAIM", "groups", "Claim that names the groups.")
+OIDC_ROLES = read_roles(
+    variables, "OIDC_ROLES", "Role of each group, as `keys-admins=Key administrator,ops=superuser`."
+)
+OIDC_ONLY = variables.flag(
+    "OIDC_ONLY", False, "Hides the password form, but for superusers at `/admin/login/?local`."
+)
+REQUIRE_SECOND_FACTOR = variables.choice(
+    "REQUIRE_SECOND_FACTOR",
+    ["none", "superusers", "all"],
+    "Who must have a second factor: `none`, `superusers` or `all`.",
+)
+REAUTHENTICATE_MINUTES = variables.number(
+    "REAUTHENTICATE_MINUTES", 60, "Age of a proof from which acts that widen ask for another.",
+    least=1, most=1440,
+)  # fmt: skip
+check_provider(OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET, OIDC_ROLES, is_only=OIDC_ONLY)
 
 # --- Storage -----------------------------------------------------------------------------------
 _database_url = variables.text(
@@ -244,12 +360,26 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_ratelimit",
+    # Before people, which takes their pages out of the admin.
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "metrics",
     "backoffice",
+    "audit",
+    "people",
     "apikeys",
     "customers",
     "logs",
     "gateway",
+    "explain",
     "jobs",
+    "review",
+    "handover",
+    "provisioning",
+    "alerts",
+    "operations",
     # Last, so that what it does after a migration finds every other app's permissions.
     "config",
     "django.forms",
@@ -268,6 +398,8 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "people.middleware.SessionMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 TEMPLATES: list[dict[str, Any]] = [
@@ -296,18 +428,40 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+# Of django-allauth its models, and its OpenID Connect client. None of its pages has an address.
+ACCOUNT_ADAPTER = "people.adapters.AccountAdapter"
+ACCOUNT_EMAIL_VERIFICATION = "none"
+SOCIALACCOUNT_ADAPTER = "people.adapters.ProviderAdapter"
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 4
+MFA_ADAPTER = "people.adapters.FactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_TOLERANCE = 1
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SECURE_HSTS_SECONDS = 30 * 86_400 if HTTPS else 0
 SECURE_CONTENT_TYPE_NOSNIFF = True
-# The admin's Alpine.js evaluates expressions in attributes. Nothing is loaded from elsewhere
-# and nothing is sent elsewhere: a page that shows a secret cannot be made to give it away.
-CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval';"
-    " style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none';"
-    " form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+# Latchkey's own, of pages. Nothing is loaded from elsewhere, nothing is sent elsewhere, and what is
+# written into a page is no script and no style: one that shows a secret cannot be made to give it
+# away. The admin's Alpine.js evaluates expressions in attributes; Swagger UI evaluates nothing.
+_PAGES = (
+    "default-src 'self'; script-src 'self'{evaluation}; style-src 'self'; img-src 'self' data:;"
+    " base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 )
+CONTENT_SECURITY_POLICY = _PAGES.format(evaluation=" 'unsafe-eval'")
+DOCS_CONTENT_SECURITY_POLICY = _PAGES.format(evaluation="")
+# Of what is no page: JSON, static files, and the rest under /api/.
+API_CONTENT_SECURITY_POLICY = "default-src 'none'; frame-ancestors 'none'"
+# Of what browsers offer, pages use the clipboard and passkeys alone.
+PERMISSIONS_POLICY = ", ".join(
+    f"{feature}=()"
+    for feature in (
+        "accelerometer", "autoplay", "browsing-topics", "camera", "display-capture",
+        "encrypted-media", "fullscreen", "geolocation", "gyroscope", "hid", "idle-detection",
+        "local-fonts", "magnetometer", "microphone", "midi", "payment", "picture-in-picture",
+        "screen-wake-lock", "serial", "usb", "window-management", "xr-spatial-tracking",
+    )
+)  # fmt: skip
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "config.admin_site.error_views.forbidden"
@@ -335,7 +489,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Latchkey API",
-    "VERSION": "1",
+    "VERSION": VERSION,
     "DESCRIPTION": """\
 Send a key in every request, as `Authorization: Bearer <key>` or as `X-API-Key: <key>`; an
 administrator of this installation creates it. The address names the environment, and a key works
@@ -363,7 +517,10 @@ in its own only. `GET /api/{environment}/v1/key` tells what a key may do.
         {"name": "telemetry", "description": "Events of customers, and their sums by hour."},
         {"name": "jobs", "description": "Work in the background: run it, follow it, stop it."},
         {"name": "logs", "description": "The requests that were made with the key."},
-        {"name": "keys", "description": "Decides about a request with another key."},
+        {
+            "name": "keys",
+            "description": "Manages other keys, and decides about requests with them.",
+        },
         {"name": "introspect", "description": "What is known of another key (RFC 7662)."},
     ],
     "OAS_VERSION": "3.1.0",

@@ -4,17 +4,21 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path, re_path, register_converter
 from django.urls.converters import StringConverter
+from django.utils.functional import lazy
 from django.views.generic import RedirectView
 
 import apikeys.urls
 import customers.urls
 import gateway.urls
+import handover.urls
 import jobs.urls
 import logs.urls
+import provisioning.urls
 from apikeys.guard.views import UnknownEndpointView
-from config import health
+from config.monitoring import health, metrics_view
 from config.openapi_views import DocsView, SchemaView
 
 
@@ -33,6 +37,7 @@ endpoints: list[Any] = [
     *logs.urls.urlpatterns,
     *jobs.urls.urlpatterns,
     *gateway.urls.urlpatterns,
+    *provisioning.urls.urlpatterns,
 ]
 # Whatever it holds, line ends too: no path gets past the guard.
 unknown = re_path(r"^(?P<rest>[\s\S]*)\Z", UnknownEndpointView.as_view(), name="nothing-here")
@@ -42,8 +47,12 @@ urlpatterns = [
     path("api/<environment:environment>/v1", UnknownEndpointView.as_view()),
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", DocsView.as_view(url_name="schema"), name="docs"),
+    *handover.urls.urlpatterns,
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics_view.metrics, name="metrics"),
+    # Asked for by browsers on a page without an icon, such as /healthz.
+    path("favicon.ico", RedirectView.as_view(url=lazy(static, str)("latchkey/favicon.svg"))),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),

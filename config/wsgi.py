@@ -11,13 +11,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.conf import settings
 from django.core.cache import close_caches
+from django.core.handlers.base import reset_urlconf
 from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections, connection, reset_queries
 from psycopg_pool import PoolTimeout
 
-from apikeys.guard.client_address import is_trusted
 from apikeys.guard.parsers import is_utf_8
+from database.client_address import is_trusted
 
 _django = get_wsgi_application()
 
@@ -47,11 +48,16 @@ def _close_connection(**_: Any) -> None:
 
 
 # Django asks all databases and caches before and after each request. There is one database, the
-# caches have nothing to close, and queries are kept while debugging alone.
+# caches have nothing to close, no request has URLs of its own, and queries are kept while debugging
+# alone. A signal that nobody receives costs nothing.
 for _signal in (request_started, request_finished):
     _signal.disconnect(close_old_connections)
-    _signal.connect(_close_connection)
+request_finished.connect(_close_connection)
+if connection.vendor == "postgresql":
+    # A decision keeps the connection that it had from the pool.
+    request_started.connect(_close_connection)
 request_finished.disconnect(close_caches)
+request_finished.disconnect(reset_urlconf)
 if not settings.DEBUG:
     request_started.disconnect(reset_queries)
 

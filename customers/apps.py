@@ -8,3 +8,4 @@ class CustomersConfig(AppConfig):
 
     name = "customers"
     verbose_name = "Customers"
+    audited = ("customers.audited.CUSTOMERS", "customers.audited.LICENSES")

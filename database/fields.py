@@ -1,4 +1,8 @@
-"""Model fields for a few words and for a caller's JSON object, alike on both databases."""
+"""Model fields for a few words and for a caller's JSON object, alike on both databases.
+
+And names found by how they begin, with an index: SQLite finds no beginning by LIKE, which ignores
+case there, and PostgreSQL none where the index is in the order of a language.
+"""
 
 import json
 from functools import lru_cache
@@ -11,7 +15,9 @@ from django.db import models
 if TYPE_CHECKING:
     _WordsText = models.TextField[tuple[str, ...], tuple[str, ...]]
     _ObjectText = models.TextField[dict[str, Any], dict[str, Any]]
+    _Lookup = models.Lookup[Any]
 else:
+    _Lookup = models.Lookup
     _WordsText = _ObjectText = models.TextField
 
 
@@ -99,3 +105,39 @@ class JSONObjectField(_ObjectText):
 def object_bytes(value: dict[str, Any]) -> int:
     """Return how many bytes a JSON object takes as it is stored, in UTF-8 and without blanks."""
     return len(object_text(value).encode())
+
+
+class CaselessName(models.Func):
+    """The lower case of a name, in the order of its bytes; what an index is made of."""
+
+    function = "LOWER"
+    arity = 1
+    output_field = models.CharField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        template = '(%(function)s(%(expressions)s) COLLATE "C")'
+        return self.as_sql(compiler, connection, template=template, **extra)
+
+
+@models.CharField.register_lookup
+class BeginsWith(_Lookup):
+    """``begins_with``, where case counts; the database lowers what ``CaselessName`` begins with."""
+
+    lookup_name = "begins_with"
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        """Return a range of texts, for SQLite."""
+        left, params = self.process_lhs(compiler, connection)
+        # No text has a character after the last of Unicode.
+        values = [*params, self.rhs, *params, f"{self.rhs}{chr(0x10FFFF)}"]
+        return f"({left} >= {self._given} AND {left} < {self._given})", values
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> Any:
+        """Return LIKE, which uses the index that Django makes for a text that is unique."""
+        left, params = self.process_lhs(compiler, connection)
+        pattern = connection.ops.prep_for_like_query(self.rhs)
+        return f"{left} LIKE {self._given}", [*params, f"{pattern}%"]
+
+    @property
+    def _given(self) -> str:
+        return "LOWER(%s)" if isinstance(self.lhs, CaselessName) else "%s"

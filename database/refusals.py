@@ -12,5 +12,9 @@ class Refused(Exception):
         self.field = field
 
 
+class ProofRequired(Refused):
+    """Somebody has to prove first who they are; then the same request is accepted."""
+
+
 class Conflict(Refused):
     """The row is no longer as its reader saw it, or something else stands in the way."""

@@ -13,6 +13,9 @@ import yaml
 
 from database.strict_json import MAX_DEPTH
 
+# The names and indexes that lead to a value.
+Place = tuple[str | int, ...]
+
 _LITERALS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,300})(?:\.[0-9]{1,300})?(?:[eE][+-]?[0-9]{1,2})?")
 # The parser in C is ten times as fast. Not every wheel has it.
@@ -23,12 +26,17 @@ class InvalidYAML(Exception):
     """A text that is not YAML, or not strict; the message is a clause that says why."""
 
 
-def parse_yaml(body: bytes) -> Any:
-    """Return the value of the only document in a text; raise ``InvalidYAML``."""
+def parse_yaml(body: bytes, lines: dict[Place, int] | None = None) -> Any:
+    """Return the value of the only document in a text; raise ``InvalidYAML``.
+
+    ``lines`` is given the line of each value, counted from 1; of a mapping's value, that of its
+    name.
+    """
+    lines = {} if lines is None else lines
     try:
         events = yaml.parse(body.decode("utf-8-sig"), Loader=_LOADER)
         documents = [
-            _value(next(events), events, 0)
+            _value(next(events), events, (), lines)
             for event in events
             if isinstance(event, yaml.DocumentStartEvent)
         ]
@@ -43,26 +51,30 @@ def parse_yaml(body: bytes) -> Any:
     return documents[0]
 
 
-def _value(event: Any, events: Iterator[Any], depth: int) -> Any:
+def _value(event: Any, events: Iterator[Any], place: Place, lines: dict[Place, int]) -> Any:
     line = event.start_mark.line + 1
+    lines.setdefault(place, line)
     if isinstance(event, yaml.AliasEvent):
         raise InvalidYAML(f"it has an alias at line {line}")
     if event.tag is not None:
         raise InvalidYAML(f"it has a tag at line {line}")
     if isinstance(event, yaml.ScalarEvent):
         return _scalar(event.value) if event.implicit[0] else event.value
-    if depth == MAX_DEPTH:
+    if len(place) == MAX_DEPTH:
         raise InvalidYAML(f"it is nested more than {MAX_DEPTH} deep")
     if isinstance(event, yaml.SequenceStartEvent):
-        return [_value(item, events, depth + 1) for item in _until(yaml.SequenceEndEvent, events)]
+        items = enumerate(_until(yaml.SequenceEndEvent, events))
+        return [_value(item, events, (*place, index), lines) for index, item in items]
     values: dict[str, Any] = {}
     for key in _until(yaml.MappingEndEvent, events):
-        place = f"at line {key.start_mark.line + 1}"
+        line = key.start_mark.line + 1
+        where = f"at line {line}"
         if not isinstance(key, yaml.ScalarEvent) or key.tag is not None:
-            raise InvalidYAML(f"it has a name that is no text {place}")
+            raise InvalidYAML(f"it has a name that is no text {where}")
         if key.value in values:
-            raise InvalidYAML(f"it has a name twice in one mapping {place}")
-        values[key.value] = _value(next(events), events, depth + 1)
+            raise InvalidYAML(f"it has a name twice in one mapping {where}")
+        lines[(*place, key.value)] = line
+        values[key.value] = _value(next(events), events, (*place, key.value), lines)
     return values
 
 

@@ -8,4 +8,5 @@ class GatewayConfig(AppConfig):
 
     name = "gateway"
     verbose_name = "Gateway"
+    audited = ("gateway.audited.SERVICES",)
     permission_users = ("gateway.lifecycle.services_by_permission",)

@@ -6,6 +6,7 @@ the key has what it needs (403). The first check that fails is the answer.
 """
 
 from collections.abc import Callable
+from time import time_ns
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -20,7 +21,7 @@ from apikeys.models import ApiKey
 from gateway import lookup
 from gateway.lookup import ServiceRow
 from gateway.patterns import split_path
-from gateway.rules import ANY_KEY, PUBLIC, RuleLine, first_match
+from gateway.rules import ANY_KEY, PUBLIC, CompiledRules, RuleLine, first_match
 
 ALL_CUSTOMERS = "all"
 
@@ -44,7 +45,9 @@ def decide(
     """
     segments = segments_of(path)
     claim = authentication.read_claim(meta, environment)
+    began_at = time_ns()
     row, found = lookup.find(service, authentication.claimed_key_id(claim))
+    context.lookup_time = time_ns() - began_at
     rule = matching_rule(row, method, segments)
     context.route = rule.path if rule else ""
 
@@ -81,7 +84,10 @@ def require_environment(environment: str) -> None:
 
 
 def matching_rule(
-    service: ServiceRow | None, method: str, segments: tuple[str, ...]
+    service: ServiceRow | None,
+    method: str,
+    segments: tuple[str, ...],
+    rules_of: Callable[[ServiceRow], CompiledRules] = lookup.rules,
 ) -> RuleLine | None:
     """Return the first rule that matches, if any; raise for no service and for a disabled one."""
     if service is None:
@@ -95,7 +101,7 @@ def matching_rule(
             "The service is disabled, so no request to it passes."
             " Ask an administrator to enable it.",
         )
-    return first_match(lookup.rules(service), method, segments)
+    return first_match(rules_of(service), method, segments)
 
 
 def judge(

@@ -4,9 +4,10 @@ It is made within the deadline of an API request. Its record is on disk before t
 What fails on our side is a 503, and nothing else of the 5xx.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from time import time_ns
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
@@ -18,7 +19,7 @@ from apikeys.guard.middleware import ARRIVED_AT
 from apikeys.guard.problems import MEDIA_TYPE, Problem, as_problem
 from database import deadline
 from logs.capture.record import Exchange
-from logs.middleware import put_on_record, spool
+from logs.middleware import has_room, put_on_record
 
 Environ = dict[str, Any]
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -27,12 +28,12 @@ StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
 class Answer(NamedTuple):
-    """A whole answer. What ``more`` headers say is no part of its record, or is there already."""
+    """A whole answer; its record has fields for what the ``unrecorded`` headers say."""
 
     status: int
     headers: dict[str, str]
     body: bytes = b""
-    more: dict[str, str] = {}
+    unrecorded: Mapping[str, str] = MappingProxyType({})
 
 
 def answer(
@@ -48,7 +49,7 @@ def answer(
     ``decide`` has no effect before its limits are counted, and needs to have none afterwards.
     """
     began_at = time_ns()
-    if not spool().has_room:
+    if not has_room():
         return refuse(problems.unavailable())
     try:
         with deadline.running(since=environ.get(ARRIVED_AT)):
@@ -68,18 +69,17 @@ def headers(context: RequestContext) -> dict[str, str]:
     return named
 
 
-def refusal(context: RequestContext, problem: Problem, more: dict[str, str]) -> Answer:
-    """Return the answer that is a problem, with ``more`` headers."""
+def refusal(context: RequestContext, problem: Problem) -> Answer:
     context.code = problem.code
     named = headers(context) | problem.headers | {"Content-Type": MEDIA_TYPE}
     body = orjson.dumps(problem.body(context.request_id))
-    return Answer(problem.status_code, named, body, more)
+    return Answer(problem.status_code, named, body)
 
 
 def send(environ: Environ, start_response: StartResponse, answered: Answer) -> list[bytes]:
     """Send an answer (PEP 3333), for HEAD without its body."""
-    status, named, body, more = answered
-    lines = [*named.items(), *more.items(), ("Content-Length", str(len(body)))]
+    status, named, body, unrecorded = answered
+    lines = [*named.items(), *unrecorded.items(), ("Content-Length", str(len(body)))]
     start_response(STATUS_LINES[status], lines)
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 

@@ -16,14 +16,15 @@ from django.conf import settings
 from uuid_utils import uuid7
 
 from apikeys.guard import problems
-from apikeys.guard.client_address import UNKNOWN, client_address, is_trusted
 from apikeys.guard.context import RequestContext
 from apikeys.guard.middleware import RAW_PATH, REPEATED, headers_of
 from apikeys.guard.problems import Problem
+from database.client_address import UNKNOWN, client_address, is_trusted
 from gateway import decisions, edge
 from gateway.edge import NOT_STORED, Answer, Environ, StartResponse
 from gateway.patterns import MAX_URI_LENGTH
 from gateway.rules import METHOD, SERVICE_NAME
+from logs.capture import traceparent
 from logs.capture.record import DECISION, TOLD_ELSEWHERE, Exchange
 
 AUTH = "/auth/"
@@ -133,7 +134,12 @@ def _decide(environ: Environ, question: Question, context: RequestContext) -> An
         path=question.uri.partition("?")[0],
         address=question.address,
     )
-    return Answer(200, edge.headers(context), more=_identity(context))
+    told = _identity(context)
+    trace = traceparent.of_request(environ)
+    if trace is not None:
+        # For a proxy that passes on only what it is answered.
+        told = told | {"traceparent": trace.text}
+    return Answer(200, edge.headers(context), unrecorded=told)
 
 
 def _require_lengths(environ: Environ, question: Question) -> None:
@@ -185,7 +191,7 @@ def _identity(context: RequestContext) -> dict[str, str]:
 
 
 def _refuse(context: RequestContext, problem: Problem) -> Answer:
-    return edge.refusal(context, problem, _NO_IDENTITY)
+    return edge.refusal(context, problem)._replace(unrecorded=_NO_IDENTITY)
 
 
 def _for_nginx(answer: Answer) -> Answer:
@@ -194,7 +200,7 @@ def _for_nginx(answer: Answer) -> Answer:
     # One line of ASCII, whatever a permission is called.
     problem = json.dumps(orjson.loads(body), separators=(",", ":")) if body else ""
     told = {"X-Latchkey-Status": str(status), "X-Latchkey-Problem": problem}
-    return Answer(status if status in {200, 401} else 403, headers, more=identity | told)
+    return Answer(status if status in {200, 401} else 403, headers, unrecorded={**identity, **told})
 
 
 def _exchange(

@@ -7,10 +7,13 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from apikeys import catalogue
-from apikeys.audit import Actor, clean_text, set_fields
+from apikeys.texts import clean_text
+from audit.actors import Actor
+from audit.trail import record, set_fields
 from database.refusals import Conflict, Refused
-from gateway.models import MAX_DESCRIPTION_LENGTH, Rule, Service, ServiceAction, ServiceEvent
-from gateway.rules import RuleLine, default_rules, difference
+from gateway.audited import ServiceAction
+from gateway.models import MAX_DESCRIPTION_LENGTH, Rule, Service
+from gateway.rules import RuleLine, changed_places, default_rules, write_numbers
 
 GONE = "The service was deleted. Run list_services, or go back to the list, to see the others."
 
@@ -41,8 +44,11 @@ def create(
             service.save(force_insert=True)
             _create_permissions(rules, actor)
             _write_rules(service, rules)
-            changes = {"rules": [None, "\n".join(map(str, rules))]}
-            _record(service, ServiceAction.CREATED, actor, changes)
+            changes = {
+                "rules": [None, "\n".join(map(str, rules))],
+                "is_enabled": [None, service.is_enabled],
+            }
+            record(service, ServiceAction.CREATED, actor, changes)
     except IntegrityError:
         if Service.objects.filter(name=name).exists():
             raise Conflict(
@@ -80,13 +86,13 @@ def update(
         changes = set_fields(found, values)
         before = found.rule_lines
         if rules is not None and before != tuple(rules):
-            changes["rules"] = _changed_lines(before, rules)
+            changes |= _changed_rules(before, rules)
             _create_permissions(rules, actor)
             _write_rules(found, rules)
         if changes:
             found.revision += 1
             found.save()
-            _record(found, _action(changes, found), actor, changes)
+            record(found, _action(changes, found), actor, changes)
     return found
 
 
@@ -96,8 +102,11 @@ def delete(service: Service, *, actor: Actor) -> bool:
         found = _locked(service)
         if found is None:
             return False
-        changes = {"rules": ["\n".join(map(str, found.rule_lines)), None]}
-        _record(found, ServiceAction.DELETED, actor, changes)
+        changes = {
+            "rules": ["\n".join(map(str, found.rule_lines)), None],
+            "is_enabled": [found.is_enabled, None],
+        }
+        record(found, ServiceAction.DELETED, actor, changes)
         found.delete()
     return True
 
@@ -127,10 +136,20 @@ def _write_rules(service: Service, rules: Sequence[RuleLine]) -> None:
     )
 
 
-def _changed_lines(before: Sequence[RuleLine], after: Sequence[RuleLine]) -> list[str]:
-    """Return the lines that went, and those that came."""
-    lines = difference(before, after)
-    return ["\n".join(line[2:] for line in lines if line[0] == sign) for sign in "-+"]
+def _changed_rules(before: Sequence[RuleLine], after: Sequence[RuleLine]) -> dict[str, Any]:
+    """Return the lines that went and those that came, and their numbers before and after."""
+    went: list[int] = []
+    came: list[int] = []
+    for went_places, came_places in changed_places(before, after):
+        went += went_places
+        came += came_places
+    return {
+        "rules": [
+            "\n".join(str(before[place]) for place in went),
+            "\n".join(str(after[place]) for place in came),
+        ],
+        "rule numbers": [write_numbers(went), write_numbers(came)],
+    }
 
 
 def _action(changes: Mapping[str, Any], service: Service) -> ServiceAction:
@@ -141,11 +160,3 @@ def _action(changes: Mapping[str, Any], service: Service) -> ServiceAction:
 
 def _clean_description(text: str) -> str:
     return clean_text(text, field="description", longest=MAX_DESCRIPTION_LENGTH)
-
-
-def _record(
-    service: Service, action: ServiceAction, actor: Actor, changes: Mapping[str, Any]
-) -> None:
-    ServiceEvent.objects.create(
-        service_name=service.name, action=action, changes=dict(changes), **actor.columns()
-    )

@@ -9,7 +9,6 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from apikeys.models import AuditEvent
 from apikeys.permissions import MAX_CODE_LENGTH
 from database.fields import WordsField
 from database.uuid7 import new_id
@@ -84,24 +83,3 @@ class Rule(models.Model):
     @property
     def line(self) -> RuleLine:
         return RuleLine(self.methods, self.path, self.needs, self.cost)
-
-
-class ServiceAction(models.TextChoices):
-    """What was done to a service."""
-
-    CREATED = "created", "Created"
-    UPDATED = "updated", "Updated"
-    ENABLED = "enabled", "Enabled"
-    DISABLED = "disabled", "Disabled"
-    DELETED = "deleted", "Deleted"
-
-
-class ServiceEvent(AuditEvent):
-    """What was done to a service, and what changed; its name outlives the service."""
-
-    service_name = models.CharField(max_length=MAX_NAME_LENGTH)
-    action = models.CharField(max_length=8, choices=ServiceAction)
-    changes = models.JSONField(default=dict)
-
-    class Meta(AuditEvent.Meta):
-        indexes = [models.Index(fields=["service_name", "-id"], name="serviceevent_by_name")]

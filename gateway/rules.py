@@ -8,8 +8,8 @@ takes of the key's limits unless that is 1.
 import difflib
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice, takewhile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from apikeys.credentials import mask
@@ -133,11 +133,42 @@ def first_match(rules: CompiledRules, method: str, segments: tuple[str, ...]) ->
     return None if first is None else first.line
 
 
+def changed_places(before: Sequence[Any], after: Sequence[Any]) -> Iterator[tuple[range, range]]:
+    """Yield the places of rules that go, and of those that come instead, in their order."""
+    # Not ``ndiff``, which looks for likeness within the lines: minutes for some hundred rules.
+    matcher = difflib.SequenceMatcher(None, before, after)
+    for kind, start, end, new_start, new_end in matcher.get_opcodes():
+        if kind != "equal":
+            yield range(start, end), range(new_start, new_end)
+
+
 def difference(before: Sequence[RuleLine], after: Sequence[RuleLine]) -> list[str]:
     """Return the lines that go, after ``-``, and those that come, after ``+``, in their order."""
-    # Not ``ndiff``, which looks for likeness within the lines: minutes for some hundred rules.
-    lines = difflib.unified_diff([*map(str, before)], [*map(str, after)], n=0, lineterm="")
-    return [f"{line[0]} {line[1:]}" for line in islice(lines, 2, None) if line[0] in "+-"]
+    lines = []
+    for went, came in changed_places(before, after):
+        lines += [f"- {before[place]}" for place in went]
+        lines += [f"+ {after[place]}" for place in came]
+    return lines
+
+
+def write_numbers(places: Sequence[int]) -> str | None:
+    """Return places as people count them, ``2, 5-7``; None for none."""
+    runs: list[list[int]] = []
+    for number in (place + 1 for place in places):
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1][1:] = [number]
+        else:
+            runs.append([number])
+    return ", ".join("-".join(map(str, run)) for run in runs) or None
+
+
+def read_numbers(text: str | None) -> list[int]:
+    """Return the places that ``write_numbers`` wrote."""
+    places: list[int] = []
+    for run in text.split(", ") if text else ():
+        first, _, last = run.partition("-")
+        places += range(int(first) - 1, int(last or first))
+    return places
 
 
 def _parse_methods(text: str) -> tuple[str, ...]:

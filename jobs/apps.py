@@ -8,9 +8,10 @@ class JobsConfig(AppConfig):
 
     name = "jobs"
     verbose_name = "Background jobs"
+    audited = ("jobs.audited.JOBS",)
+    metrics = ("jobs.metrics.METRICS",)
     periodic_tasks = (
         "jobs.queue.PRUNING",
         "jobs.queue.CANCELLING",
         "jobs.worker.loop.PRUNING",
-        "jobs.expiry_notices.ANNOUNCING",
     )

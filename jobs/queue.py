@@ -14,13 +14,15 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from apikeys.audit import Actor
 from apikeys.models import ApiKey
+from audit.actors import Actor
+from audit.trail import record
 from database import bulk_sql
 from database.periodic_tasks import PeriodicTask
 from database.refusals import Conflict
 from jobs import leases
-from jobs.models import Job, JobAction, JobAttempt, JobCustomer, JobEvent, JobStatus
+from jobs.audited import JobAction
+from jobs.models import Job, JobAttempt, JobCustomer, JobStatus
 from jobs.models.jobs import ENDED, WAITING
 from jobs.registry import JobType, job_types
 
@@ -145,7 +147,7 @@ def cancel(job: Job, *, actor: Actor, reason: str) -> Job:
         elif locked.cancel_requested_at is None:
             locked.cancel_requested_at = timezone.now()
             locked.save(update_fields=["cancel_requested_at"])
-        _record(locked, JobAction.CANCELLED, actor)
+        record(locked, JobAction.CANCELLED, actor)
     return locked
 
 
@@ -166,7 +168,7 @@ def retry(job: Job, *, actor: Actor, attempt: int | None = None) -> Job:
         locked.max_attempts = locked.attempt + (kind.attempts if kind else 1)
         locked.finished_at = None
         locked.save()
-        _record(locked, JobAction.RETRIED, actor)
+        record(locked, JobAction.RETRIED, actor)
     return locked
 
 
@@ -203,7 +205,3 @@ def _locked(job: Job) -> Job:
     if locked is None:
         raise Conflict("The job no longer exists: it ended long ago. Submit another.")
     return locked
-
-
-def _record(job: Job, action: JobAction, actor: Actor) -> None:
-    JobEvent.objects.create(job=job, action=action, **actor.columns())

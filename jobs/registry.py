@@ -20,10 +20,10 @@ from typing import Any
 
 from django.conf import settings
 
-from apikeys.audit import Actor
 from apikeys.guard.serializers import StrictSerializer
 from apikeys.models import ApiKey
 from apikeys.permissions import Permission
+from audit.actors import Actor
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
 

@@ -18,6 +18,7 @@ from apikeys.guard.serializers import (
 from apikeys.models import ApiKey
 from apikeys.permissions import Permission
 from customers.models import Customer
+from database.suggestions import suggestion
 from jobs.models import Job, JobAttempt, JobStatus
 from jobs.registry import JobType, job_types, type_permissions
 
@@ -127,8 +128,8 @@ class JobInput(StrictSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         kind = job_types().get(attrs["type"])
         if kind is None:
-            names = ", ".join(sorted(job_types()))
-            raise FieldErrors([("type", f"There is no such job type. Use one of {names}.")])
+            meant = suggestion(attrs["type"], sorted(job_types()))
+            raise FieldErrors([("type", f"There is no such job type. {meant}")])
         return {"kind": kind, "params": check_params(kind, attrs.get("params", {}))}
 
 

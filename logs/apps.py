@@ -8,5 +8,7 @@ class LogsConfig(AppConfig):
 
     name = "logs"
     verbose_name = "Logs"
-    periodic_tasks = ("logs.retention.PRUNING",)
+    audited = ("logs.audited.LOG",)
+    metrics = ("logs.metrics.METRICS",)
+    periodic_tasks = ("logs.retention.PRUNING", "logs.retention.FORGETTING")
     worker_threads = ("logs.shipping.shipper.run",)

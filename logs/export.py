@@ -9,15 +9,17 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from backoffice import csv_lines
 from database import timestamps
-from logs import csv_lines
 from logs.models import RequestLog
+from logs.walks import walk
 
 FORMATS = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 COLUMNS = (
     "id", "at", "environment", "key_id", "secret_version", "customer_id", "job_id", "permission",
     "method", "path", "route", "query", "status", "code", "duration", "request_bytes",
     "response_bytes", "address", "user_agent", "kind", "service", "host", "caller_id",
+    "trace",
 )  # fmt: skip
 CONTENT = (
     "request_headers",
@@ -37,11 +39,22 @@ def lines(rows: "QuerySet[RequestLog]", form: str) -> Iterator[str]:
 
 def chunks(rows: "QuerySet[RequestLog]") -> Iterator[list[RequestLog]]:
     """Yield all rows by ranges of ids: each query is short, and no cursor stays open."""
-    rows = rows.select_related("content").order_by("-pk")
+    rows = rows.select_related("content")
     last: UUID | None = None
-    while chunk := list((rows.filter(pk__lt=last) if last else rows)[:CHUNK]):
-        yield chunk
-        last = chunk[-1].pk
+    while True:
+        walked, ends_at = walk(_before(last, rows))
+        while chunk := list(_before(last, walked)[:CHUNK]):
+            yield chunk
+            last = chunk[-1].pk
+            if len(chunk) < CHUNK:
+                break
+        if ends_at is None:
+            return
+        last = ends_at
+
+
+def _before(last: UUID | None, rows: "QuerySet[RequestLog]") -> "QuerySet[RequestLog]":
+    return rows.filter(pk__lt=last) if last else rows
 
 
 def _csv(rows: "QuerySet[RequestLog]") -> Iterator[str]:

@@ -11,17 +11,20 @@ from threading import Thread
 from time import time_ns
 from typing import Any
 
+import orjson
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.module_loading import import_string
 
 from apikeys.guard import problems
-from apikeys.guard.client_address import client_address
 from apikeys.guard.context import RequestContext, context_of
 from apikeys.guard.middleware import API
 from apikeys.guard.problems import Problem
-from logs.capture import record
-from logs.capture.record import Exchange
+from database.client_address import client_address
+from logs import metrics
+from logs.capture import record, traceparent
+from logs.capture.record import Exchange, Record
 from logs.capture.spool import Spool, SpoolUnavailable
 
 logger = logging.getLogger(__name__)
@@ -40,15 +43,17 @@ class RequestLogMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
         spool()
+        if settings.OTEL_EXPORTER_OTLP_ENDPOINT:
+            spans()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.path_info.startswith(API):
             return self.get_response(request)
         began_at = time_ns()
-        if not spool().has_room:
+        if not has_room():
             return _unrecorded(request, problems.unavailable())
         response = self.get_response(request)
-        if not put_on_record(_exchange(request, response), context_of(request), began_at):
+        if not put_on_record(exchange(request, response), context_of(request), began_at):
             response.close()
             return _unrecorded(request, not_recorded())
         return response
@@ -56,15 +61,42 @@ class RequestLogMiddleware:
 
 def put_on_record(exchange: Exchange, context: RequestContext, began_at: int) -> bool:
     """Write the record of a request; False if that fails, and it must not be answered then."""
+    line = record.line(exchange, context, began_at)
     try:
-        spool().append(record.line(exchange, context, began_at))
+        spool().append(line)
     except SpoolUnavailable as error:
         logger.error("request %s cannot be recorded: %s", context.request_id, error)
+        metrics.NOT_RECORDED.add()
         return False
+    metrics.count(exchange, context, began_at)
+    if settings.OTEL_EXPORTER_OTLP_ENDPOINT:
+        _send_span(line, exchange)
     return True
 
 
-def _exchange(request: HttpRequest, response: Any) -> Exchange:
+def _send_span(line: bytes, exchange: Exchange) -> None:
+    try:
+        spans().add(Record(*orjson.loads(line)), exchange.meta.get(traceparent.HEADER))
+    except Exception:
+        # The request is answered and on record, whatever becomes of its span.
+        logger.exception("a span was not sent")
+
+
+@cache
+def spans() -> Any:
+    """Return what sends spans; loaded by its name, since few installations want it."""
+    return import_string("logs.otel.Spans")()
+
+
+def has_room() -> bool:
+    """Whether a request can be put on record; else it must have no effect, and is counted."""
+    if spool().has_room:
+        return True
+    metrics.NOT_RECORDED.add()
+    return False
+
+
+def exchange(request: HttpRequest, response: Any) -> Exchange:
     meta, match = request.META, request.resolver_match
     named: Any = match.kwargs if match is not None else {}
     return Exchange(

@@ -1,21 +1,28 @@
 """Deletes old requests in small batches, by a range of the time-ordered ids.
 
-Hourly usage stays.
+Hourly usage stays. So do the networks of keys, until a key was not sent from one for long, and
+the peaks of days, as long as anybody asks for them.
 """
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from time import sleep
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from database.periodic_tasks import PeriodicTask
-from logs.models import RequestContent, RequestLog
+from logs import usage_peaks
+from logs.models import DailyPeak, KeyNetwork, RequestContent, RequestLog
 
 BATCH = 500
 # Between two batches, for waiting writers: SQLite has one writer at a time.
 PAUSE_SECONDS = 0.02
+# A network that comes back after so long is told of as a new one.
+NETWORKS_KEPT = timedelta(days=180)
+PEAKS_KEPT = timedelta(days=usage_peaks.DAYS + 1)
 
 
 def expired_before(now: datetime) -> datetime:
@@ -48,4 +55,22 @@ def prune_expired(now: datetime) -> None:
         pass
 
 
+def forget_unused(now: datetime) -> int:
+    """Delete networks and peaks that are too old; return how many rows those were."""
+    long_ago = now - NETWORKS_KEPT
+    unused = Q(last_used_at__lt=long_ago) | Q(last_used_at=None, refused_at__lt=long_ago)
+    rows = (
+        KeyNetwork.objects.filter(unused),
+        DailyPeak.objects.filter(day__lt=(now - PEAKS_KEPT).date()),
+    )
+    return sum(sum(_in_batches(old)) for old in rows)
+
+
+def _in_batches(rows: QuerySet[Any]) -> Iterator[int]:
+    while ids := list(rows.values_list("pk", flat=True)[:BATCH]):
+        yield rows.filter(pk__in=ids).delete()[0]
+        sleep(PAUSE_SECONDS)
+
+
 PRUNING = PeriodicTask("pruning of request logs", 300, prune_expired)
+FORGETTING = PeriodicTask("pruning of networks and peaks", 3600, forget_unused)

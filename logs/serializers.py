@@ -47,6 +47,7 @@ class LogSerializer(RedactingSerializer):
         "service": None,
         "host": None,
         "caller": None,
+        "trace_id": "0af7651916cd43dd8448eb211c80319c",
         "is_redacted": False,
     }
 
@@ -68,6 +69,9 @@ class LogSerializer(RedactingSerializer):
     caller = serializers.CharField(
         source="caller_id", allow_null=True, help_text="The key that asked for the decision."
     )
+    trace_id = serializers.CharField(
+        source="trace", allow_null=True, help_text="Of the `traceparent` that was sent, if valid."
+    )
     is_redacted = serializers.BooleanField(
         help_text="Whether it may hold something of a customer that the key does not reach now:"
         " its query, headers and bodies are then left out."
@@ -79,7 +83,7 @@ class LogSerializer(RedactingSerializer):
             "id", "at", "environment", "key", "secret_version", "customer", "job", "permission",
             "method", "path", "route", "query", "status", "code", "duration_ms", "request_bytes",
             "response_bytes", "address", "user_agent", "kind", "service", "host", "caller",
-            "is_redacted",
+            "trace_id", "is_redacted",
         ]  # fmt: skip
 
     def redact(self, data: dict[str, Any]) -> None:
@@ -137,6 +141,7 @@ class LogQuery(PageQuery):
     kind = serializers.ChoiceField(Kind.values, required=False)
     service = TextField(required=False, help_text="Decisions for this service.")
     customer = serializers.UUIDField(required=False)
+    trace_id = serializers.UUIDField(required=False, help_text="Requests of this trace.")
     after = TimestampField(required=False, help_text="At or after this time.")
     before = TimestampField(required=False, help_text="Before this time.")
 

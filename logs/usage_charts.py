@@ -1,5 +1,6 @@
 """Usage in the admin: chart series, percentiles and what is most frequent, by key and service."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -8,17 +9,18 @@ from typing import Any, NamedTuple
 from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
-from apikeys.catalogue import labels
 from apikeys.environments import Environment
 from apikeys.models import ApiKey
 from backoffice import charts
-from logs.models import BUCKETS, HourlyUsage, PermissionUse, RequestLog, RequestLogQuerySet
+from logs import links
+from logs.models import BUCKETS, HourlyUsage, RequestLog, RequestLogQuerySet
 from logs.models.usage import BOUNDS
 from logs.shipping.usage import OUTCOMES
 
 # How many of a key's newest requests are analysed for paths, codes and addresses.
 LOOKED_AT = 5000
 LISTED = 6
+CONVERTED = re.compile(r"<(?:\w+:)?(\w+)>")
 MAX_KEYS = 10
 OUTCOME_LABELS = {
     "succeeded": ("Succeeded", charts.PRIMARY),
@@ -93,13 +95,21 @@ def percentile(counts: Counter[str], share: float) -> float | None:
     return None
 
 
-def key_usage_context(key: ApiKey, period_name: str = "") -> dict[str, Any]:
+def key_usage(key: ApiKey, period_name: str = "") -> dict[str, Any]:
     period, slots = _period(period_name)
     usage = HourlyUsage.objects.filter(key_id=key.pk, hour__gte=slots.began)
+    return _usage(usage, slots, period)
+
+
+def key_requests(key: ApiKey, period_name: str = "") -> dict[str, Any]:
+    """Return what is most frequent among a key's requests."""
+    period, slots = _period(period_name)
+    requests = RequestLog.objects.filter(key=key)
     return {
-        **_usage(usage, slots, period),
-        **_recent_requests(RequestLog.objects.filter(key=key), slots.began),
-        "unused": _unused_permissions(key),
+        "period": period,
+        "since": links.since(slots.began),
+        "periods": PERIODS.values(),
+        **_recent_requests(requests, slots.began),
     }
 
 
@@ -142,7 +152,7 @@ def _recent_requests(requests: RequestLogQuerySet, since: datetime) -> dict[str,
     # Of a decision it is blank where the client's was not told.
     addresses = Counter(address for *_, address in recent if address)
     return {
-        "paths": Counter(f"{m} {r or 'unknown path'}" for m, r, _, _ in recent).most_common(LISTED),
+        "paths": Counter(f"{m} {shown_route(r)}" for m, r, _, _ in recent).most_common(LISTED),
         "codes": Counter(code for _, _, code, _ in recent if code).most_common(LISTED),
         "addresses": addresses.most_common(LISTED),
         "address_count": len(addresses),
@@ -151,16 +161,16 @@ def _recent_requests(requests: RequestLogQuerySet, since: datetime) -> dict[str,
     }
 
 
-def _unused_permissions(key: ApiKey) -> list[str]:
-    used = set(PermissionUse.objects.filter(key=key).values_list("permission", flat=True))
-    return labels([code for code in key.permissions if code not in used])
+def shown_route(route: str) -> str:
+    """Return a route as the public schema writes it: ``customers/{customer_id}``."""
+    return CONVERTED.sub(r"{\1}", route) or "unknown path"
 
 
 def overview() -> dict[str, Any]:
     slots = {environment: Slots(PERIODS["24h"], timezone.now()) for environment in Environment}
     began = slots[Environment.PRODUCTION].began
     usage = HourlyUsage.objects.filter(hour__gte=began)
-    _add_traffic(slots, usage)
+    services = _add_traffic(slots, usage)
     refusals = RequestLog.objects.filter(~Q(code="")).since(began).newest_first()
     codes = Counter(refusals.values_list("code", flat=True)[:LOOKED_AT])
     return {
@@ -169,16 +179,33 @@ def overview() -> dict[str, Any]:
             for environment, slot in slots.items()
         ],
         "busiest": _busiest_keys(usage),
-        "services": _busiest(usage, "service"),
+        "services": [
+            {
+                "service": name,
+                "total": counts["requests"],
+                "bad": counts["requests"] - counts["succeeded"],
+            }
+            for name, counts in services.items()
+        ],
         "refusals": codes.most_common(LISTED),
+        "since": links.since(began),
         "stacked_options": charts.STACKED_OPTIONS,
     }
 
 
-def _add_traffic(slots: dict[Environment, Slots], usage: QuerySet[HourlyUsage]) -> None:
+def _add_traffic(
+    slots: dict[Environment, Slots], usage: QuerySet[HourlyUsage]
+) -> dict[str, Counter[str]]:
+    """Add the usage to the slots, and return the sums of the services that are used most."""
     names = ("requests", *OUTCOMES)
-    for row in _by_hour(usage, names, "environment"):
+    services: dict[str, Counter[str]] = {}
+    for row in _by_hour(usage, names, "environment", "service"):
         slots[Environment(row["environment"])].add([row], names)
+        if row["service"]:
+            counts = services.setdefault(row["service"], Counter())
+            counts.update({name: row[name] or 0 for name in names})
+    used_most = sorted(services, key=lambda name: -services[name]["requests"])[:LISTED]
+    return {name: services[name] for name in used_most}
 
 
 def _by_hour(

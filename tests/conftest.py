@@ -1,15 +1,43 @@
 """Fixtures that several files share, and the report of what could not run."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings
+from django.contrib.auth.signals import user_logged_in
+from django.http import HttpRequest
+from django.test import Client
 
+from backoffice.proofs import PROVED_AT
 from tests.support.command_line import run  # noqa: F401 - a fixture
+from tests.support.factories import client_of
 from tests.support.product import Latchkey
+from tests.support.proxy import TRUSTING
 from tests.support.servers import Postgres, Redis, running
 from tests.support.services import REMEDIES, available, is_installed, program
+
+# How fast examples are made and run says how busy the machine is, and nothing of the product.
+hypothesis.settings.register_profile(
+    "latchkey", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("latchkey")
+
+
+@pytest.fixture
+def staff() -> Client:
+    """The browser of an administrator of keys."""
+    return client_of("Key administrator")
+
+
+def prove(request: HttpRequest, **_: object) -> None:
+    """Have whom a test signs in by force prove who they are, as everybody does who signs in."""
+    request.session[PROVED_AT] = time.time()
+
+
+user_logged_in.connect(prove, dispatch_uid="tests")
 
 
 @pytest.fixture(scope="session")
@@ -28,14 +56,14 @@ def redis() -> Iterator[Redis]:
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
 def latchkey(request: pytest.FixtureRequest) -> Iterator[Latchkey]:
-    """The product running on each storage pair: files alone, and PostgreSQL with Redis."""
+    """The product on each storage pair, files or PostgreSQL with Redis, behind a trusted proxy."""
     where: dict[str, str] = {}
     if request.param == "postgres":
         where = {
             "database": request.getfixturevalue("postgres").new_database(),
             "redis": request.getfixturevalue("redis").url,
         }
-    with running(Latchkey(**where)) as started:
+    with running(Latchkey(**where, **TRUSTING)) as started:
         yield started
 
 

@@ -1,7 +1,6 @@
-"""Keys, their history and the catalogue of permissions in the admin."""
+"""Keys and the catalogue of permissions in the admin."""
 
-from apikeys.admin.events import EventAdmin
 from apikeys.admin.keys import KeyAdmin
 from apikeys.admin.permissions import PermissionAdmin
 
-__all__ = ["EventAdmin", "KeyAdmin", "PermissionAdmin"]
+__all__ = ["KeyAdmin", "PermissionAdmin"]

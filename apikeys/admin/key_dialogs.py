@@ -2,20 +2,28 @@
 
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
-from unfold.enums import ActionVariant
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+from unfold.decorators import action
+from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWidget
 
 from apikeys import catalogue, lifecycle
-from apikeys.audit import actor_of
 from apikeys.models import ApiKey
 from apikeys.validation import MAX_REASON_LENGTH
+from audit.actors import actor_of
+from backoffice.columns import ago
 from backoffice.dialogs import ActionDialog, dialog_action, find
+from backoffice.page_sections import facts_of
 
+# The parameter of the form of a new key: the key that it is to be like.
+LIKE = "like"
 HOUR = 3600
 OVERLAPS = {
     0: "Stops at once",
@@ -30,6 +38,25 @@ class KeyDialog(ActionDialog[ApiKey]):
 
     model = ApiKey
 
+    @property
+    def row_name(self) -> str:
+        return self.row.name
+
+    @cached_property
+    def is_in_use(self) -> bool:
+        used = self.row.last_used_at
+        return used is not None and timezone.now() - used < timedelta(seconds=HOUR)
+
+    def impact(self) -> list[str]:
+        """Return the environment and how much the key is used, as far as this person may know."""
+        traffic = facts_of(self.request, self.row, "impact")
+        return [f"{self.row.get_environment_display()}.", *(traffic or [self._last_use()])]
+
+    def _last_use(self) -> str:
+        if self.row.last_used_at is None:
+            return "Never used."
+        return format_html("Last used {}.", ago(self.row.last_used_at))
+
 
 class RegenerateDialog(KeyDialog):
     """A new secret, and what becomes of the old one."""
@@ -40,13 +67,19 @@ class RegenerateDialog(KeyDialog):
         coerce=int,
         initial=0,
         label="The old key",
-        widget=UnfoldAdminSelectWidget,
+        widget=UnfoldAdminRadioSelectWidget,
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if self.is_in_use and not self.row.is_revoked:
+            self.initial["overlap"] = HOUR
+            self.fields["overlap"].help_text = (
+                "It was used in the last hour. What uses it needs the new key before the old one"
+                " stops."
+            )
         # The secret this dialog was opened on: sent again, it makes no other.
-        self.initial["version"] = self.row.secrets.get(retires_at=None).number
+        self.initial["version"] = lifecycle.current_version(self.row)
 
     def perform(self, request: HttpRequest) -> lifecycle.IssuedKey:
         return lifecycle.regenerate(
@@ -100,10 +133,19 @@ class KeyActions:
     def has_activate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return may(request, "activate") and _is_revoked(object_id) is not False
 
+    def has_clone_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return may(request, "add")
+
+    @action(description="Clone", permissions=["clone"], icon="content_copy")
+    def clone(self, request: HttpRequest, object_id: str) -> HttpResponseRedirect:
+        """Open the form of a new key with the settings of this one; nothing is made yet."""
+        form = reverse("admin:apikeys_apikey_add")
+        return HttpResponseRedirect(f"{form}?{urlencode({LIKE: object_id})}")
+
     @dialog_action(
         RegenerateDialog,
         label="Regenerate",
-        title="Regenerate the key",
+        title="Regenerate {}",
         description="Name, permissions and settings stay. The new key is shown once.",
         permission="regenerate",
         icon="autorenew",
@@ -119,12 +161,12 @@ class KeyActions:
     @dialog_action(
         RevokeDialog,
         label="Revoke",
-        title="Revoke the key",
+        title="Revoke {}",
         description="The next request with it is refused. Its history stays, and it can be"
         " activated again.",
         permission="revoke",
         icon="block",
-        variant=ActionVariant.DANGER,
+        is_dangerous=True,
     )
     def revoke(self, request: HttpRequest, key: ApiKey) -> str:
         return f"{key} is revoked."
@@ -132,11 +174,10 @@ class KeyActions:
     @dialog_action(
         ActivateDialog,
         label="Activate",
-        title="Activate the key",
+        title="Activate {}",
         description="It is accepted again from the next request on.",
         permission="activate",
         icon="check_circle",
-        variant=ActionVariant.SUCCESS,
     )
     def activate(self, request: HttpRequest, key: ApiKey) -> str:
         return f"{key} is activated."

@@ -1,87 +1,50 @@
 """The key list and its filters, the key's page, and the one page that shows a credential."""
 
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Count, F, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
-from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 
 from apikeys import catalogue
 from apikeys.admin.bulk_actions import BulkActions
-from apikeys.admin.key_columns import STATUS_COLOURS, KeyColumns
-from apikeys.admin.key_dialogs import KeyActions, issued_context, may
-from apikeys.admin.key_forms import ChangeKeyForm, CreateKeyForm, NarrowKeyForm
+from apikeys.admin.key_dialogs import LIKE, KeyActions, issued_context, may
+from apikeys.admin.key_forms import ChangeKeyForm, CreateKeyForm, NarrowKeyForm, initial_like
+from apikeys.admin.key_list import (
+    ExpiryFilter,
+    KeyColumns,
+    OwnerFilter,
+    PermissionFilter,
+    StatusFilter,
+    TagFilter,
+    UseFilter,
+)
+from apikeys.admin.key_page import KeyPage, same_name
+from apikeys.credentials import KEY_ID, cut_to_key_id
 from apikeys.limits import LIMIT_FIELDS
-from apikeys.models import ApiKey, Status
+from apikeys.models import ApiKey, KeyCustomer
 from backoffice.action_forms import ActionFormAdmin
-from backoffice.filters import ChoiceFilter
-from backoffice.lists import CheckedList
-from backoffice.page_sections import sections_of
-
-SHOWN_EVENTS = 50
-
-
-class StatusFilter(ChoiceFilter):
-    """Active, inactive, expired."""
-
-    title = parameter_name = "status"
-    offered = Status.choices
-
-    def fitting(self, rows: Any, value: str) -> Any:
-        return rows.with_status(value)
-
-
-class PermissionFilter(ChoiceFilter):
-    """Keys that were given a permission."""
-
-    title = parameter_name = "permission"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return catalogue.choices()
-
-    def fitting(self, rows: Any, value: str) -> Any:
-        return rows.granted(value)
-
-
-class UseFilter(ChoiceFilter):
-    """Keys that were never used, or not for a while."""
-
-    title = "last used"
-    parameter_name = "use"
-    offered = (
-        ("never", "Never used"),
-        *((f"idle-{days}", f"Not for {days} days") for days in (30, 90, 365)),
-    )
-
-    def fitting(self, rows: Any, value: str) -> Any:
-        if value == "never":
-            return rows.never_used()
-        days = int(value.removeprefix("idle-"))
-        return rows.idle_since(timezone.now() - timedelta(days=days))
-
-
-class ExpiryFilter(ChoiceFilter):
-    """Keys whose time runs out."""
-
-    title = parameter_name = "expiry"
-    offered = (
-        *((f"{days}", f"Within {days} days") for days in (7, 30, 90)),
-        ("none", "Never expires"),
-    )
-
-    def fitting(self, rows: Any, value: str) -> Any:
-        if value == "none":
-            return rows.filter(expires_at=None)
-        return rows.expiring_before(timezone.now() + timedelta(days=int(value)))
+from backoffice.changelists.checked_list import CheckedList
+from backoffice.columns import ExtraColumns
+from backoffice.dialogs import find
 
 
 @admin.register(ApiKey)
-class KeyAdmin(KeyColumns, KeyActions, BulkActions, ActionFormAdmin, CheckedList, ModelAdmin):
+class KeyAdmin(
+    KeyColumns,
+    KeyActions,
+    KeyPage,
+    BulkActions,
+    ActionFormAdmin,
+    ExtraColumns,
+    CheckedList,
+    ModelAdmin,
+):
     """Keys are revoked and never deleted, to keep their history."""
 
     list_display = (
@@ -92,7 +55,11 @@ class KeyAdmin(KeyColumns, KeyActions, BulkActions, ActionFormAdmin, CheckedList
         "limits_in_force",
         "used",
         "expires",
+        "reaches",
+        "owned",
+        "made",
     )
+    list_select_related = ("created_by",)
     list_filter = (
         ("environment", ChoicesDropdownFilter),
         StatusFilter,
@@ -100,21 +67,49 @@ class KeyAdmin(KeyColumns, KeyActions, BulkActions, ActionFormAdmin, CheckedList
         ("customers", AutocompleteSelectFilter),
         UseFilter,
         ExpiryFilter,
+        OwnerFilter,
+        TagFilter,
     )
     list_filter_submit = True
     list_per_page = 50
-    search_fields = ("name", "id")
-    search_help_text = "Name or key id"
+    when_empty = (
+        "A key lets a program call the API of one environment."
+        " Its credential is shown once, when it is created."
+    )
+    search_fields = ("name", "id", "owner", "tags")
+    search_help_text = "Name, key id, owner or tag"
     show_full_result_count = False
-    actions = ("revoke_selected", "activate_selected")
-    actions_detail = ("regenerate", "revoke", "activate")
+    actions = ("change_selected", "revoke_selected", "activate_selected")
+    actions_detail: tuple[str, ...] = ("clone", "regenerate", "revoke", "activate")
     conditional_fields = {
         "expires_on": "expiry == 'custom'",
         "customers": "customer_scope == 'selected'",
     }
-    change_form_outer_before_template = "apikeys/key_summary.html"
-    change_form_outer_after_template = "apikeys/key_history.html"
+    change_form_outer_before_template = "backoffice/page_tabs.html"
+    change_form_after_template = "apikeys/key_form_hints.html"
+    custom_urls = (("same-name/", "apikeys_apikey_same_name", same_name),)
     warn_unsaved_form = True
+
+    class Media:
+        css = {"all": ("latchkey/key_page.css",)}
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        reached = KeyCustomer.objects.filter(key=OuterRef("pk")).order_by().values("key")
+        count = Subquery(reached.annotate(number=Count("pk")).values("number"))
+        return super().get_queryset(request).annotate(customer_count=Coalesce(count, 0))
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
+        """Find a key by its id alone, in whatever form, else by words of its name."""
+        term = cut_to_key_id(search_term.strip())
+        if KEY_ID.fullmatch(term) and (matches := queryset.filter(pk=term)).exists():
+            return matches, False
+        return super().get_search_results(request, queryset, term)
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        """Where the last use is asked for, begin with keys that stopped being used long ago."""
+        if request.GET.get(UseFilter.parameter_name):
+            return (F("last_used_at").asc(nulls_last=True), *super().get_ordering(request))
+        return super().get_ordering(request)
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         page = super().get_changelist_instance(request)
@@ -148,18 +143,26 @@ class KeyAdmin(KeyColumns, KeyActions, BulkActions, ActionFormAdmin, CheckedList
             is_operator = may(request, "narrow")
             granted = ["permissions", "revision"] if is_operator else ["granted"]
             return [
-                ("Permissions", {"fields": granted}),
+                (None, {"fields": granted}),
                 limits if is_operator else ("Rate limits", {"fields": ["limits_in_force"]}),
                 ("Reach", {"fields": ["reach", "allowed_networks"]}),
             ]
         first = ["name", "environment", "ticket"] if obj is None else ["name", "revision"]
         return [
             (None, {"fields": first}),
-            ("Permissions", {"fields": ["permissions"]}),
+            (None, {"fields": ["permissions"]}),
             limits,
             ("Expiry", {"fields": ["expiry", "expires_on"]}),
             ("Reach", {"fields": ["customer_scope", "customers", "networks"]}),
+            ("Notes", {"fields": ["owner", "tags", "note"]}),
         ]
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Begin with what another key has, for a key like it."""
+        model = find(ApiKey, request.GET.get(LIKE, ""))
+        if model is None or not self.has_view_permission(request, model):
+            return super().get_changeform_initial_data(request)  # type: ignore[no-any-return]
+        return initial_like(model)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None or may(request, "change"):
@@ -183,23 +186,6 @@ class KeyAdmin(KeyColumns, KeyActions, BulkActions, ActionFormAdmin, CheckedList
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
         labels = {"title": "Create API Key", "save_label": "Create API Key"}
         return super().add_view(request, form_url, labels | (extra_context or {}))
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> Any:
-        key = self.get_object(request, object_id)
-        context = {
-            "title": key.name if key else "",
-            "save_label": "Save changes",
-            "key": key,
-            "status_colour": STATUS_COLOURS[str(key.status.label)] if key else "",
-            "secrets": key.secrets.all() if key else [],
-            "events": key.events.select_related("actor")[:SHOWN_EVENTS] if key else [],
-            "now": timezone.now(),
-            "sections": sections_of(request, key) if key else [],
-            **(extra_context or {}),
-        }
-        return super().change_view(request, object_id, form_url, context)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> Any:
         """Answer a creation with the one page that shows the credential; ``obj`` is issued."""

@@ -1,5 +1,6 @@
 """The catalogue of permissions in the admin: custom ones are edited, those built in are shown."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -13,11 +14,14 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from apikeys import catalogue
-from apikeys.audit import actor_of
-from apikeys.models import CustomPermission, PermissionEvent
+from apikeys.models import CustomPermission
 from apikeys.permissions import BUILT_IN
+from audit.actors import actor_of
+from audit.models import Event
 from backoffice.action_forms import ActionForm, ActionFormAdmin
-from backoffice.lists import CheckedList
+from backoffice.changelists.checked_list import CheckedList
+from backoffice.finding.registry import Found, finder
+from backoffice.finding.terms import Term
 from database.refusals import Conflict
 
 if TYPE_CHECKING:
@@ -89,7 +93,7 @@ class PermissionAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
         context: dict[str, Any] = {"permission": permission}
         if permission is not None:
             use = catalogue.uses([permission.code])[permission.code]
-            events = PermissionEvent.objects.filter(permission_code=permission.code)
+            events = Event.objects.about(permission)
             context |= {
                 "keys": _keys(permission.code, use),
                 "services": use.services,
@@ -119,6 +123,13 @@ class PermissionAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         catalogue.delete(obj, actor=actor_of(request))
+
+
+@finder("Permissions", "code or label", permission="apikeys.view_custompermission")
+def find_permissions(term: Term) -> Iterator[Found]:
+    for field in ("code", "label"):
+        for permission in CustomPermission.objects.filter(**{f"{field}__icontains": term.text}):
+            yield Found(permission, permission.code, permission.label)
 
 
 def _keys(code: str, use: catalogue.Use) -> str:

@@ -11,17 +11,18 @@ from base64 import b64decode
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from time import time_ns
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
+from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from apikeys import credentials
 from apikeys.credentials import Credential
 from apikeys.guard import key_lookup, throttling
-from apikeys.guard.client_address import UNKNOWN, budget_subject, client_address
 from apikeys.guard.context import RequestContext, context_of
 from apikeys.guard.key_lookup import Found, StoredSecret, upgrade_digest
 from apikeys.guard.problems import Problem
@@ -29,6 +30,7 @@ from apikeys.limiter import counters
 from apikeys.limiter.store import Window
 from apikeys.models import ApiKey
 from apikeys.peppers import Peppers
+from database.client_address import UNKNOWN, budget_subject, client_address
 
 # A credential that was sent, or why there is none that could be good. Nothing is judged yet, and
 # nothing counted: what it is sent to may come first, or take no key at all.
@@ -91,7 +93,9 @@ def identify(
     if isinstance(claim, Problem):
         raise claim
     peppers: Peppers = settings.API_KEY_PEPPERS
+    began_at = time_ns()
     found, stored_secrets, now = find(claim.key_id)
+    context.lookup_time += time_ns() - began_at
     key, stored = _match(found, stored_secrets, claim.secret, peppers, now)
     if key is None or stored is None:
         raise _refusal("key_invalid", environment)
@@ -100,6 +104,16 @@ def identify(
     if stored.pepper != peppers.newest:
         upgrade_digest(stored, key, claim.secret, peppers)
     return key
+
+
+def confirm(key: ApiKey, environment: str, address: str, context: RequestContext) -> None:
+    """Raise what a key, admitted a moment ago and locked since, would be answered now."""
+    now = timezone.now()
+    accepted = key.secrets.accepted(now).exclude(digest="")
+    if context.secret_version not in accepted.values_list("number", flat=True):
+        raise _refusal("key_invalid", environment)
+    check_status(key, environment, now)
+    check_network(key, address, context)
 
 
 def read_claim(meta: dict[str, Any], environment: str, *, with_basic: bool = False) -> Claim:
@@ -216,8 +230,8 @@ def _match(
     now: datetime,
 ) -> tuple[ApiKey | None, StoredSecret | None]:
     """Return the key and its secret that fits the one sent, compared in constant time."""
-    if key is None:
-        # As much work for an unknown key id as for a known one.
+    if not stored_secrets:
+        # As much work for an unknown key id, or one without a secret, as for a known one.
         peppers.sign(peppers.newest, environment="", key_id="", secret=secret)
     for stored in stored_secrets:
         if (

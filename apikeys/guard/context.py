@@ -34,6 +34,7 @@ class RequestContext:
     __slots__ = (
         "body",
         "code",
+        "counted_at",
         "customer",
         "decided",
         "decision",
@@ -41,6 +42,8 @@ class RequestContext:
         "job",
         "keeps_body",
         "key",
+        "limiter_time",
+        "lookup_time",
         "permission",
         "request_id",
         "route",
@@ -71,6 +74,8 @@ class RequestContext:
         self.route = ""
         # What was decided, if the request was one to decide.
         self.decided: Decided | None = None
+        # Nanoseconds that the key's lookup and the limiter took, and when the latter was done.
+        self.lookup_time = self.limiter_time = self.counted_at = 0
 
 
 def context_of(request: Any) -> RequestContext:

@@ -2,10 +2,9 @@
 
 The claim is committed before the work starts, so that a second request is told at once. The
 answer is stored in the transaction of the effect: after a crash there are both or neither,
-and the claim of a request that died lapses.
+and the claim of a request that died lapses. What an answer gives once, a secret, is stored as null.
 """
 
-import hashlib
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from django.db import IntegrityError, transaction
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -33,7 +33,9 @@ KEPT_FOR = timedelta(hours=24)
 CLAIMED_FOR = timedelta(seconds=60)
 
 
-def idempotent(method: Callable[..., Response]) -> Callable[..., HttpResponseBase]:
+def idempotent(
+    method: Callable[..., Response], *, given_once: tuple[str, ...] = ()
+) -> Callable[..., HttpResponseBase]:
     """Make a view method answer a request that is sent again as it did the first time."""
 
     @wraps(method)
@@ -46,26 +48,32 @@ def idempotent(method: Callable[..., Response]) -> Callable[..., HttpResponseBas
         claimed = _claim(view.key, name, _fingerprint(request), timezone.now())
         if claimed.status is not None:
             return _replay(claimed)
-        return _run(claimed, request, lambda: method(view, request, **kwargs))
+        return _run(claimed, request, lambda: method(view, request, **kwargs), given_once)
 
     return run_once
 
 
-def _run(claimed: IdempotentRequest, request: Request, work: Callable[[], Response]) -> Response:
+def _run(
+    claimed: IdempotentRequest,
+    request: Request,
+    work: Callable[[], Response],
+    given_once: tuple[str, ...],
+) -> Response:
     try:
         with transaction.atomic():
             response = work()
-            _complete(claimed, response)
+            given = dict.fromkeys(response.data.keys() & given_once)
+            _complete(claimed, response, response.data | given)
         return response
     except (Problem, Refused, Http404) as error:
         problem = problems.as_problem(error)
-        if problem.status_code == HTTPStatus.FORBIDDEN:
+        if problem.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             # What the key may do can change; what was answered must not outlast it.
             _forget(claimed)
             raise
         # Refused by the endpoint itself, with nothing written: that is the answer to keep.
         response = problems.respond(request, problem)
-        _complete(claimed, response)
+        _complete(claimed, response, response.data)
         return response
     except BaseException:
         _forget(claimed)
@@ -118,13 +126,13 @@ def _claim(key: ApiKey, name: str, fingerprint: str, now: datetime) -> Idempoten
     return first
 
 
-def _complete(claimed: IdempotentRequest, response: Response) -> None:
+def _complete(claimed: IdempotentRequest, response: Response, data: Any) -> None:
     stored = IdempotentRequest.objects.filter(pk=claimed.pk, claim=claimed.claim).update(
         status=response.status_code,
         content_type=response.content_type or "application/json",
         location=response.get("Location", ""),
         etag=response.get("ETag", ""),
-        body=JSONRenderer().render(response.data).decode(),
+        body=JSONRenderer().render(data).decode(),
     )
     if not stored:
         # The claim lapsed and another request took over: its effect counts, ours must not.
@@ -149,5 +157,7 @@ def _in_progress() -> Problem:
 
 
 def _fingerprint(request: Request) -> str:
+    """Return 64 hex digits of a request; keyed, for a body may hold a passphrase to be guessed."""
     body = json.dumps(request.data, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(f"{request.method} {request.path}\n{body}".encode()).hexdigest()
+    written = f"{request.method} {request.path}\n{body}"
+    return salted_hmac("apikeys.idempotency", written, algorithm="sha256").hexdigest()

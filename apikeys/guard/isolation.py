@@ -12,9 +12,11 @@ from django.db import models
 from django.db.models import Max
 from django.http import Http404
 
+from apikeys.guard.key_lookup import KEY_ID_MARK
 from apikeys.guard.statements import Statement
 from apikeys.models import ApiKey, CustomerScope
 from apikeys.models.keys import customer_model
+from audit.models import Event
 
 # A change has its time before it commits, and by the clock of its own host: the longest
 # transaction, and the skew between hosts' clocks that is permitted, together.
@@ -34,7 +36,7 @@ def narrowed_at(key: ApiKey) -> datetime | None:
     Known from the audit trail, which is written in the transaction of each change, and from
     the suspended customers of the scope. The change was in force on every host by then.
     """
-    changes = key.events.filter(action="updated", changes__has_key="customers")
+    changes = Event.objects.about(key).filter(action="updated", changes__contains='"customers":')
     suspended = key.scope.filter(**_of_unreached_customers())
     times = (
         changes.aggregate(at=Max("created_at"))["at"],
@@ -76,15 +78,15 @@ class IsolatedQuerySet(models.QuerySet[M_co]):
         return rows
 
 
-KEY_MARK, ENVIRONMENT_MARK, ROW_MARK = "<key id>", "<environment>", UUID(int=1)
+ENVIRONMENT_MARK, ROW_MARK = "<environment>", UUID(int=1)
 
 
 @cache
 def _visible(model: Any, scope: CustomerScope, columns: tuple[str, ...]) -> Statement:
     # ``visible_to`` goes by these three alone.
-    key = ApiKey(id=KEY_MARK, environment=ENVIRONMENT_MARK, customer_scope=scope)
+    key = ApiKey(id=KEY_ID_MARK, environment=ENVIRONMENT_MARK, customer_scope=scope)
     rows = model.objects.visible_to(key).filter(pk=ROW_MARK).order_by()
-    return Statement(rows.values_list(*columns), marks=(KEY_MARK, ENVIRONMENT_MARK, ROW_MARK))
+    return Statement(rows.values_list(*columns), marks=(KEY_ID_MARK, ENVIRONMENT_MARK, ROW_MARK))
 
 
 def visible_columns(

@@ -33,7 +33,7 @@ KEY_FIELDS = (
     "revoked_at",
 )
 # What ``apikeys.serializers.as_json`` needs of a row.
-SHOWN_FIELDS = (*KEY_FIELDS, "name", "last_used_at", "created_at")
+SHOWN_FIELDS = (*KEY_FIELDS, "is_awaiting", "name", "last_used_at", "created_at")
 
 
 class StoredSecret(NamedTuple):

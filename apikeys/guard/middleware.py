@@ -37,9 +37,9 @@ class ApiMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
         self._get_view_response: Any = convert_exception_to_response(_Views())
-        # What pages get from Django's middleware.
+        # What pages get from Django's middleware, and a policy for what is none.
         self._headers = {
-            "Content-Security-Policy": settings.CONTENT_SECURITY_POLICY,
+            "Content-Security-Policy": settings.API_CONTENT_SECURITY_POLICY,
             "Cross-Origin-Opener-Policy": settings.SECURE_CROSS_ORIGIN_OPENER_POLICY,
             "Referrer-Policy": settings.SECURE_REFERRER_POLICY,
             "X-Content-Type-Options": "nosniff",
@@ -54,7 +54,12 @@ class ApiMiddleware:
             self._add_headers(request, response)
         else:
             response = self.get_response(request)
-            response["Content-Security-Policy"] = settings.CONTENT_SECURITY_POLICY
+            if response.get("Content-Type", "").startswith("text/html"):
+                # A page may have a stricter one of its own.
+                response.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
+                response["Permissions-Policy"] = settings.PERMISSIONS_POLICY
+            else:
+                response["Content-Security-Policy"] = settings.API_CONTENT_SECURITY_POLICY
         response["X-Request-ID"] = context.request_id
         return response
 

@@ -21,10 +21,16 @@ class HasRequiredPermission(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Return True or raise the 403; the answer is the same whether or not the object exists."""
-        required = getattr(view, "required_permissions", {}).get(request.method)
-        if required != ANY_KEY:
-            require(required, view.kwargs["environment"], context_of(request))
+        method = request.method or ""
+        require_declared(view, method, view.kwargs["environment"], context_of(request))
         return True
+
+
+def require_declared(view: Any, method: str, environment: str, context: RequestContext) -> None:
+    """Raise the 403 unless the key has what ``view``, an instance or its class, needs."""
+    required = getattr(view, "required_permissions", {}).get(method)
+    if required != ANY_KEY:
+        require(required, environment, context)
 
 
 def require(required: str | None, environment: str, context: RequestContext) -> None:

@@ -260,9 +260,13 @@ class CursorField(serializers.CharField):
         try:
             return UUID(bytes=base64.b64decode(text + "==", altchars=b"-_", validate=True))
         except (ValueError, binascii.Error):
-            raise serializers.ValidationError(
-                "This is not a cursor. Use next_cursor of the page before."
-            ) from None
+            raise self.not_a_cursor() from None
+
+    @staticmethod
+    def not_a_cursor() -> serializers.ValidationError:
+        return serializers.ValidationError(
+            "This is not a cursor. Use next_cursor of the page before."
+        )
 
     @staticmethod
     def encode(last: UUID | str) -> str:
@@ -280,6 +284,13 @@ class PageQuery(StrictSerializer):
     # How a parameter narrows the rows, where it is not the field of its name: the lookup, or a
     # function of the rows and the value.
     FILTERS: ClassVar[Mapping[str, str | Callable[[Any, Any], Any]]] = {}
+    # Newest first; a cursor names a place in this order.
+    ORDER: ClassVar[tuple[str, ...]] = ("-pk",)
+
+    @staticmethod
+    def cursor_after(last: Mapping[str, Any]) -> str:
+        """Return the cursor of the page after the row that was answered as ``last``."""
+        return CursorField.encode(last["id"])
 
     @classmethod
     def narrow(cls, rows: Any, query: Mapping[str, Any]) -> Any:
@@ -291,7 +302,7 @@ class PageQuery(StrictSerializer):
 
 
 @cache
-def kept(serializer_class: type[S], *, partial: bool = False) -> S:
+def shared_serializer(serializer_class: type[S], partial: bool, /) -> S:
     """Return the one instance that reads all bodies; to make one copies its fields."""
     return serializer_class(partial=partial)
 
@@ -302,7 +313,7 @@ def validated(
     """Return a body's validated values; raise the 400 that names what is wrong."""
     if data is None:
         raise FieldErrors([("body", "No data provided")])
-    values: dict[str, Any] = kept(serializer_class, partial=partial).run_validation(data)
+    values: dict[str, Any] = shared_serializer(serializer_class, partial).run_validation(data)
     return values
 
 

@@ -16,8 +16,8 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from django.db.models import QuerySet
 
 from database.circuit_breaker import CircuitBreaker
+from database.connections.postgresql import GuardConnection, first_answer
 from database.fields import JSONObjectField, WordsField, words
-from database.postgresql_connection import GuardConnection, first_answer
 
 Reader = Callable[[Any], Any] | None
 

@@ -2,11 +2,14 @@
 
 Headers follow draft-ietf-httpapi-ratelimit-headers-10: ``RateLimit-Policy`` names each window
 with its quota (q) and length (w), ``RateLimit`` what remains (r) and the seconds until there
-is more (t).
+is more (t). ``X-RateLimit-*``, which more clients read, tell the same of the tightest window: the
+one with the fewest units left, of equal ones the longest.
 """
 
+import sys
 from collections.abc import Sequence
 from functools import lru_cache
+from time import time_ns
 from typing import cast
 
 from rest_framework.request import Request
@@ -34,7 +37,10 @@ class KeyThrottle(BaseThrottle):
 
 def count(key: ApiKey, context: RequestContext, cost: int = 1) -> Decision:
     """Count ``cost`` units of the key's limits, or none if one of the limits has no room."""
+    began_at = time_ns()
     context.decision = counters().hit(_subject(key), _windows(key.limits), cost)
+    context.counted_at = time_ns()
+    context.limiter_time += context.counted_at - began_at
     return context.decision
 
 
@@ -66,14 +72,23 @@ def refusal(decision: Decision, cost: int = 1) -> Problem:
 
 
 def headers(decision: Decision) -> dict[str, str]:
-    """Return both header fields as structured field lists (RFC 9651)."""
-    state = [
-        f'"{window.name}";r={left};t={-(-reset // MICROSECONDS)}'
-        for window, left, reset in zip(
-            decision.windows, decision.remaining, decision.resets, strict=True
-        )
-    ]
-    return {"RateLimit-Policy": _policy(decision.windows), "RateLimit": ", ".join(state)}
+    """Return the header fields; the draft's are structured field lists (RFC 9651)."""
+    state = []
+    fewest, limit, until_more = sys.maxsize, 0, 0
+    for window, left, reset in zip(
+        decision.windows, decision.remaining, decision.resets, strict=True
+    ):
+        seconds = -(-reset // MICROSECONDS)
+        state.append(f'"{window.name}";r={left};t={seconds}')
+        if left <= fewest:
+            fewest, limit, until_more = left, window.limit, seconds
+    return {
+        "RateLimit-Policy": _policy(decision.windows),
+        "RateLimit": ", ".join(state),
+        "X-RateLimit-Limit": str(limit),
+        "X-RateLimit-Remaining": str(fewest),
+        "X-RateLimit-Reset": str(until_more),
+    }
 
 
 def remaining(decision: Decision) -> dict[str, int]:

@@ -19,10 +19,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apikeys.audit import Actor
 from apikeys.guard import idempotency, statements, throttling
 from apikeys.guard.answers import SerializerClass, etag, represent, representation
-from apikeys.guard.client_address import client_address
 from apikeys.guard.context import context_of
 from apikeys.guard.isolation import visible_columns
 from apikeys.guard.key_lookup import KEY_FIELDS
@@ -31,17 +29,19 @@ from apikeys.guard.parsers import unsupported_media_type
 from apikeys.guard.permissions import ANY_KEY, require_permissions, scope_denial
 from apikeys.guard.problems import MEDIA_TYPE, Problem, not_found
 from apikeys.guard.serializers import (
-    CursorField,
     NoBody,
     NoQuery,
     PageQuery,
     StrictSerializer,
     read_query,
+    shared_serializer,
     validated,
 )
 from apikeys.limiter.store import Decision
-from apikeys.models import ApiKey, Source
+from apikeys.models import ApiKey
 from apikeys.permissions import Permission
+from audit.actors import Actor, Source
+from database.client_address import client_address
 
 F = TypeVar("F", bound=Callable[..., Any])
 REFUSED = re.compile(r"q=0(\.0{0,3})?")
@@ -74,6 +74,8 @@ class Operation:
     has_etag: bool = False
     # Whether it honours Idempotency-Key; ``resolve_target`` is then called first.
     idempotent: bool = False
+    # The members of a good answer that are given once: stored and replayed as null.
+    given_once: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
     @property
@@ -81,9 +83,17 @@ class Operation:
         return (self.status, *self.extra_statuses)
 
     def __call__(self, method: F) -> F:
-        declared: Any = idempotency.idempotent(method) if self.idempotent else method
+        declared: Any = method
+        if self.idempotent:
+            declared = idempotency.idempotent(method, given_once=self.given_once)
         declared.operation = self
         return cast(F, declared)
+
+
+def require_customers(operation: Operation, key: ApiKey) -> None:
+    """Raise the 403 for a key of selected customers where the operation takes one for all."""
+    if operation.needs_all_customers and key.is_scoped:
+        raise scope_denial(key.environment, operation.permission)
 
 
 # As views write it: ``@endpoint(Permission.CUSTOMERS_READ, "List customers", …)``.
@@ -179,12 +189,15 @@ class GuardedView(APIView):
         """Name the customer for the request log, where the path does not."""
         context_of(self.request).customer = str(customer_id)
 
+    def tag_of(self, row: Any) -> str:
+        return etag(row.pk, row.updated_at)
+
     def require_match(self, row: Any) -> None:
         """Raise the 412 if the caller changes something else than what is stored."""
         if_match = self.request.headers.get("If-Match")
         if if_match is None or if_match.strip() == "*":
             return
-        if etag(row.pk, row.updated_at) not in (tag.strip() for tag in if_match.split(",")):
+        if self.tag_of(row) not in (tag.strip() for tag in if_match.split(",")):
             raise Problem(
                 "precondition_failed",
                 "It was changed after you read it. Read it again, and send its ETag.",
@@ -219,8 +232,8 @@ class GuardedView(APIView):
             self.http_method_not_allowed(request)
         self.check_permissions(request)
         operation = self.operations.get(method)
-        if operation is not None and operation.needs_all_customers and self.key.is_scoped:
-            raise scope_denial(self.key.environment, operation.permission)
+        if operation is not None:
+            require_customers(operation, self.key)
         negotiated = self.perform_content_negotiation(request)
         request.accepted_renderer, request.accepted_media_type = negotiated
         if operation is not None:
@@ -274,7 +287,7 @@ class GuardedView(APIView):
         form = representation(cast(SerializerClass, operation.response))
         limit: int = self.query["limit"]
         query_class = cast(type[PageQuery], operation.query)
-        chosen = query_class.narrow(rows, self.query).order_by("-pk")[: limit + 1]
+        chosen = query_class.narrow(rows, self.query).order_by(*query_class.ORDER)[: limit + 1]
         if form.columns and prepare is None:
             found = statements.read(chosen.values_list(*form.columns))
             data = [form.of_columns(values) for values in found[:limit]]
@@ -284,7 +297,7 @@ class GuardedView(APIView):
             if prepare is not None:
                 prepare(page, self.key)
             data = form.of_all(page)
-        cursor = CursorField.encode(data[-1]["id"]) if len(found) > limit else None
+        cursor = query_class.cursor_after(data[-1]) if len(found) > limit else None
         return Response({"data": data, "has_more": cursor is not None, "next_cursor": cursor})
 
     def _read(self, request: Request, operation: Operation) -> None:
@@ -298,6 +311,19 @@ class GuardedView(APIView):
             self.body = validated(
                 operation.body or NoBody, request.data, partial=request.method == "PATCH"
             )
+
+
+def compile_operations(view: type[GuardedView] = GuardedView) -> None:
+    """Read once what the methods of all views declare, which each would at its first request."""
+    for method, operation in view.operations.items():
+        forms = operation.response
+        for form in forms if isinstance(forms, tuple) else (forms,):
+            if form is not None:
+                representation(form)
+        for reading in (operation.query, operation.body or NoBody):
+            _ = shared_serializer(reading, reading is operation.body and method == "PATCH").readers
+    for derived in view.__subclasses__():
+        compile_operations(derived)
 
 
 class UnknownEndpointView(GuardedView):

@@ -19,9 +19,9 @@ from apikeys.limiter.store import (
     MAX_BACKWARD,
     NEVER,
     SLOTS,
-    CountersUnavailable,
     Decision,
     Window,
+    counters_unavailable,
     require_countable,
 )
 from apikeys.limits import MAX_LIMIT
@@ -73,7 +73,7 @@ class RedisCounters:
 
     def _run(self, subject: str, arguments: list[int]) -> list[int]:
         if self._breaker.is_open:
-            raise CountersUnavailable("Redis did not answer a moment ago")
+            raise counters_unavailable("Redis did not answer a moment ago")
         try:
             connection = self._connected()
             try:
@@ -83,7 +83,7 @@ class RedisCounters:
         except (RedisError, OSError) as error:
             self._forget()
             self._breaker.open()
-            raise CountersUnavailable(f"Redis: {error}") from error
+            raise counters_unavailable(f"Redis: {error}") from error
 
     def _connected(self) -> ConnectionInterface:
         """Return this thread's connection, replaced if the server has closed it.

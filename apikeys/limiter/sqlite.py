@@ -13,7 +13,13 @@ from pathlib import Path
 from time import time, time_ns
 from typing import Any
 
-from apikeys.limiter.store import CountersUnavailable, Decision, Window, require_countable
+from apikeys.limiter.store import (
+    CountersUnavailable,
+    Decision,
+    Window,
+    counters_unavailable,
+    require_countable,
+)
 from apikeys.limiter.windows import decide
 from apikeys.limits import MAX_LIMIT
 from database.circuit_breaker import CircuitBreaker
@@ -140,7 +146,7 @@ class _Turn:
         if file._connection is None:
             self._require_closed_breaker()
         if not file._lock.acquire(timeout=BUSY_SECONDS):
-            raise CountersUnavailable("the counter file is busy")
+            raise counters_unavailable("the counter file is busy")
         try:
             if file._connection is None:
                 # Whoever held the lock may have failed meanwhile.
@@ -157,7 +163,7 @@ class _Turn:
     def _require_closed_breaker(self) -> None:
         # Only without an open connection, which means that the last turn succeeded.
         if self._file._breaker.is_open:
-            raise CountersUnavailable("the counter file could not be used a moment ago")
+            raise counters_unavailable("the counter file could not be used a moment ago")
 
     def __exit__(self, kind: Any, error: BaseException | None, *_: object) -> None:
         file = self._file
@@ -170,4 +176,4 @@ class _Turn:
             file._breaker.open()
         file._lock.release()
         if isinstance(error, sqlite3.Error):
-            raise CountersUnavailable(f"the counter file: {error}") from error
+            raise counters_unavailable(f"the counter file: {error}") from error

@@ -17,6 +17,7 @@ from math import ceil
 from typing import NamedTuple, Protocol
 
 from database.outages import Unavailable
+from metrics.families import Counter
 
 SLOTS = 60
 MICROSECONDS = 1_000_000
@@ -35,6 +36,19 @@ MAX_BACKWARD = 60 * MICROSECONDS
 
 class CountersUnavailable(Unavailable):
     """The store cannot be reached, so the request cannot be metered."""
+
+
+LIMITER_ERRORS = Counter(
+    "latchkey_limiter_errors_total",
+    "Times that the rate-limit counters could not be used; each is a request answered 503.",
+)
+METRICS = (LIMITER_ERRORS,)
+
+
+def counters_unavailable(reason: str) -> CountersUnavailable:
+    """Return the error to raise, counted."""
+    LIMITER_ERRORS.add()
+    return CountersUnavailable(reason)
 
 
 class Window(NamedTuple):

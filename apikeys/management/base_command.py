@@ -1,4 +1,4 @@
-"""What commands share: one-line errors, arguments, and how a key is printed.
+"""What commands share: one-line errors, finding a key, and how a key is printed.
 
 Bad input exits 2 with one line on stderr, nothing on stdout and nothing changed. A secret is
 only ever written to stdout.
@@ -6,43 +6,35 @@ only ever written to stdout.
 
 import getpass
 import json
-import re
 import sys
-from argparse import ArgumentTypeError
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Any, cast
-from uuid import UUID
+from typing import Any, ClassVar
 
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db import Error as DatabaseError
-from django.utils import timezone
 from rich.console import Console
 
-from apikeys.audit import Actor
 from apikeys.catalogue import labels
 from apikeys.checks import TAG
-from apikeys.credentials import mask
+from apikeys.credentials import mask, referred_key_id
 from apikeys.lifecycle import IssuedKey
-from apikeys.limits import WINDOWS, LimitFields
-from apikeys.models import ApiKey, Source
-from apikeys.serializers import as_json
+from apikeys.management import arguments
+from apikeys.models import ApiKey
+from apikeys.serializers import administered
+from audit.actors import Actor, Source
 from backoffice.terminal import discard
 from database.refusals import Refused
 from database.text import escaped
 
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-DURATION = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 WIDE = 500
-MAX_DIGITS = 20
 
 
 class SafeOutput(OutputWrapper):
-    """Standard output on which no stored text moves the cursor or turns the line around."""
+    """An output on which no stored text moves the cursor or turns the line around."""
 
     def write(  # type: ignore[override]
         self, msg: str = "", style_func: Any = None, ending: str | None = None
@@ -51,11 +43,27 @@ class SafeOutput(OutputWrapper):
 
 
 class LineCommand(BaseCommand):
-    """A command that says in one line what is wrong with its input."""
+    """A command that says in one line what is wrong with its input.
+
+    Its help ends with ``codes``, lists by their titles, and with ``examples``.
+    """
+
+    codes: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    examples: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.stdout = SafeOutput(kwargs.get("stdout") or sys.stdout)
+        style = self.stderr.style_func
+        self.stderr = SafeOutput(kwargs.get("stderr") or sys.stderr)
+        self.stderr.style_func = style
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        kwargs |= {
+            "formatter_class": arguments.HelpFormatter,
+            "epilog": arguments.epilog(self.codes, self.examples),
+        }
+        return super().create_parser(prog_name, subcommand, **kwargs)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run, turning a refusal into one line and exit 2."""
@@ -117,7 +125,14 @@ class LineCommand(BaseCommand):
 class KeyCommand(LineCommand):
     """A command about keys."""
 
-    def find(self, key_id: str) -> ApiKey:
+    def find(self, text: str) -> ApiKey:
+        """Return a key by its key id, alone or as the credential begins, or by the whole of it."""
+        key_id, is_whole = referred_key_id(text)
+        if is_whole:
+            self.stderr.write(
+                f"That is a whole API key, of which the key id {key_id} is enough. Take it out of"
+                " the shell's history, and regenerate it if others can read that."
+            )
         key = ApiKey.objects.filter(pk=key_id).first()
         if key is None:
             raise Refused(f"There is no key {key_id!r}. Run list_api_keys to see the key ids.")
@@ -125,15 +140,15 @@ class KeyCommand(LineCommand):
 
     def write_key(self, key: ApiKey, *, as_object: bool) -> None:
         if as_object:
-            self.stdout.write(json.dumps(as_json(key)))
+            self.stdout.write(json.dumps(administered(key)))
             return
-        for name, value in as_json(key).items():
+        for name, value in administered(key).items():
             self.stdout.write(f"{name.replace('_', ' '):15} {_readable(name, value)}")
 
     def issue(self, make: Callable[[], IssuedKey], *, as_object: bool) -> None:
         with self.shown_or_undone() as show:
             issued = make()
-            written = json.dumps(as_json(issued.key) | {"key": issued.credential})
+            written = json.dumps(administered(issued.key) | {"key": issued.credential})
             show(written if as_object else issued.credential, key_id=issued.key.pk)
         if not as_object:
             # The key is stored and printed already: a closed stderr is no failure.
@@ -165,86 +180,6 @@ def console(stream: Any) -> Console:
     )
 
 
-def duration(text: str) -> timedelta:
-    """Read ``90d``, ``12h``, ``30m`` or ``45s``."""
-    match = DURATION.fullmatch(text)
-    if match is None:
-        raise Refused(f"{text!r} is not a duration. Write it as 90d, 12h, 30m or 45s.")
-    return timedelta(**{UNITS[match[2]]: int(match[1])})
-
-
-def ago(text: str) -> datetime:
-    """Return the time that lies a duration such as ``90d`` before now."""
-    try:
-        return timezone.now() - duration(text)
-    except OverflowError:
-        raise Refused(f"{text!r} is too long ago. Choose a later time.") from None
-
-
-def timestamp(text: str) -> datetime:
-    """Read an RFC 3339 time, or a duration before now such as ``2h``."""
-    if DURATION.fullmatch(text):
-        return ago(text)
-    try:
-        parsed = datetime.fromisoformat(text)
-        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise Refused(f"{text!r} is not a time. Write it as 30d or 2027-01-31T00:00Z.") from None
-
-
-def expiry(text: str) -> datetime | None:
-    """Read an RFC 3339 time, a duration from now, or ``never``."""
-    if text == "never":
-        return None
-    if DURATION.fullmatch(text):
-        try:
-            return timezone.now() + duration(text)
-        except OverflowError:
-            raise Refused(f"{text!r} is too far away. Choose an earlier expiry.") from None
-    try:
-        timestamp = datetime.fromisoformat(text)
-    except ValueError:
-        raise Refused(
-            f"{text!r} is not a time. Write it as 90d, 2027-01-31T00:00Z or never."
-        ) from None
-    return timestamp
-
-
-def customer_ids(texts: list[str]) -> list[UUID]:
-    try:
-        return [UUID(text) for text in texts]
-    except ValueError:
-        raise Refused("A customer id is not a UUID. Copy it from the customer's page.") from None
-
-
-def add_limits(parser: CommandParser) -> None:
-    for window in WINDOWS:
-        parser.add_argument(f"--per-{window.name}", metavar="N|default")
-
-
-def limits(options: dict[str, Any]) -> LimitFields:
-    named = {window.field: options[f"per_{window.name}"] for window in WINDOWS}
-    read = {field: limit(text) for field, text in named.items() if text is not None}
-    return cast(LimitFields, read)
-
-
-def limit(text: str) -> int | None:
-    """Read a limit, or ``default`` for the environment's."""
-    if text == "default":
-        return None
-    try:
-        return whole_number(text)
-    except ArgumentTypeError:
-        raise Refused(f"{text!r} is not a limit. Write a whole number, or default.") from None
-
-
-def whole_number(text: str) -> int:
-    """Read an argument of digits; ``int`` also reads 1_000 and the digits of other scripts."""
-    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
-        raise ArgumentTypeError(f"{text!r} is not a whole number")
-    return int(text)
-
-
 def _readable(name: str, value: Any) -> str:
     match value:
         case None:
@@ -256,4 +191,4 @@ def _readable(name: str, value: Any) -> str:
         case list():
             return ", ".join(value) or ("any" if name == "networks" else "-")
         case _:
-            return str(value)
+            return str(value) or "-"

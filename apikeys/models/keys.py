@@ -9,6 +9,7 @@ from datetime import datetime
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Self
+from uuid import UUID
 
 from django.conf import settings
 from django.db import models
@@ -18,14 +19,16 @@ from django.utils import timezone
 
 from apikeys import permissions
 from apikeys.environments import MAX_ENVIRONMENT_LENGTH, Environment
-from apikeys.guard import client_address
 from apikeys.limits import LIMIT_FIELDS, Limits, in_force
+from database import client_address
 from database.constraints import SameEnvironment
-from database.fields import WordsField
+from database.fields import CaselessName, WordsField
 from database.uuid7 import new_id
 
 MAX_LABEL_LENGTH = 100
 MAX_DESCRIPTION_LENGTH = 500
+MAX_OWNER_LENGTH = 100
+MAX_NOTE_LENGTH = 500
 
 
 class CustomerScope(models.TextChoices):
@@ -36,9 +39,13 @@ class CustomerScope(models.TextChoices):
 
 
 class Status(models.TextChoices):
-    """What the guard would say of a key now. Revoked comes before expired."""
+    """What the guard would say of a key now: revoked before expired, and that before awaiting.
+
+    A key that awaits its hand-over has no secret yet, and authenticates nothing.
+    """
 
     ACTIVE = "active", "Active"
+    AWAITING = "awaiting_hand_over", "Awaiting hand-over"
     INACTIVE = "inactive", "Inactive"
     EXPIRED = "expired", "Expired"
 
@@ -46,8 +53,16 @@ class Status(models.TextChoices):
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     """Keys by status, permission, use and expiry."""
 
-    def active(self) -> Self:
+    def in_force(self) -> Self:
+        """Keys that are neither revoked nor expired, those that await their hand-over too."""
         return self.filter(revoked_at=None).exclude(expires_at__lte=timezone.now())
+
+    def active(self) -> Self:
+        return self.in_force().filter(is_awaiting=False)
+
+    def awaiting(self) -> Self:
+        """Keys that have no secret before their hand-over."""
+        return self.in_force().filter(is_awaiting=True)
 
     def inactive(self) -> Self:
         return self.exclude(revoked_at=None)
@@ -60,14 +75,19 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         """Keys of one status; raises ``KeyError`` for a word that is none."""
         return {
             Status.ACTIVE.value: self.active,
+            Status.AWAITING.value: self.awaiting,
             Status.INACTIVE.value: self.inactive,
             Status.EXPIRED.value: self.expired,
         }[status]()
 
     def granted(self, permission: str) -> Self:
-        """Keys that were given ``permission``, as a whole word: one code may be part of another."""
-        words = Concat(Value(" "), "permissions", Value(" "), output_field=models.TextField())
-        return self.alias(words=words).filter(words__contains=f" {permission} ")
+        return self._having("permissions", permission)
+
+    def tagged(self, tag: str) -> Self:
+        return self._having("tags", tag)
+
+    def owned_by(self, owner: str) -> Self:
+        return self.filter(owner=owner)
 
     def never_used(self) -> Self:
         return self.filter(last_used_at=None)
@@ -75,8 +95,31 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def idle_since(self, timestamp: datetime) -> Self:
         return self.filter(created_at__lt=timestamp).exclude(last_used_at__gte=timestamp)
 
+    def visible_to(self, key: "ApiKey") -> Self:
+        """Keys of the environment of ``key`` that reach no customer that it does not."""
+        rows = self.filter(environment=key.environment)
+        if key.is_scoped:
+            strangers = KeyCustomer.objects.filter(environment=key.environment).exclude(
+                customer_id__in=key.scope.values("customer_id")
+            )
+            rows = rows.filter(customer_scope=CustomerScope.SELECTED)
+            rows = rows.exclude(pk__in=strangers.values("key_id"))
+        return rows
+
+    def reaching(self, customer_id: UUID) -> Self:
+        """Keys that reach a customer, by name or because they reach all."""
+        scopes = KeyCustomer.objects.filter(customer_id=customer_id)
+        return self.filter(Q(customer_scope=CustomerScope.ALL) | Q(pk__in=scopes.values("key_id")))
+
     def expiring_before(self, timestamp: datetime) -> Self:
         return self.active().filter(expires_at__lt=timestamp)
+
+    def _having(self, field: str, word: str) -> Self:
+        """Keys with ``word`` among the words of a field, whole: one may be part of another."""
+        words = Concat(Value(" "), field, Value(" "), output_field=models.TextField())
+        return self.alias(**{field + "_words": words}).filter(
+            **{f"{field}_words__contains": f" {word} "}
+        )
 
 
 _own_limits = attrgetter(*LIMIT_FIELDS)
@@ -103,6 +146,10 @@ class ApiKey(models.Model):
     limit_day = models.PositiveIntegerField("per day", null=True, blank=True)
     networks = WordsField()
     expires_at = models.DateTimeField("expires", null=True, blank=True)
+    # For those who administer: the key's holder is not told.
+    tags = WordsField()
+    owner = models.CharField(max_length=MAX_OWNER_LENGTH, blank=True)
+    note = models.CharField(max_length=MAX_NOTE_LENGTH, blank=True)
     revoked_at = models.DateTimeField("revoked", null=True, editable=False)
     last_used_at = models.DateTimeField("last used", null=True, editable=False)
     last_used_address = models.GenericIPAddressField(null=True, editable=False)
@@ -115,6 +162,10 @@ class ApiKey(models.Model):
         editable=False,
         related_name="+",
     )
+    # Whether it has no secret yet, and the pending hand-over by which the next one may be made:
+    # a row of ``handover``.
+    is_awaiting = models.BooleanField("awaiting hand-over", default=False, editable=False)
+    hand_over_id = models.UUIDField(null=True, editable=False)
     # Optimistic lock: a form that was opened before another change is refused.
     revision = models.PositiveIntegerField(default=1, editable=False)
 
@@ -147,6 +198,16 @@ class ApiKey(models.Model):
             models.Index(fields=["-created_at", "id"], name="apikey_newest"),
             models.Index(fields=["environment", "-created_at"], name="apikey_by_environment"),
             models.Index(fields=["expires_at"], name="apikey_expiry"),
+            # Counts keys by status: the front page and each scrape of metrics do.
+            models.Index(
+                fields=["environment", "revoked_at", "expires_at", "is_awaiting"],
+                name="apikey_by_status",
+            ),
+            models.Index(
+                fields=["environment"], name="apikey_awaiting", condition=Q(is_awaiting=True)
+            ),
+            models.Index(CaselessName("name"), name="apikey_by_name"),
+            models.Index(fields=["owner", "-created_at"], name="apikey_by_owner"),
         ]
 
     def __str__(self) -> str:
@@ -164,7 +225,9 @@ class ApiKey(models.Model):
     def status(self) -> Status:
         if self.is_revoked:
             return Status.INACTIVE
-        return Status.EXPIRED if self.is_expired() else Status.ACTIVE
+        if self.is_expired():
+            return Status.EXPIRED
+        return Status.AWAITING if self.is_awaiting else Status.ACTIVE
 
     @property
     def is_scoped(self) -> bool:

@@ -7,10 +7,11 @@ import logging
 import sys
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from django.contrib import admin
 from django.core.exceptions import BadRequest, SuspiciousOperation
-from django.db import DataError
+from django.db import DatabaseError, DataError
 from django.http import HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
@@ -19,7 +20,9 @@ from django.template.loader import render_to_string
 from apikeys.credentials import MASK
 from apikeys.guard import problems
 from apikeys.guard.context import context_of
+from backoffice.model_pages import RowNotFound
 from config.command_errors import describe_outage, is_down
+from database.outages import Unavailable
 from logs.capture import redaction
 from logs.capture.secret_names import is_secret
 
@@ -30,6 +33,24 @@ logger = logging.getLogger(__name__)
 CSRF_FIELD = "csrfmiddlewaretoken"
 # Kept whatever they are called: the second is Django's choice between a password and none.
 KEPT_AS_THEY_ARE = frozenset({CSRF_FIELD, "usable_password"})
+
+
+ADMIN = "/admin/"
+# What is answered while the database works, and with a menu to go on from.
+WITHIN_ADMIN = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
+
+
+# Shown without asking whose they are: that takes the database. Each page asks for itself.
+MENU = (
+    ("Overview", "admin:index"),
+    ("API keys", "admin:apikeys_apikey_changelist"),
+    ("Customers", "admin:customers_customer_changelist"),
+    ("Services", "admin:gateway_service_changelist"),
+    ("Requests", "admin:logs_requestlog_changelist"),
+    ("Jobs", "admin:jobs_job_changelist"),
+    ("Review", "admin:review_queue"),
+    ("Audit trail", "admin:audit_event_changelist"),
+)
 
 
 class KeptField(NamedTuple):
@@ -48,6 +69,16 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
     )
 
 
+def credential_in_address(request: HttpRequest, key_id: str) -> HttpResponse:
+    return _page(
+        request,
+        HTTPStatus.BAD_REQUEST,
+        "An address must not hold a key, because browsers and proxies keep addresses."
+        " Search for the key id, and regenerate the key.",
+        key_id=key_id,
+    )
+
+
 def forbidden(
     request: HttpRequest, exception: Exception | None = None, reason: str = ""
 ) -> HttpResponse:
@@ -62,11 +93,12 @@ def forbidden(
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    return _page(
-        request,
-        HTTPStatus.NOT_FOUND,
-        "There is no page at this address. Check it, or start from the overview.",
+    text = (
+        str(exception)
+        if isinstance(exception, RowNotFound)
+        else "There is no page at this address. Check it, or start from the overview."
     )
+    return _page(request, HTTPStatus.NOT_FOUND, text)
 
 
 def failed(request: HttpRequest) -> HttpResponse:
@@ -119,14 +151,33 @@ def _holds_secret(value: str) -> bool:
 
 
 def _page(
-    request: HttpRequest, status: HTTPStatus, text: str, fields: Sequence[KeptField] = ()
+    request: HttpRequest,
+    status: HTTPStatus,
+    text: str,
+    fields: Sequence[KeptField] = (),
+    key_id: str = "",
 ) -> HttpResponse:
-    # No request context: loading ``request.user`` would query the database that may be down.
     context = {
         "status": status,
         "text": text,
         "request_id": context_of(request).request_id,
         "fields": fields,
+        "key_id": key_id,
+        "menu": MENU if request.path.startswith(ADMIN) else MENU[:1],
     }
-    page = render_to_string("config/error_page.html", context)
+    page = _within_admin(request, context) if status in WITHIN_ADMIN else None
+    # No request context: loading ``request.user`` would query the database that may be down.
+    page = page or render_to_string("config/error_page.html", context)
     return HttpResponse(page, status=status, headers={"Cache-Control": "no-store"})
+
+
+def _within_admin(request: HttpRequest, context: dict[str, Any]) -> str | None:
+    """Return the page with the menu, or None for who has none."""
+    try:
+        if not (request.path.startswith(ADMIN) and admin.site.has_permission(request)):
+            return None
+        own = admin.site.each_context(request) | context | {"title": context["status"].phrase}
+        return render_to_string("config/error_in_admin.html", own, request)
+    except (AttributeError, DatabaseError, Unavailable):
+        # Refused before there was a session, or the database is down.
+        return None

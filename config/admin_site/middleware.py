@@ -4,18 +4,18 @@ from typing import Any
 from urllib.parse import unquote
 
 from django.db import connection
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
 
-from apikeys.credentials import mask
+from apikeys.credentials import HAND_OVER, cut_to_key_id, mask
 from apikeys.guard.middleware import ARRIVED_AT
 from config.admin_site import error_views
 from config.databases import PAGE_WRITE_SECONDS
 from config.server.compression import MIN_BYTES, accepted_coding, compress
 from database import deadline
-from database.postgresql_connection import connect
+from database.connections.postgresql import connect
 
 # The pages that may be compressed: the overview and lists. None shows a secret, and the CSRF token
 # is masked anew in each. A page that is not named here is sent as it is.
@@ -27,7 +27,7 @@ COMPRESSED_PAGES = frozenset(
             for model in (
                 "apikeys_apikey",
                 "apikeys_custompermission",
-                "apikeys_event",
+                "audit_event",
                 "auth_group",
                 "auth_user",
                 "customers_customer",
@@ -53,25 +53,26 @@ class AddressMiddleware(MiddlewareMixin):
 
     def process_request(self, request: HttpRequest) -> HttpResponseBase | None:
         address = unquote(request.get_full_path())
-        if mask(address) != address:
-            return HttpResponseBadRequest(
-                "An address must not hold a key. Search for the key id, and regenerate the key.",
-                content_type="text/plain; charset=utf-8",
-            )
+        # A hand-over link has its token in the address, and nowhere else.
+        rest = address.removeprefix(HAND_OVER)
+        if mask(rest) != rest:
+            key_id = cut_to_key_id(address)
+            # Of a credential in another spelling nothing is cut, and nothing is repeated.
+            return error_views.credential_in_address(request, key_id if key_id != address else "")
         if any("\0" in text for text in (address, *request.COOKIES.values())):
             return error_views.bad_request(request)
         return None
 
 
 class LiveConnectionMiddleware(MiddlewareMixin):
-    """Connects before the admin needs the database, whatever connections a restart left behind.
+    """Connects before a page needs the database, whatever connections a restart left behind.
 
     The guard does the same with a query of its own. A page waits for the database for so long in
     all, from its arrival: not once for the session, once for the login and once for itself.
     """
 
     def __call__(self, request: HttpRequest) -> Any:
-        if not request.path_info.startswith("/admin/"):
+        if not request.path_info.startswith(("/admin/", HAND_OVER)):
             return self.get_response(request)
         if connection.vendor == "postgresql":
             with deadline.running():

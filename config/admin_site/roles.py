@@ -9,7 +9,7 @@ from django.db import connection
 VIEW = (
     "apikeys.view_apikey",
     "apikeys.view_custompermission",
-    "apikeys.view_event",
+    "audit.view_event",
     "customers.view_customer",
     "customers.view_license",
     "customers.view_telemetryevent",

@@ -1,8 +1,7 @@
-"""The settings of django-unfold: names, colours and the sidebar."""
+"""The settings of django-unfold: names and the sidebar. Its colours are in ``theme.css``."""
 
 from typing import Any
 
-from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
@@ -17,12 +16,8 @@ def _item(title: str, icon: str, model: str) -> dict[str, Any]:
     return {"title": title, "icon": icon, "link": address, "permission": _may_view(model)}
 
 
-def _stylesheet(request: HttpRequest) -> str:
-    return static("latchkey/latchkey.css")
-
-
-def _script(request: HttpRequest) -> str:
-    return static("latchkey/latchkey.js")
+def _static(name: str) -> Any:
+    return lambda request: static(f"latchkey/{name}")
 
 
 UNFOLD: dict[str, Any] = {
@@ -34,7 +29,6 @@ UNFOLD: dict[str, Any] = {
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
-    "BORDER_RADIUS": "6px",
     "SITE_FAVICONS": [
         {
             "rel": "icon",
@@ -42,24 +36,14 @@ UNFOLD: dict[str, Any] = {
             "href": lambda request: static("latchkey/favicon.svg"),
         }
     ],
-    "STYLES": [_stylesheet],
-    "SCRIPTS": [_script],
+    "STYLES": [_static("latchkey.css"), _static("access.css"), _static("search.css")],
+    "SCRIPTS": [
+        _static("latchkey.js"),
+        _static("access.js"),
+        _static("search.js"),
+        _static("ids_and_times.js"),
+    ],
     "DASHBOARD_CALLBACK": "config.admin_site.dashboard.add_overview",
-    "COLORS": {
-        "primary": {
-            "50": "oklch(97.1% .014 231)",
-            "100": "oklch(94.2% .029 231)",
-            "200": "oklch(88.8% .062 232)",
-            "300": "oklch(80.9% .105 232)",
-            "400": "oklch(71.2% .137 235)",
-            "500": "oklch(62.3% .149 240)",
-            "600": "oklch(53.2% .140 245)",
-            "700": "oklch(45.4% .120 248)",
-            "800": "oklch(39.2% .098 249)",
-            "900": "oklch(34.1% .079 250)",
-            "950": "oklch(24.6% .058 252)",
-        }
-    },
     "SIDEBAR": {
         "show_search": False,
         "show_all_applications": False,
@@ -72,6 +56,12 @@ UNFOLD: dict[str, Any] = {
                         "link": reverse_lazy("admin:index"),
                     },
                     _item("API Keys", "key", "apikeys.apikey"),
+                    {
+                        "title": "Review",
+                        "icon": "rule",
+                        "link": reverse_lazy("admin:review_queue"),
+                        "permission": _may_view("logs.requestlog"),
+                    },
                     _item("Permissions", "verified_user", "apikeys.custompermission"),
                     _item("Services", "shield", "gateway.service"),
                     _item("Customers", "groups", "customers.customer"),
@@ -79,7 +69,7 @@ UNFOLD: dict[str, Any] = {
                     _item("Telemetry", "monitoring", "customers.telemetryevent"),
                     _item("Background Jobs", "pending_actions", "jobs.job"),
                     _item("Logs", "receipt_long", "logs.requestlog"),
-                    _item("Audit", "history", "apikeys.event"),
+                    _item("Audit", "history", "audit.event"),
                     _item("Staff", "badge", "auth.user"),
                     {"title": "API Docs", "icon": "menu_book", "link": reverse_lazy("docs")},
                 ]

@@ -1,16 +1,17 @@
 """Demo data that looks like a platform in use: customers, keys of every status, history."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
 from django.utils import timezone
 
 from apikeys import lifecycle
-from apikeys.audit import Actor
 from apikeys.environments import Environment
 from apikeys.limits import LIMIT_FIELDS, LimitFields, Limits
-from apikeys.models import ApiKey, Event, SecretVersion, Source
+from apikeys.models import ApiKey, SecretVersion
 from apikeys.permissions import Permission
+from audit.actors import Actor, Source
 from customers.licenses import lifecycle as license_lifecycle
 from customers.models import Customer, CustomerStatus, TelemetryEvent
 from customers.telemetry import rollups
@@ -53,15 +54,19 @@ class DemoKey(NamedTuple):
     networks: tuple[str, ...] = ()
     customers: tuple[str, ...] = ()
     regenerated: float | None = None
+    owner: str = ""
+    tags: tuple[str, ...] = ()
 
 
 P = Permission
 KEYS = [
     DemoKey("Main Website Integration", Environment.PRODUCTION,
             (P.CUSTOMERS_READ, P.LICENSES_READ, P.LICENSES_MANAGE, P.TELEMETRY_WRITE),
-            age=210, used=0.001, limits=(1200, 40_000, 400_000), regenerated=34),
+            age=210, used=0.001, limits=(1200, 40_000, 400_000), regenerated=34,
+            owner="web@acme.example", tags=("website",)),
     DemoKey("Billing Sync", Environment.PRODUCTION, (P.CUSTOMERS_READ, P.CUSTOMERS_WRITE),
-            age=160, used=0.02, expires=19, networks=("203.0.113.0/24", "2001:db8:10::/48")),
+            age=160, used=0.02, expires=19, networks=("203.0.113.0/24", "2001:db8:10::/48"),
+            owner="billing@acme.example", tags=("billing", "nightly")),
     DemoKey("Telemetry Collector", Environment.PRODUCTION, (P.TELEMETRY_WRITE,),
             age=340, used=0.0005, limits=(6000, 200_000, 2_000_000)),
     DemoKey("Fabrikam Partner Portal", Environment.PRODUCTION,
@@ -74,7 +79,8 @@ KEYS = [
     DemoKey("Spring Campaign 2026", Environment.PRODUCTION, (P.CUSTOMERS_READ,), age=250,
             used=95, expires=-92),
     DemoKey("Website Staging", Environment.STAGING,
-            (P.CUSTOMERS_READ, P.LICENSES_READ, P.TELEMETRY_WRITE), age=120, used=0.4),
+            (P.CUSTOMERS_READ, P.LICENSES_READ, P.TELEMETRY_WRITE), age=120, used=0.4,
+            owner="web@acme.example", tags=("website",)),
     DemoKey("Contract Tests", Environment.STAGING, tuple(P), age=96, used=0.1, expires=6),
     DemoKey("Old Mobile App", Environment.STAGING, (P.LICENSES_READ,), age=500, used=260,
             revoked="Replaced by version 3"),
@@ -154,20 +160,22 @@ def _load_key(demo: DemoKey, now: datetime) -> None:
     scope = Customer.objects.filter(environment=demo.environment, name__in=demo.customers)
     key = lifecycle.create(
         environment=demo.environment,
-        actor=SETUP,
+        actor=_setup(days=demo.age, now=now),
         name=demo.name,
         permissions=demo.permissions,
         customers=[customer.pk for customer in scope] if demo.customers else None,
         **cast(LimitFields, dict(zip(LIMIT_FIELDS, demo.limits, strict=False))),
         networks=demo.networks,
+        owner=demo.owner,
+        tags=demo.tags,
     ).key
     _backdate(key, now - timedelta(days=demo.age))
     if demo.regenerated is not None:
-        lifecycle.regenerate(key, actor=SETUP)
+        lifecycle.regenerate(key, actor=_setup(days=demo.regenerated, now=now))
         _backdate(key, now - timedelta(days=demo.regenerated))
     if demo.revoked:
-        lifecycle.revoke(key, actor=SETUP, reason=demo.revoked)
-        _backdate(key, now - timedelta(days=(demo.used or 1) / 2))
+        actor = _setup(days=(demo.used or 1) / 2, now=now)
+        lifecycle.revoke(key, actor=actor, reason=demo.revoked)
     changes: dict[str, Any] = {"created_at": now - timedelta(days=demo.age)}
     if demo.expires is not None:
         changes["expires_at"] = now + timedelta(days=demo.expires)
@@ -177,10 +185,13 @@ def _load_key(demo: DemoKey, now: datetime) -> None:
     ApiKey.objects.filter(pk=key.pk).update(**changes)
 
 
+def _setup(*, days: float, now: datetime) -> Actor:
+    """Return the actor of what happened so many days ago."""
+    return replace(SETUP, at=now - timedelta(days=days))
+
+
 def _backdate(key: ApiKey, timestamp: datetime) -> None:
-    """Move the last event, and the secret it created, to ``timestamp``."""
-    newest = Event.objects.filter(key=key).latest("id")
-    Event.objects.filter(pk=newest.pk).update(created_at=timestamp)
+    """Move the newest secret to ``timestamp``."""
     secrets = SecretVersion.objects.filter(key=key)
     secrets.filter(retires_at=None).update(created_at=timestamp)
     secrets.filter(retires_at__gt=timestamp).update(retires_at=timestamp)

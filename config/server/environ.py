@@ -53,10 +53,11 @@ def environ_of(
             value = f"{headers[name]}{';' if name == 'HTTP_COOKIE' else ','}{value}"
             repeated.add(name)
         headers[name] = value
+    is_in_chunks = headers.pop("HTTP_TRANSFER_ENCODING", None) is not None
     environ |= headers
     environ[HEADERS] = headers
     environ[REPEATED] = repeated
-    if environ.pop("HTTP_TRANSFER_ENCODING", None) is not None:
+    if is_in_chunks:
         # Its length is known by now. Django would not read a body of none, and the guard says of
         # an empty one that it is no JSON.
         environ["CONTENT_LENGTH"] = str(max(1, length))

@@ -48,6 +48,8 @@ def load_code() -> None:
     # Compiled at their first use: patterns of addresses, and templates with all that they extend.
     with suppress(Resolver404):
         resolve(f"/api/{settings.API_ENVIRONMENTS[0]}/v1/key")
+    # Not imported above: this module is loaded before Django is set up where it serves alone.
+    importlib.import_module("apikeys.guard.views").compile_operations()
     for name in TEMPLATES:
         get_template(name)
     static_files.version()

@@ -16,10 +16,10 @@ from weakref import WeakSet
 
 from django.conf import settings
 
-from apikeys.guard.client_address import budget_subject, client_address
 from apikeys.guard.middleware import API
 from apikeys.guard.parsers import BodyError, UnreadBody
 from config.server.environ import environ_of
+from database.client_address import budget_subject, client_address
 from gateway.forward_auth import AUTH
 
 logger = logging.getLogger(__name__)

@@ -16,6 +16,7 @@ from django.contrib.staticfiles import finders, storage
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
+from django.utils.http import parse_etags
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from config.server.compression import MIN_BYTES, accepted_coding, compress
@@ -26,6 +27,8 @@ KEPT_FOR_GOOD = "max-age=31536000, public, immutable"
 COMPRESSIBLE = ("text/", "application/javascript", "application/json", "image/svg+xml")
 # What is larger is sent by its path, as fonts and pictures are.
 MAX_BYTES = 2 * 1024 * 1024
+# Whole, in part, or known already.
+SENT = frozenset({200, 206, 304})
 
 
 @cache
@@ -70,7 +73,8 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):
             response: HttpResponseBase = self.get_response(request)
             return response
         response = self._respond(file, request)
-        if asked_version and not settings.DEBUG and asked_version == version():
+        is_named = asked_version and not settings.DEBUG and asked_version == version()
+        if is_named and response.status_code in SENT:
             response["Cache-Control"] = KEPT_FOR_GOOD
         return response
 
@@ -78,25 +82,26 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):
         """Send a file by its path, or what it is compressed to."""
         path, listed = file.get_path_and_headers({})
         headers = dict(listed)
-        if not (
-            headers["Content-Type"].startswith(COMPRESSIBLE)
-            and MIN_BYTES <= int(headers["Content-Length"]) <= MAX_BYTES
-        ):
-            return self._as_it_is(file, request)
-        coding = accepted_coding(request.headers.get("Accept-Encoding", ""))
-        if coding is None or request.method != "GET" or file.is_not_modified(request.META):
-            response = self._as_it_is(file, request)
+        is_compressible = headers["Content-Type"].startswith(COMPRESSIBLE) and (
+            MIN_BYTES <= int(headers["Content-Length"]) <= MAX_BYTES
+        )
+        accepted = accepted_coding(request.headers.get("Accept-Encoding", ""))
+        coding = accepted if is_compressible and request.method in {"GET", "HEAD"} else None
+        # A strong ETag is of one sequence of bytes (RFC 9110 §8.8.3.3).
+        etag = file.etag if coding is None else f'{file.etag[:-1]}-{coding}"'
+        _compare(request, file, etag)
+        if coding is None or file.is_not_modified(request.META):
+            response: HttpResponseBase = self.serve(file, request)
         else:
             # All is sent to who asks for a range too: a range of the file as it is does not
             # continue a compressed one.
             content = self._content(path, file.etag, coding)
-            length = {"Content-Length": str(len(content)), "Content-Encoding": coding}
-            response = HttpResponse(content, headers=headers | length)
-        patch_vary_headers(response, ["Accept-Encoding"])
-        return response
-
-    def _as_it_is(self, file: Any, request: HttpRequest) -> HttpResponseBase:
-        response: HttpResponseBase = self.serve(file, request)
+            headers |= {"Content-Length": str(len(content)), "Content-Encoding": coding}
+            response = HttpResponse(b"" if request.method == "HEAD" else content, headers=headers)
+        if response.status_code in SENT:
+            response["ETag"] = etag
+        if is_compressible:
+            patch_vary_headers(response, ["Accept-Encoding"])
         return response
 
     def _content(self, path: str, etag: str, coding: str) -> bytes:
@@ -105,3 +110,16 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):
         if key not in self._compressed:
             self._compressed[key] = compress(Path(path).read_bytes(), coding)
         return self._compressed[key]
+
+
+def _compare(request: HttpRequest, file: Any, etag: str) -> None:
+    """Tell WhiteNoise, which compares one ETag to that of the file as it is, what was asked.
+
+    ``If-None-Match`` compares weakly, ``If-Range`` strongly (RFC 9110 §13.1).
+    """
+    named = request.headers.get("If-None-Match")
+    if named is not None:
+        tags = {tag.removeprefix("W/") for tag in parse_etags(named)}
+        request.META["HTTP_IF_NONE_MATCH"] = file.etag if tags & {etag, "*"} else ""
+    if request.headers.get("If-Range", etag) != etag:
+        request.META.pop("HTTP_RANGE", None)

@@ -12,13 +12,14 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from apikeys.admin.key_columns import ENVIRONMENT_COLOURS
-from apikeys.audit import actor_of
+from apikeys.admin.key_list import ENVIRONMENT_COLOURS
 from apikeys.models import ApiKey
+from audit.actors import actor_of
+from audit.models import Event
 from backoffice.action_forms import ActionFormAdmin
+from backoffice.changelists.checked_list import CheckedList
 from backoffice.columns import MINUTES, environment_column, time_column
 from backoffice.form_fields import LineField, MetadataField
-from backoffice.lists import CheckedList
 from backoffice.page_sections import sections_of
 from customers.customers import lifecycle
 from customers.models import Customer, CustomerStatus
@@ -64,6 +65,7 @@ class CustomerAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
     list_filter = (("environment", ChoicesDropdownFilter), ("status", ChoicesDropdownFilter))
     list_filter_submit = True
     list_per_page = 50
+    when_empty = "Create them here, or send POST customers with a key that has customers:write."
     formfield_overrides: ClassVar = {
         JSONObjectField: {"form_class": MetadataField, "widget": UnfoldAdminTextareaWidget}
     }
@@ -91,8 +93,9 @@ class CustomerAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
             context["licenses"] = customer.licenses.all()[:SHOWN]
             context["scopes"] = customer.key_scopes.select_related("key")[:SHOWN]
             context["telemetry"] = customer.telemetry.all()[:SHOWN]
-            context["events"] = customer.events.all()[:SHOWN_EVENTS]
-            context["more_events"] = max(0, customer.events.count() - SHOWN_EVENTS)
+            events = Event.objects.about(customer)
+            context["events"] = events[:SHOWN_EVENTS]
+            context["more_events"] = max(0, events.count() - SHOWN_EVENTS)
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
     def get_actions(self, request: HttpRequest) -> Any:

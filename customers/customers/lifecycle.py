@@ -7,8 +7,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from apikeys import lifecycle
-from apikeys.audit import Actor, set_fields
-from customers.models import Customer, CustomerAction, CustomerEvent, CustomerStatus
+from audit.actors import Actor
+from audit.trail import forget_contents, record, set_fields
+from customers.audited import CustomerAction
+from customers.models import Customer, CustomerStatus
 from database.refusals import Conflict
 from database.uuid7 import new_id
 
@@ -26,7 +28,7 @@ def create(*, environment: str, actor: Actor, **fields: Any) -> Customer:
     customer = Customer(id=new_id(), environment=environment, **fields)
     with transaction.atomic():
         _save(customer, force_insert=True)
-        _record(customer, CustomerAction.CREATED, actor, {})
+        record(customer, CustomerAction.CREATED, actor, {})
     return customer
 
 
@@ -54,7 +56,7 @@ def update(
             action = CustomerAction.UPDATED
             if "status" in changes:
                 action = STATUS_ACTIONS[CustomerStatus(locked.status)]
-            _record(locked, action, actor, changes)
+            record(locked, action, actor, changes)
     return locked
 
 
@@ -73,8 +75,8 @@ def delete(customer: Customer, *, actor: Actor, precondition: Condition | None =
                 return False
             if precondition is not None:
                 precondition(locked)
-            locked.events.update(changes={})
-            _record(locked, CustomerAction.DELETED, actor, {"name": [locked.name, None]})
+            forget_contents(locked)
+            record(locked, CustomerAction.DELETED, actor, {"name": [locked.name, None]})
             locked.delete()
     except ProtectedError:
         raise Conflict(STILL_HAS) from None
@@ -91,11 +93,3 @@ def _save(customer: Customer, *, force_insert: bool = False) -> None:
             " Use another, or update that customer.",
             field="external_reference",
         ) from None
-
-
-def _record(
-    customer: Customer, action: CustomerAction, actor: Actor, changes: dict[str, Any]
-) -> None:
-    CustomerEvent.objects.create(
-        customer=customer, action=action, changes=changes, **actor.columns()
-    )

@@ -7,17 +7,17 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
 from unfold.decorators import display
-from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from apikeys.admin.key_columns import ENVIRONMENT_COLOURS
+from apikeys.admin.key_list import ENVIRONMENT_COLOURS
+from audit.models import Event
 from backoffice.action_forms import ActionFormAdmin
+from backoffice.changelists.checked_list import CheckedList
 from backoffice.columns import MINUTES, environment_column, time_column
 from backoffice.dialogs import dialog_action, find
 from backoffice.filters import ChoiceFilter
 from backoffice.form_fields import MetadataField
 from backoffice.links import link_to
-from backoffice.lists import CheckedList
 from customers.licenses import license_keys, lifecycle
 from customers.licenses.admin_forms import (
     SETTINGS,
@@ -64,6 +64,7 @@ class LicenseAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
     )
     list_filter_submit = True
     list_per_page = 50
+    when_empty = "A license is issued to a customer: here, or by POST licenses."
     formfield_overrides: ClassVar = {
         JSONObjectField: {"form_class": MetadataField, "widget": UnfoldAdminTextareaWidget}
     }
@@ -124,35 +125,36 @@ class LicenseAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
         context: dict[str, Any] = {"license": license_}
         if license_ is not None:
             whole = license_.license_key
+            events = Event.objects.about(license_)
             may_change = self.has_change_permission(request, license_)
             context |= {
                 "license_key": whole if may_change else license_keys.masked(whole),
                 "status_colour": STATUS_COLOURS[license_.effective_status.label],
                 "activations": license_.activations.all()[:SHOWN],
                 "more_activations": max(0, license_.seats_taken - SHOWN),
-                "events": license_.events.all()[:SHOWN],
-                "more_events": max(0, license_.events.count() - SHOWN),
+                "events": events[:SHOWN],
+                "more_events": max(0, events.count() - SHOWN),
             }
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
     @dialog_action(
-        SuspendDialog, label="Suspend", title="Suspend the license",
+        SuspendDialog, label="Suspend", title="Suspend {}",
         description="It is refused until reinstated.",
-        permission="suspend", icon="pause",
+        permission="suspend", icon="pause", is_dangerous=True,
     )  # fmt: skip
     def suspend(self, request: HttpRequest, license_: License) -> str:
         return f"{license_} is suspended."
 
     @dialog_action(
-        ReinstateDialog, label="Reinstate", title="Reinstate the license",
+        ReinstateDialog, label="Reinstate", title="Reinstate {}",
         description="It is good again at once.",
-        permission="reinstate", icon="play_arrow", variant=ActionVariant.SUCCESS,
+        permission="reinstate", icon="play_arrow",
     )  # fmt: skip
     def reinstate(self, request: HttpRequest, license_: License) -> str:
         return f"{license_} is reinstated."
 
     @dialog_action(
-        RenewDialog, label="Renew", title="Renew the license",
+        RenewDialog, label="Renew", title="Renew {}",
         description="The new expiry must be later.",
         permission="renew", icon="update",
     )  # fmt: skip
@@ -160,9 +162,9 @@ class LicenseAdmin(ActionFormAdmin, CheckedList, ModelAdmin):
         return f"{license_} is renewed."
 
     @dialog_action(
-        RevokeDialog, label="Revoke", title="Revoke the license",
+        RevokeDialog, label="Revoke", title="Revoke {}",
         description="For good: no move leads back.",
-        permission="revoke", icon="block", variant=ActionVariant.DANGER,
+        permission="revoke", icon="block", is_dangerous=True,
     )  # fmt: skip
     def revoke(self, request: HttpRequest, license_: License) -> str:
         return f"{license_} is revoked."

@@ -6,7 +6,7 @@ from django import forms
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminSplitDateTimeWidget
 
-from apikeys.audit import actor_of
+from audit.actors import actor_of
 from backoffice.dialogs import ActionDialog
 from backoffice.form_fields import LineField, WholeNumberField
 from backoffice.selection import is_id
@@ -66,6 +66,15 @@ class MoveDialog(ActionDialog[License]):
 
     model = License
     move: str
+
+    @property
+    def row_name(self) -> str:
+        return self.row.product
+
+    def impact(self) -> list[str]:
+        """Return whose license it is and on how many machines it runs."""
+        machines = self.row.activations.count()
+        return [f"{self.row.customer}.", f"{machines:,} of {self.row.seats:,} seats are taken."]
 
     def perform(self, request: HttpRequest) -> License:
         return lifecycle.move(

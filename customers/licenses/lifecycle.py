@@ -12,15 +12,15 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from apikeys.audit import Actor, set_fields
+from audit.actors import Actor
+from audit.trail import record, set_fields
+from customers.audited import LicenseAction
 from customers.licenses import license_keys
 from customers.models import (
     Activation,
     Customer,
     CustomerStatus,
     License,
-    LicenseAction,
-    LicenseEvent,
     StoredLicenseStatus,
 )
 from database.refusals import Conflict
@@ -77,7 +77,7 @@ def issue(
     try:
         with transaction.atomic():
             license_.save(force_insert=True)
-            _record(license_, LicenseAction.ISSUED, actor, {})
+            record(license_, LicenseAction.ISSUED, actor, {})
     except IntegrityError:
         if License.objects.filter(pk=license_.pk).exists():
             raise Conflict(
@@ -110,7 +110,7 @@ def update(
             )
         if changes := set_fields(locked, settings):
             locked.save()
-            _record(locked, LicenseAction.UPDATED, actor, changes)
+            record(locked, LicenseAction.UPDATED, actor, changes)
     return locked
 
 
@@ -140,7 +140,7 @@ def move(
             _refuse_earlier(locked, expires_at)
             changes = set_fields(locked, {"expires_at": expires_at})
         locked.save()
-        _record(locked, rule.action, actor, changes)
+        record(locked, rule.action, actor, changes)
     return locked
 
 
@@ -161,7 +161,7 @@ def activate(license_: License, *, actor: Actor, fingerprint: str) -> tuple[Acti
         activation = Activation.objects.create(
             license=locked, environment=locked.environment, fingerprint=fingerprint
         )
-        _record(locked, LicenseAction.ACTIVATED, actor, {"machine": [None, fingerprint]})
+        record(locked, LicenseAction.ACTIVATED, actor, {"machine": [None, fingerprint]})
     return activation, True
 
 
@@ -170,7 +170,7 @@ def deactivate(activation: Activation, *, actor: Actor) -> None:
         locked = _locked(activation.license)
         if Activation.objects.filter(pk=activation.pk).delete()[0]:
             changes = {"machine": [activation.fingerprint, None]}
-            _record(locked, LicenseAction.DEACTIVATED, actor, changes)
+            record(locked, LicenseAction.DEACTIVATED, actor, changes)
 
 
 def validate(
@@ -224,9 +224,3 @@ def _locked(license_: License, precondition: Condition | None = None) -> License
     if precondition is not None:
         precondition(locked)
     return locked
-
-
-def _record(
-    license_: License, action: LicenseAction, actor: Actor, changes: dict[str, Any]
-) -> None:
-    LicenseEvent.objects.create(license=license_, action=action, changes=changes, **actor.columns())

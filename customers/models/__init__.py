@@ -1,11 +1,9 @@
 """The app's tables."""
 
-from customers.models.customers import Customer, CustomerAction, CustomerEvent, CustomerStatus
+from customers.models.customers import Customer, CustomerStatus
 from customers.models.licenses import (
     Activation,
     License,
-    LicenseAction,
-    LicenseEvent,
     LicenseQuerySet,
     LicenseStatus,
     StoredLicenseStatus,
@@ -15,12 +13,8 @@ from customers.models.telemetry import TelemetryEvent, TelemetryTotal
 __all__ = [
     "Activation",
     "Customer",
-    "CustomerAction",
-    "CustomerEvent",
     "CustomerStatus",
     "License",
-    "LicenseAction",
-    "LicenseEvent",
     "LicenseQuerySet",
     "LicenseStatus",
     "StoredLicenseStatus",

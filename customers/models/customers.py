@@ -8,8 +8,7 @@ from django.utils import timezone
 
 from apikeys.environments import MAX_ENVIRONMENT_LENGTH, Environment
 from apikeys.guard.isolation import IsolatedQuerySet
-from apikeys.models import AuditEvent
-from database.fields import JSONObjectField
+from database.fields import CaselessName, JSONObjectField
 from database.uuid7 import new_id
 
 
@@ -58,34 +57,10 @@ class Customer(models.Model):
                 condition=Q(status__in=CustomerStatus.values), name="customer_status"
             ),
         ]
-        indexes = [models.Index(fields=["environment", "-id"], name="customer_newest")]
+        indexes = [
+            models.Index(fields=["environment", "-id"], name="customer_newest"),
+            models.Index(CaselessName("name"), name="customer_by_name"),
+        ]
 
     def __str__(self) -> str:
         return self.name
-
-
-class CustomerAction(models.TextChoices):
-    """An audited action on a customer."""
-
-    CREATED = "created", "Created"
-    UPDATED = "updated", "Updated"
-    SUSPENDED = "suspended", "Suspended"
-    RESUMED = "resumed", "Resumed"
-    DELETED = "deleted", "Deleted"
-
-
-class CustomerEvent(AuditEvent):
-    """The audit event of a customer, which stays when the customer is deleted."""
-
-    customer = models.ForeignKey(
-        Customer,
-        on_delete=models.DO_NOTHING,
-        db_constraint=False,
-        db_index=False,
-        related_name="events",
-    )
-    action = models.CharField(max_length=9, choices=CustomerAction)
-    changes = models.JSONField(default=dict)
-
-    class Meta(AuditEvent.Meta):
-        indexes = [models.Index(fields=["customer", "-id"], name="customerevent_by_customer")]

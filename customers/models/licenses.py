@@ -4,13 +4,12 @@ from datetime import datetime
 from typing import Self
 
 from django.db import models
-from django.db.models import Count, F, OuterRef, Q, Subquery
+from django.db.models import Count, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from apikeys.environments import MAX_ENVIRONMENT_LENGTH, Environment
 from apikeys.guard.isolation import IsolatedQuerySet
-from apikeys.models import AuditEvent
 from customers.models.customers import Customer
 from database.constraints import SameEnvironment
 from database.fields import JSONObjectField
@@ -132,29 +131,3 @@ class Activation(models.Model):
 
     def __str__(self) -> str:
         return self.fingerprint
-
-
-class LicenseAction(models.TextChoices):
-    """An audited action on a license."""
-
-    ISSUED = "issued", "Issued"
-    UPDATED = "updated", "Updated"
-    SUSPENDED = "suspended", "Suspended"
-    REINSTATED = "reinstated", "Reinstated"
-    RENEWED = "renewed", "Renewed"
-    REVOKED = "revoked", "Revoked"
-    ACTIVATED = "activated", "Machine activated"
-    DEACTIVATED = "deactivated", "Machine deactivated"
-
-
-class LicenseEvent(AuditEvent):
-    """The audit event of a license."""
-
-    license = models.ForeignKey(
-        License, on_delete=models.CASCADE, related_name="events", db_index=False
-    )
-    action = models.CharField(max_length=11, choices=LicenseAction)
-    changes = models.JSONField(default=dict)
-
-    class Meta(AuditEvent.Meta):
-        indexes = [models.Index(F("license"), F("id").desc(), name="licenseevent_by_license")]

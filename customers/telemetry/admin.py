@@ -14,13 +14,13 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 
-from apikeys.admin.key_columns import ENVIRONMENT_COLOURS
+from apikeys.admin.key_list import ENVIRONMENT_COLOURS
 from apikeys.environments import Environment
 from backoffice import charts
+from backoffice.changelists.pagination import KeysetChangeList
 from backoffice.columns import environment_column, time_column
 from backoffice.filters import OwnFiltersOnly
 from backoffice.links import link_to
-from backoffice.pagination import KeysetChangeList
 from backoffice.read_only import ReadOnlyAdmin
 from customers.models import TelemetryEvent, TelemetryTotal
 from customers.models.telemetry import ALL_CUSTOMERS
@@ -38,6 +38,7 @@ class TelemetryAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
     list_filter = (("environment", ChoicesDropdownFilter), ("customer", AutocompleteSelectFilter))
     list_filter_submit = True
     list_per_page = 50
+    when_empty = "Events come by POST telemetry, with a key that has telemetry:write."
     list_select_related = ("customer",)
     list_before_template = "customers/telemetry_chart.html"
     search_fields = ("type",)

@@ -20,7 +20,7 @@ from apikeys.guard.serializers import (
     StrictSerializer,
     TextField,
     TimestampField,
-    kept,
+    shared_serializer,
 )
 from customers.models import TelemetryEvent
 from customers.telemetry.ingestion import SentEvent
@@ -196,7 +196,7 @@ class TelemetryInput(StrictSerializer):
 
 def _read(items: Sequence[Any], *, is_batch: bool) -> list[SentEvent]:
     """Return the events of a request, unsaved; raise a 400 that names the fields at fault."""
-    now, errors, event_input = timezone.now(), ErrorList(), kept(EventInput)
+    now, errors, event_input = timezone.now(), ErrorList(), shared_serializer(EventInput, False)
     events = []
     for number, item in enumerate(items):
         values = event_input.read(item, f"events[{number}]" if is_batch else "", errors)

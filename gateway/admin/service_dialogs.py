@@ -5,9 +5,8 @@ from typing import Any
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from unfold.enums import ActionVariant
 
-from apikeys.audit import actor_of
+from audit.actors import actor_of
 from backoffice.dialogs import ActionDialog, dialog_action, find
 from gateway import lifecycle
 from gateway.models import Service
@@ -65,27 +64,27 @@ class ServiceActions:
         return may(request, "delete")
 
     @dialog_action(
-        EnableDialog, label="Enable", title="Enable the service",
+        EnableDialog, label="Enable", title="Enable {}",
         description="Its rules decide again from the next request on.",
-        permission="enable", icon="check_circle", variant=ActionVariant.SUCCESS,
+        permission="enable", icon="check_circle",
     )  # fmt: skip
     def enable(self, request: HttpRequest, service: Service) -> str:
         return f"{service} is enabled."
 
     @dialog_action(
-        DisableDialog, label="Disable", title="Disable the service",
+        DisableDialog, label="Disable", title="Disable {}",
         description="Its proxies refuse every request from the next one on, public paths too."
         " Rules and history stay.",
-        permission="disable", icon="block",
+        permission="disable", icon="block", is_dangerous=True,
     )  # fmt: skip
     def disable(self, request: HttpRequest, service: Service) -> str:
         return f"{service} is disabled."
 
     @dialog_action(
-        DeleteDialog, label="Delete", title="Delete the service",
+        DeleteDialog, label="Delete", title="Delete {}",
         description="Its rules are deleted with it, and its proxies refuse every request from the"
         " next one on. Permissions, requests and history stay.",
-        permission="remove", icon="delete", variant=ActionVariant.DANGER,
+        permission="remove", icon="delete", is_dangerous=True,
     )  # fmt: skip
     def remove(self, request: HttpRequest, service: Service) -> HttpResponse:
         """Go to the list: there is no page of the service any more."""

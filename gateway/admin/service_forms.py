@@ -13,8 +13,8 @@ from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from apikeys import catalogue
-from apikeys.audit import actor_of
 from apikeys.limits import WINDOWS
+from audit.actors import actor_of
 from backoffice.action_forms import ActionForm
 from backoffice.form_fields import WholeNumberField
 from database.refusals import Refused

@@ -12,25 +12,35 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import BooleanRadioFilter
 from unfold.decorators import display
 
+from audit.models import Event
 from backoffice.action_forms import ActionFormAdmin
+from backoffice.changelists.checked_list import CheckedList
 from backoffice.columns import MINUTES, time_column
 from backoffice.filters import ChoiceFilter
-from backoffice.lists import CheckedList
 from backoffice.page_sections import sections_of
 from gateway.admin.preview_panel import PreviewForm
 from gateway.admin.proxies_panel import proxies_context
 from gateway.admin.service_dialogs import ServiceActions, may
 from gateway.admin.service_forms import ChangeServiceForm, CreateServiceForm, cost_warning
-from gateway.models import Rule, Service, ServiceEvent
+from gateway.models import Rule, Service
 from logs.models import HourlyUsage
 
 SHOWN_EVENTS = 50
 VIEW_KEY, VIEW_LOG = "apikeys.view_apikey", "logs.view_requestlog"
 ENABLED, DISABLED = "Enabled", "Disabled"
 STATE_COLOURS = {ENABLED: "success", DISABLED: "danger"}
+
+
+class StatusFilter(ChoiceFilter):
+    """Enabled or disabled."""
+
+    title = parameter_name = "status"
+    offered = (("enabled", ENABLED), ("disabled", DISABLED))
+
+    def fitting(self, rows: Any, value: str) -> Any:
+        return rows.filter(is_enabled=value == "enabled")
 
 
 class NeedsFilter(ChoiceFilter):
@@ -52,9 +62,12 @@ class ServiceAdmin(ServiceActions, ActionFormAdmin, CheckedList, ModelAdmin):
     """Services guarded from outside, and their rules."""
 
     list_display = ("name", "state", "rule_count", "description", "today", "changed")
-    list_filter = (("is_enabled", BooleanRadioFilter), NeedsFilter)
+    list_filter = (StatusFilter, NeedsFilter)
     list_filter_submit = True
     list_per_page = 50
+    when_empty = (
+        "A service is an API behind your proxy: its rules say which permission a request needs."
+    )
     search_fields = ("name", "description")
     search_help_text = "Name or description"
     show_full_result_count = False
@@ -111,7 +124,7 @@ class ServiceAdmin(ServiceActions, ActionFormAdmin, CheckedList, ModelAdmin):
         service = self.get_object(request, object_id)
         context: dict[str, Any] = {"save_label": "Save changes", "service": service}
         if service is not None:
-            events = ServiceEvent.objects.filter(service_name=service.name)
+            events = Event.objects.about(service)
             shown_events = list(events[:SHOWN_EVENTS])
             for event in shown_events:
                 # The action says it.

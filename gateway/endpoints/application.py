@@ -15,7 +15,6 @@ from django.http.request import split_domain_port, validate_host
 from uuid_utils import uuid7
 
 from apikeys.guard import authentication, throttling
-from apikeys.guard.client_address import client_address
 from apikeys.guard.context import RequestContext
 from apikeys.guard.middleware import API, body_length
 from apikeys.guard.parsers import StrictJSONParser, UnreadBody
@@ -23,6 +22,7 @@ from apikeys.guard.permissions import require
 from apikeys.guard.problems import Problem
 from apikeys.guard.serializers import NoBody, validated
 from apikeys.guard.views import JSONNegotiation
+from database.client_address import client_address
 from gateway import edge
 from gateway.edge import NOT_STORED, Answer, Environ, StartResponse
 from gateway.endpoints.views import DecisionView
@@ -104,7 +104,8 @@ def _decide(environ: Environ, endpoint: Endpoint, address: str, context: Request
 
 
 def _refuse(endpoint: Endpoint, context: RequestContext, problem: Problem) -> Answer:
-    return edge.refusal(context, problem, endpoint.view.allow | NOT_STORED)
+    answer = edge.refusal(context, problem)
+    return answer._replace(headers=answer.headers | endpoint.view.allow | NOT_STORED)
 
 
 def _exchange(environ: Environ, endpoint: Endpoint, address: str, answer: Answer) -> Exchange:
@@ -116,7 +117,7 @@ def _exchange(environ: Environ, endpoint: Endpoint, address: str, answer: Answer
         address=address,
         environment=endpoint.environment,
         status=answer.status,
-        response_headers=(answer.headers | answer.more).items(),
+        response_headers=answer.headers.items(),
         response_body=answer.body,
         route=endpoint.route,
     )

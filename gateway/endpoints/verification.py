@@ -7,6 +7,7 @@ caller or the request.
 
 from collections.abc import Callable
 from functools import partial
+from time import time_ns
 from typing import Any, ClassVar
 
 from django.core.validators import RegexValidator
@@ -14,7 +15,6 @@ from rest_framework import serializers
 
 from apikeys.guard import authentication, key_lookup, throttling
 from apikeys.guard.authentication import Claim
-from apikeys.guard.client_address import UNKNOWN, parse_address
 from apikeys.guard.context import Decided, RequestContext
 from apikeys.guard.key_lookup import SHOWN_FIELDS, Found
 from apikeys.guard.problems import FieldErrors, Problem
@@ -31,6 +31,7 @@ from apikeys.permissions import CODE, MAX_CODE_LENGTH
 from apikeys.problem_codes import CODES
 from apikeys.serializers import as_json
 from apikeys.views import KeySerializer, WindowsSerializer
+from database.client_address import UNKNOWN, parse_address
 from gateway import decisions, lookup
 from gateway.lookup import ServiceRow
 from gateway.models import MAX_NAME_LENGTH
@@ -149,8 +150,10 @@ def verify(values: dict[str, Any], environment: str, context: RequestContext) ->
     service = values.get("service", "")
     path, _, query = values.get("path", "").partition("?")
     claim = _claim(values["key"], environment)
-    row, found = _look_up(service, authentication.claimed_key_id(claim))
     presented = RequestContext(context.request_id)
+    began_at = time_ns()
+    row, found = _look_up(service, authentication.claimed_key_id(claim))
+    presented.lookup_time = time_ns() - began_at
     rule, problem = None, None
     try:
         rule = _rule(values, row, path)

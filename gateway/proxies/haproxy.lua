@@ -13,6 +13,7 @@ local IDENTITY = {
 local REFUSAL = {
     "content-type", "www-authenticate", "retry-after", "x-request-id", "cache-control",
     "ratelimit-policy", "ratelimit",
+    "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset",
 }
 -- Latchkey answers 503 within 2 s when it cannot decide. HAProxy asks a silent one four times,
 -- unless "httpclient.retries 0" stands in its global section (2.8 and later).
@@ -39,6 +40,8 @@ core.register_action("latchkey", { "http-req" }, function(txn, url)
         ["x-forwarded-uri"] = { txn.f:pathq() },
         ["x-forwarded-host"] = { first(request["host"]) or "-" },
         ["x-forwarded-for"] = { txn.f:src() },
+        -- Each value: a repeated one is no trace.
+        ["traceparent"] = request["traceparent"],
     }
     for _, name in ipairs(CREDENTIALS) do
         -- Each value: Latchkey refuses a repeated credential.
@@ -71,6 +74,9 @@ core.register_action("latchkey", { "http-req" }, function(txn, url)
         txn:set_var("txn.latchkey_request", first(headers["x-request-id"]) or "")
         txn:set_var("txn.latchkey_policy", first(headers["ratelimit-policy"]) or "")
         txn:set_var("txn.latchkey_limit", first(headers["ratelimit"]) or "")
+        txn:set_var("txn.latchkey_x_limit", first(headers["x-ratelimit-limit"]) or "")
+        txn:set_var("txn.latchkey_x_remaining", first(headers["x-ratelimit-remaining"]) or "")
+        txn:set_var("txn.latchkey_x_reset", first(headers["x-ratelimit-reset"]) or "")
         txn:set_var("txn.latchkey_admitted", true)
     elseif status and status >= 400 and status < 500 then
         local passed = {}

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.http import HttpRequest
 
-from apikeys.audit import actor_of
+from audit.actors import actor_of
 from backoffice.dialogs import ActionDialog
 from backoffice.form_fields import WholeNumberField
 from jobs import queue
@@ -16,6 +16,16 @@ class JobDialog(ActionDialog[Job]):
     """A dialog about one job."""
 
     model = Job
+
+    @property
+    def row_name(self) -> str:
+        return self.row.type
+
+    def impact(self) -> list[str]:
+        """Return the environment and how far the job is."""
+        done = f", {self.row.done:,} of {self.row.total:,}" if self.row.total else ""
+        status = self.row.get_status_display()
+        return [f"{self.row.get_environment_display()}.", f"{status}{done}."]
 
 
 class CancelDialog(JobDialog):

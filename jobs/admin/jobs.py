@@ -7,22 +7,24 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
+from django.utils import timezone
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
 from unfold.decorators import display
-from unfold.enums import ActionVariant
 
-from apikeys.admin.key_columns import ENVIRONMENT_COLOURS
-from backoffice.columns import environment_column, time_column
+from apikeys.admin.key_list import ENVIRONMENT_COLOURS
+from backoffice.changelists.pagination import KeysetChangeList
+from backoffice.columns import environment_column, timestamp
 from backoffice.dialogs import dialog_action, find
 from backoffice.filters import OwnFiltersOnly
 from backoffice.links import link_to
-from backoffice.pagination import KeysetChangeList
 from backoffice.read_only import ReadOnlyAdmin
+from backoffice.selection import CheckedSelection
+from jobs.admin.bulk_actions import RETRIED, BulkActions
 from jobs.admin.dialogs import CancelDialog, RetryDialog
 from jobs.admin.filters import TypeFilter
-from jobs.admin.formatting import pretty, progress_text, state_of
+from jobs.admin.formatting import pretty, progress_text, state_of, timing_text
 from jobs.admin.timeline import timeline_of
 from jobs.models import Job, JobStatus
 from jobs.models.jobs import ENDED
@@ -35,19 +37,15 @@ STATUS_COLOURS = {
     JobStatus.DEAD.label: "danger",
     JobStatus.CANCELLED.label: "warning",
 }
-RETRIED = (JobStatus.DEAD, JobStatus.CANCELLED, JobStatus.FAILED)
 MAX_WATCHED = 100
 SHOWN_CUSTOMERS = 5
 
 
 @admin.register(Job)
-class JobAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
+class JobAdmin(BulkActions, ReadOnlyAdmin, OwnFiltersOnly, CheckedSelection, ModelAdmin):
     """Background jobs, newest first."""
 
-    list_display = (
-        "named", "in_environment", "in_status", "progress", "of_key", "attempts_made", "queued",
-        "took",
-    )  # fmt: skip
+    list_display = ("named", "in_environment", "in_status", "progress", "timing", "of_key")
     list_display_links = ("named",)
     list_filter = (
         ("status", ChoicesDropdownFilter),
@@ -58,14 +56,21 @@ class JobAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
     )
     list_filter_submit = True
     list_per_page = 50
+    when_empty = "Jobs are queued by POST jobs, with a key that has jobs:run."
     list_select_related = ("key",)
     search_fields = ("pk",)
     search_help_text = "Job id or request id"
     show_full_result_count = False
     sortable_by: tuple[str, ...] = ()
     ordering = ("-pk",)
+    list_disable_select_all = True
+    actions = ("cancel_selected", "retry_selected")
     actions_detail = ("cancel", "retry")
     change_form_outer_before_template = "jobs/job_page.html"
+
+    class Media:
+        js = ("latchkey/jobs.js",)
+        css = {"all": ("latchkey/jobs.css",)}
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return none: the page's template shows the job, secrets redacted."""
@@ -136,18 +141,19 @@ class JobAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
                 "params": pretty(job.params),
                 "result": pretty(job.result) if job.result is not None else "",
                 "is_watched": job.status not in ENDED,
+                "state": state_of(job),
             }
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
     @dialog_action(
         CancelDialog,
         label="Cancel",
-        title="Cancel the job",
+        title="Cancel job {}",
         description="One that waits never runs; one that runs stops within 5 seconds.",
-        submit="Cancel the job",
         permission="cancel",
         icon="cancel",
-        variant=ActionVariant.DANGER,
+        is_dangerous=True,
+        close="Back",
     )
     def cancel(self, request: HttpRequest, job: Job) -> str:
         return "The job is cancelled."
@@ -155,7 +161,7 @@ class JobAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
     @dialog_action(
         RetryDialog,
         label="Try again",
-        title="Try the job again",
+        title="Try job {} again",
         description="It goes on from where it was.",
         permission="retry",
         icon="replay",
@@ -168,7 +174,6 @@ class JobAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
         return [job.type, str(job.pk)]
 
     in_environment = environment_column(ENVIRONMENT_COLOURS)
-    queued = time_column("queued_at", "Queued")
 
     @display(description="Status")
     def in_status(self, job: Job) -> str:
@@ -180,21 +185,20 @@ class JobAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
     @display(description="Progress")
     def progress(self, job: Job) -> str:
         return format_html(
-            '<span class="latchkey-progress" data-job="{}" data-status="{}">'
-            '<progress max="100" value="{}"></progress> <small>{}</small></span>',
-            job.pk, job.status, job.percent or 0, progress_text(job),
+            '<span class="latchkey-progress" data-job="{}" data-status="{}" data-attempt="{}">'
+            '<progress max="100" value="{}" aria-label="Progress"></progress>'
+            ' <small data-live="progress">{}</small></span>',
+            job.pk, job.status, job.attempt, job.percent or 0, progress_text(job),
         )  # fmt: skip
 
     @display(description="Key")
     def of_key(self, job: Job) -> str:
         return link_to(job.key, job.key.name)
 
-    @display(description="Attempts")
-    def attempts_made(self, job: Job) -> str:
-        return f"{job.attempt} of {job.max_attempts}"
-
-    @display(description="Took")
-    def took(self, job: Job) -> str:
-        if job.started_at is None or job.finished_at is None:
-            return ""
-        return f"{(job.finished_at - job.started_at).total_seconds():,.1f} s"
+    @display(description="Time")
+    def timing(self, job: Job) -> str:
+        return format_html(
+            '<span data-live="timing">{}</span> <small>Queued {}</small>',
+            timing_text(job, timezone.now()),
+            timestamp(job.queued_at),
+        )

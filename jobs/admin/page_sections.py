@@ -1,4 +1,4 @@
-"""The jobs section of a customer's page."""
+"""The jobs on the pages of customers and keys."""
 
 from typing import Any
 
@@ -14,3 +14,16 @@ SHOWN = 10
 def customer_jobs(request: HttpRequest, customer: Any) -> dict[str, Any]:
     rows = Job.objects.filter(customers=customer).select_related("key").order_by("-pk")
     return {"customer": customer, "jobs": rows[:SHOWN]}
+
+
+@page_section(
+    "apikey",
+    "jobs",
+    "Jobs",
+    permission="jobs.view_job",
+    template="jobs/key_jobs.html",
+    tab="jobs",
+)
+def key_jobs(request: HttpRequest, key: Any) -> dict[str, Any]:
+    rows = Job.objects.filter(key=key).without_bulk().order_by("-pk")
+    return {"key": key, "jobs": rows[:SHOWN]}

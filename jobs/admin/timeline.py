@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
+from audit.models import Event
 from jobs.models import Job
 
 
@@ -24,7 +25,7 @@ def timeline_of(job: Job) -> list[Moment]:
                "revoked" if a.error else "created")
         for a in job.attempts.all()
     ]  # fmt: skip
-    for event in job.events.all():
+    for event in Event.objects.about(job):
         whence = f" from {event.address}" if event.address else ""
         by = f"by {event.actor_name}, {event.get_source_display().lower()}{whence}"
         moments.append(Moment(event.created_at, event.get_action_display(), by=by))

@@ -1,4 +1,4 @@
-"""Jobs, their attempts, events and result files.
+"""Jobs, their attempts and result files.
 
 Only ``jobs.queue`` and ``jobs.leases`` write rows. A running job belongs to the runner that holds
 its lease.
@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from apikeys.environments import MAX_ENVIRONMENT_LENGTH, Environment
 from apikeys.guard.isolation import reached
-from apikeys.models import ApiKey, AuditEvent
+from apikeys.models import ApiKey
 from customers.models import Customer
 from database.constraints import SameEnvironment
 from database.fields import JSONObjectField
@@ -172,24 +172,6 @@ def mark_redacted_jobs(jobs: Sequence[Job], key: ApiKey) -> None:
         job.is_redacted = job.customer_count is None or (
             numbers.get(job.pk, 0) < job.customer_count
         )
-
-
-class JobAction(models.TextChoices):
-    """An audited action on a job."""
-
-    CANCELLED = "cancelled", "Cancelled"
-    RETRIED = "retried", "Tried again"
-
-
-class JobEvent(AuditEvent):
-    """The audit event of a job: cancelled or retried."""
-
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events", db_index=False)
-    action = models.CharField(max_length=9, choices=JobAction)
-
-    class Meta(AuditEvent.Meta):
-        ordering = ["id"]
-        indexes = [models.Index(fields=["job", "id"], name="jobevent_by_job")]
 
 
 class JobAttempt(models.Model):

@@ -1,6 +1,6 @@
 """The workers that are running."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
@@ -8,12 +8,18 @@ from django.utils import timezone
 
 from database.uuid7 import new_id
 
+# A worker says that it lives every few seconds; three silences mean that it does not.
+WORKER_SILENCE = timedelta(seconds=15)
+
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
     """Workers by their last heartbeat."""
 
     def seen_since(self, timestamp: datetime) -> Self:
         return self.filter(seen_at__gte=timestamp)
+
+    def alive(self) -> Self:
+        return self.seen_since(timezone.now() - WORKER_SILENCE)
 
 
 class Worker(models.Model):

@@ -16,9 +16,9 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 from django.utils import timezone
 
+from database.connections.postgresql import connect
 from database.outages import Unavailable
 from database.periodic_tasks import PeriodicTask, declared
-from database.postgresql_connection import connect
 from jobs import leases, queue
 from jobs.models import Job, Worker
 from jobs.models.jobs import ENDED
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 FORGET_WORKERS_AFTER = timedelta(days=1)
 MAX_SLEEP = 1.0
-LOOK_SECONDS = 0.2
+QUEUE_POLL_SECONDS = 0.2
 
 
 class WorkerLoop:
@@ -104,7 +104,7 @@ def _watch_queues(
     ask: Callable[[], object], queues: Collection[str], stopping: threading.Event
 ) -> None:
     """Ask for a runner again and again while a job waits: those that run may all be busy."""
-    while not stopping.wait(LOOK_SECONDS):
+    while not stopping.wait(QUEUE_POLL_SECONDS):
         try:
             connect(connection)
             if queue.has_due(queues):

@@ -20,9 +20,8 @@ from types import TracebackType
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
-from apikeys.audit import Actor
-from apikeys.models import Source
-from database.postgresql_connection import connect
+from audit.actors import Actor, Source
+from database.connections.postgresql import connect
 from jobs import leases, queue
 from jobs.leases import CancelRequested, LeaseLost, Withdrawn
 from jobs.models import Job

@@ -1,6 +1,6 @@
 """The request log in the admin."""
 
-from logs.admin.page_sections import customer_requests, key_usage, service_usage
+from logs.admin import columns, finders, key_facts, page_sections
 from logs.admin.requests import RequestLogAdmin
 
-__all__ = ["RequestLogAdmin", "customer_requests", "key_usage", "service_usage"]
+__all__ = ["RequestLogAdmin", "columns", "finders", "key_facts", "page_sections"]

@@ -15,6 +15,8 @@ SKIPPED_HEADERS = {
     "Connection",
     "Accept-Encoding",
     "Cookie",
+    "Traceparent",
+    "Tracestate",
     "Transfer-Encoding",
     "X-Forwarded-For",
     "X-Forwarded-Host",

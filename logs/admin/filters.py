@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.http import HttpRequest
 
 from apikeys.problem_codes import CODES
@@ -12,6 +13,8 @@ from logs.models import Kind
 from logs.models.requests import service_names
 
 MAX_SERVICES = 200
+# Whoever opens the documentation from the admin would find that first.
+DOCUMENTATION = ("/api/docs", "/api/schema")
 METHODS = ("GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS")
 
 
@@ -71,6 +74,21 @@ class SlowFilter(ChoiceFilter):
 
     def fitting(self, rows: Any, value: str) -> Any:
         return rows.slow()
+
+
+class DocumentationFilter(ChoiceFilter):
+    """Requests for the API's documentation and schema, left out unless they are asked for."""
+
+    title = "documentation"
+    parameter_name = "docs"
+    offered = (("shown", "Shown"),)
+    all_option = ("", "Left out")
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        # Whoever searches for one by its id or path finds it.
+        if self.value() == "shown" or request.GET.get(SEARCH_VAR):
+            return queryset
+        return queryset.exclude(path__in=DOCUMENTATION)
 
 
 class TimeFilter(filters.TimeFilter):

@@ -15,7 +15,21 @@ VIEW = "logs.view_requestlog"
 @page_section("apikey", "usage", "Usage", permission=VIEW, template="logs/key_usage.html")
 def key_usage(request: HttpRequest, key: Any) -> dict[str, Any]:
     period = request.GET.get("period", "")
-    return {"key": key, **usage_charts.key_usage_context(key, period)}
+    return {"key": key, **usage_charts.key_usage(key, period)}
+
+
+@page_section(
+    "apikey",
+    "requests",
+    "Requests",
+    permission=VIEW,
+    template="logs/key_requests.html",
+    tab="requests",
+)
+def key_requests(request: HttpRequest, key: Any) -> dict[str, Any]:
+    newest = RequestLog.objects.filter(key=key).newest_first()
+    period = request.GET.get("period", "")
+    return {"key": key, "records": newest[:SHOWN], **usage_charts.key_requests(key, period)}
 
 
 @page_section("service", "usage", "Usage", permission=VIEW, template="logs/service_usage.html")

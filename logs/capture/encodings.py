@@ -9,7 +9,7 @@ import re
 from base64 import b64decode, b64encode
 from urllib.parse import unquote
 
-from apikeys.credentials import MASK, mask
+from apikeys.credentials import HAND_OVER, MASK, mask
 from apikeys.environments import TAGS
 
 # What identifies a credential: prefix, tag, key id and one character of the secret.
@@ -43,12 +43,12 @@ def _cores(marker: bytes) -> list[str]:
     return cores
 
 
-# In small letters; one of them occurs wherever base64 holds a credential.
+# In small letters; one of them occurs wherever base64 holds a credential or a link.
 BASE64_HINTS = tuple(
     {
         hint.lower()
-        for tag in TAGS
-        for core in _cores(f"_{tag}_".encode())
+        for marker in (*(f"_{tag}_" for tag in TAGS), HAND_OVER[1:])
+        for core in _cores(marker.encode())
         for hint in (core, core.translate(str.maketrans("+/", "-_")))
     }
 )

@@ -13,7 +13,7 @@ from django.conf import settings
 
 from apikeys.guard.context import Decided, RequestContext
 from apikeys.guard.middleware import body_length, headers_of
-from logs.capture import redaction
+from logs.capture import redaction, traceparent
 
 MAX_PATH_LENGTH = 2000
 MAX_QUERY_LENGTH = 4000
@@ -36,10 +36,21 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 TOLD_ELSEWHERE = frozenset({"CONTENT_LENGTH"})
 # Change with each request, and hold nothing of the caller's.
 OWN_HEADERS = frozenset({"X-Request-ID", "RateLimit", "RateLimit-Policy"})
+# Say what RateLimit and RateLimit-Policy say.
+REPEATING_HEADERS = frozenset({"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"})
 
 
 # What a record is about: a request to the API, or a decision about one to another service.
 REQUEST, DECISION = "request", "decision"
+
+# Refused before the service was looked up, so what the caller named may be no service at all.
+# Its names would otherwise stay as rows for ever, and there is no end of them.
+UNCONFIRMED = frozenset(
+    {
+        "unknown_service", "ambiguous_path", "forwarded_incomplete", "uri_too_long",
+        "header_too_long",
+    }
+)  # fmt: skip
 
 
 class Record(NamedTuple):
@@ -78,8 +89,13 @@ class Record(NamedTuple):
     service: str = ""
     host: str = ""
     caller: str | None = None
+    # Microseconds of each of PHASES, separated by commas.
+    phases: str | None = None
+    trace: str | None = None
 
 
+# Where a request's time went; what is left of its duration was before the key was looked up.
+PHASES = ("lookup", "limiter", "view", "record")
 REQUEST_CUT, RESPONSE_CUT = 1, 2
 
 
@@ -111,6 +127,8 @@ class Exchange(NamedTuple):
 
 def line(exchange: Exchange, context: RequestContext, began_at: int) -> bytes:
     """Return the record of an answered request; ``began_at`` in nanoseconds since 1970."""
+    answered_at = time_ns()
+    lookup_time, limiter_time, view_time = _times(context, answered_at)
     if context.decided is not None:
         exchange = _of_decision(exchange, context.decided, context.key)
         context = context.decided.context
@@ -121,7 +139,14 @@ def line(exchange: Exchange, context: RequestContext, began_at: int) -> bytes:
     path, query, user_agent = _target(exchange, is_stranger=is_stranger)
     headers = _few if is_stranger else _bounded
     request_headers = headers(_request_headers(exchange))
-    response_headers = headers(exchange.response_headers)
+    response_headers = headers(
+        [header for header in exchange.response_headers if header[0] not in REPEATING_HEADERS]
+    )
+    recorded_at = time_ns()
+    phases = (
+        f"{lookup_time // 1000},{limiter_time // 1000},{view_time // 1000}"
+        f",{(recorded_at - answered_at) // 1000}"
+    )
     # A plain tuple: orjson does not serialize named ones, and making one costs as much again.
     record = (
         context.request_id,
@@ -138,7 +163,7 @@ def line(exchange: Exchange, context: RequestContext, began_at: int) -> bytes:
         query,
         exchange.status,
         context.code or "",
-        (time_ns() - began_at) // 1000,
+        (recorded_at - began_at) // 1000,
         body_length(meta),
         len(exchange.response_body or b""),
         exchange.address,
@@ -153,8 +178,22 @@ def line(exchange: Exchange, context: RequestContext, began_at: int) -> bytes:
         exchange.service,
         _host(exchange.host),
         exchange.caller,
+        phases,
+        None if (trace := traceparent.of_request(meta)) is None else trace.trace,
     )
     return orjson.dumps(record)
+
+
+def _times(context: RequestContext, answered_at: int) -> tuple[int, int, int]:
+    """Return the nanoseconds of lookup, limiter and view; of a decision with both keys together."""
+    lookup_time, limiter_time = context.lookup_time, context.limiter_time
+    view_time = answered_at - context.counted_at if context.counted_at else 0
+    if context.decided is not None:
+        presented = context.decided.context
+        lookup_time += presented.lookup_time
+        limiter_time += presented.limiter_time
+        view_time -= presented.lookup_time + presented.limiter_time
+    return lookup_time, limiter_time, view_time
 
 
 def _of_decision(exchange: Exchange, decided: Decided, caller: Any) -> Exchange:

@@ -27,7 +27,7 @@ from logs.capture.secret_names import ELEMENT, PAIR, TEXT_HINTS, is_secret
 # In lower case: text that holds something to mask contains at least one of these.
 HINTS = (
     "key", "secret", "token", "pass", "pwd", "authori", "credential", "cookie", "bearer",
-    "session", "connection", "licen", "serial", *(f"_{tag}_" for tag in TAGS),
+    "session", "connection", "licen", "serial", "handover", *(f"_{tag}_" for tag in TAGS),
     '"auth', '"jwt', '"otp', '"pin"', '"sid"', '"private"', '"sig', *ESCAPE_HINTS, *BASE64_HINTS,
 )  # fmt: skip
 _PART_NAME = re.compile(r"\bname\*?\s*=\s*(?:[\w\-]*'[^']*')?\"?([^\";\r\n]*)", re.IGNORECASE)

@@ -6,7 +6,7 @@ from functools import lru_cache
 # Names as they are compared: small letters and digits alone.
 SECRET_NAME = re.compile(
     "passw|passphrase|passcode|pwd|secret|token|authori[sz]ation|credential|cookie|bearer"
-    "|sessionid|connectionstring"
+    "|sessionid|connectionstring|handoverurl"
     "|(?:api|licen[cs]e|private|access|signing|encryption|auth)key"
 )
 # Too short to be looked for within others.

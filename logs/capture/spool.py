@@ -69,6 +69,12 @@ class Spool:
         is_failing = self._file is None or self._is_broken
         return not (self._is_full or (is_failing and self._breaker.is_open))
 
+    def open(self) -> None:
+        """Make this process's file before the first record."""
+        with self._lock:
+            if self._file is None:
+                self._rotate()
+
     def append(self, record: bytes) -> None:
         with self._lock:
             try:

@@ -23,6 +23,7 @@ from logs.capture.record import DECISION, MAX_HOST_LENGTH, REQUEST
 
 SLOW_MICROSECONDS = 500_000
 MAX_SERVICE_LENGTH = 40
+MAX_PHASES_LENGTH = 80
 # Goes from each name to the next in the index by service, however many requests each has.
 SERVICE_NAMES = """
 WITH RECURSIVE names (name) AS (
@@ -114,6 +115,10 @@ class RequestLog(models.Model):
         null=True,
         related_name="+",
     )
+    # Microseconds of each of ``logs.capture.record.PHASES``; null in older rows.
+    phases = models.CharField(max_length=MAX_PHASES_LENGTH, null=True)
+    # Of the ``traceparent`` that was sent: hexadecimal digits as those of a UUID, in 16 bytes.
+    trace_id = models.UUIDField("trace", null=True)
 
     objects = RequestLogQuerySet.as_manager()
 
@@ -144,6 +149,11 @@ class RequestLog(models.Model):
                 name="request_by_service",
                 condition=Q(service__isnull=False),
             ),
+            models.Index(
+                fields=["trace_id", "-id"],
+                name="request_by_trace",
+                condition=Q(trace_id__isnull=False),
+            ),
             # Not a partial index, for the same reason: no problem is blank here.
             models.Index(fields=["code", "-id"], name="request_by_code"),
             models.Index(fields=["method", "-id"], name="request_by_method"),
@@ -154,6 +164,11 @@ class RequestLog(models.Model):
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
+
+    @property
+    def trace(self) -> str | None:
+        """The trace id as W3C Trace Context writes it."""
+        return None if self.trace_id is None else self.trace_id.hex
 
 
 def service_names(limit: int) -> list[str]:

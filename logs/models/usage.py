@@ -65,6 +65,27 @@ class HourlyUsage(models.Model):
         return f"{self.key_id or 'no key'} {self.hour:%Y-%m-%d %H}:00"
 
 
+class DailyPeak(models.Model):
+    """The busiest minute of a key's day (UTC), and the count of the newest, which goes on.
+
+    Calendar minutes: those of the limiter roll, so a peak there may be higher.
+    """
+
+    key_id = models.CharField(max_length=12)
+    day = models.DateField()
+    busiest = models.PositiveBigIntegerField()
+    minute = models.PositiveSmallIntegerField()
+    requests = models.PositiveBigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["key_id", "day"], name="peak_once_a_day")]
+        indexes = [models.Index(fields=["day"], name="peak_by_day")]
+
+    def __str__(self) -> str:
+        return f"{self.key_id} {self.day}"
+
+
 class PermissionUse(models.Model):
     """When a key last used a permission."""
 

@@ -18,11 +18,12 @@ import orjson
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
-from database.postgresql_connection import connect
+from database.connections.postgresql import connect
+from logs import metrics
 from logs.capture.record import REQUEST_CUT, RESPONSE_CUT, Record
 from logs.models import RequestContent, RequestLog, SpoolPosition
 from logs.models.requests import SLOW_MICROSECONDS
-from logs.shipping import usage
+from logs.shipping import networks, usage
 from logs.shipping.spool_reader import Batch, Reader, is_at
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,9 @@ class Shipper:
         total = 0
         try:
             for batch in reader.batches(BATCH_BYTES[connection.vendor]):
-                total += self._take(batch)
+                taken = self._take(batch)
+                metrics.SHIPPED.add(amount=taken)
+                total += taken
                 reader.done(batch)
                 reader.note_progress()
         except BaseException:
@@ -146,6 +149,7 @@ class Shipper:
 
     def _set_aside(self, text: bytes, reason: str) -> None:
         logger.error("a request record was set aside in %s: %s", REJECTED, " ".join(reason.split()))
+        metrics.REJECTED.add()
         path = self._folder / REJECTED
         if path.exists() and path.stat().st_size > MAX_REJECTED_BYTES:
             path.replace(path.with_suffix(".old.txt"))
@@ -176,6 +180,7 @@ def store(rows: Sequence[Record], position: SpoolPosition | None = None) -> int:
             _insert(RequestLog._meta.db_table, LOG_COLUMNS, map(_log_row, rows))
             _insert(RequestContent._meta.db_table, CONTENT_COLUMNS, map(_content_row, rows))
             usage.add(rows)
+            networks.add(rows)
         if position is not None:
             SpoolPosition.objects.bulk_create(
                 [position], update_conflicts=True, unique_fields=["file"], update_fields=["offset"]
@@ -223,6 +228,8 @@ def _log_row(record: Record) -> tuple[Any, ...]:
         record.service or None,
         record.host or None,
         record.caller,
+        record.phases,
+        record.trace,
     )
 
 

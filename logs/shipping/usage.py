@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
 from typing import NamedTuple
 
@@ -12,24 +12,17 @@ from django.db import connection
 from apikeys.models import ApiKey
 from apikeys.permissions import Permission
 from database import bulk_sql
-from logs.capture.record import Record
-from logs.models import BUCKETS, HourlyUsage, PermissionUse
+from logs.capture.record import UNCONFIRMED, Record
+from logs.models import BUCKETS, DailyPeak, HourlyUsage, PermissionUse
 from logs.models.usage import BOUNDS
 
 OUTCOMES = ("succeeded", "refused", "limited", "failed")
 # A key or none, the hour's beginning in microseconds since 1970, an environment, a service or none.
 Hour = tuple[str, int, str, str]
 HOUR = 3_600_000_000
+MINUTE = 60_000_000
+MINUTES_A_DAY = 1_440
 COUNTS = ("requests", *OUTCOMES, *BUCKETS)
-
-# Refused before the service was looked up, so what the caller named may be no service at all.
-# Its names would otherwise stay as rows for ever, and there is no end of them.
-UNCONFIRMED = frozenset(
-    {
-        "unknown_service", "ambiguous_path", "forwarded_incomplete", "uri_too_long",
-        "header_too_long",
-    }
-)  # fmt: skip
 
 
 class Use(NamedTuple):
@@ -89,7 +82,9 @@ def add(records: Sequence[Record]) -> None:
             counts[name] += number
     last: dict[str, Use] = {}
     permissions: dict[tuple[str, str], int] = {}
+    minutes: Counter[tuple[str, int]] = Counter()
     for key, use, permission in _uses(records):
+        minutes[key, use.at // MINUTE] += 1
         known = last.get(key)
         if known is None:
             last[key] = use
@@ -99,6 +94,7 @@ def add(records: Sequence[Record]) -> None:
             pair = (key, permission)
             permissions[pair] = max(permissions.get(pair, use.at), use.at)
     _add_hours(hours)
+    _add_minutes(minutes)
     _note_last_use(last)
     _note_permissions(permissions)
 
@@ -133,6 +129,49 @@ def _add_hours(hours: dict[Hour, Counter[str]]) -> None:
             for (key, hour, environment, service), counts in sorted(hours.items())
         ],
     )
+
+
+def _add_minutes(minutes: Counter[tuple[str, int]]) -> None:
+    """Raise the peaks of days. A minute that ends in another batch than it began is added up.
+
+    One that comes after a newer minute, from another host's spool, is not, so that its peak may
+    be too low.
+    """
+    days: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
+    for (key, minute), number in sorted(minutes.items()):
+        days[key, minute // MINUTES_A_DAY].append((minute % MINUTES_A_DAY, number))
+    # The first minute may have begun in the batch before; of the rest only the last goes on.
+    first = {day: counted[:1] for day, counted in days.items()}
+    rest = {day: counted[1:] for day, counted in days.items() if counted[1:]}
+    table = DailyPeak._meta.db_table
+    grown = f"CASE WHEN excluded.minute = {table}.minute THEN {table}.requests ELSE 0 END"
+    largest = "greatest" if connection.vendor == "postgresql" else "max"
+    for part in (first, rest):
+        bulk_sql.run(
+            f"INSERT INTO {table} (key_id, day, busiest, minute, requests)"  # noqa: S608
+            " SELECT key_id, day, busiest, minute, requests FROM {given} WHERE true"
+            " ON CONFLICT (key_id, day) DO UPDATE SET busiest ="
+            f" {largest}({table}.busiest, excluded.busiest, excluded.requests + {grown}),"
+            f" requests = CASE WHEN excluded.minute < {table}.minute THEN {table}.requests"
+            f" ELSE excluded.requests + {grown} END,"
+            f" minute = {largest}({table}.minute, excluded.minute)",
+            {
+                "key_id": "text",
+                "day": "date",
+                "busiest": "bigint",
+                "minute": "smallint",
+                "requests": "bigint",
+            },
+            [
+                (key, _day(day), max(number for _, number in counted), *counted[-1])
+                for (key, day), counted in part.items()
+            ],
+        )
+
+
+@lru_cache(maxsize=8)
+def _day(day: int) -> str:
+    return f"{date(1970, 1, 1) + timedelta(days=day)}"
 
 
 def _note_last_use(last: dict[str, Use]) -> None:

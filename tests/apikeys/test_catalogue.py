@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apikeys import catalogue, lifecycle
-from apikeys.models import ApiKey, CustomPermission, PermissionEvent
+from apikeys.models import ApiKey, CustomPermission
 from apikeys.permissions import CODE, MAX_CODE_LENGTH, Permission
+from audit.models import Event
 from database.refusals import Conflict, Refused
 from gateway import lifecycle as services
 from gateway.rules import parse_rules
@@ -30,8 +31,8 @@ def add(code: str = READ, label: str = "Order Read", **fields: str) -> CustomPer
 
 
 def history() -> list[tuple[str, str, dict[str, Any]]]:
-    events = PermissionEvent.objects.order_by("id")
-    return list(events.values_list("permission_code", "action", "changes"))
+    events = Event.objects.filter(object_type="apikeys.custompermission").order_by("id")
+    return list(events.values_list("object_id", "action", "changes"))
 
 
 def test_the_built_in_permissions_are_the_published_ones() -> None:

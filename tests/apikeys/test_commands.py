@@ -2,19 +2,23 @@
 
 import io
 import json
+import re
 import sys
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
+from rich.cells import cell_len
 
 from apikeys import lifecycle
 from apikeys.environments import Environment
 from apikeys.limits import by_window
-from apikeys.models import ApiKey, Event
+from apikeys.models import ApiKey
+from audit.models import Event
 from tests.support.api_client import Caller
 from tests.support.command_line import Run
 from tests.support.factories import ACTOR, expire, issue, make_customer
@@ -24,7 +28,7 @@ pytestmark = pytest.mark.django_db
 DEFAULTS = by_window(Environment.PRODUCTION.default_limits)
 FIELDS = {
     "id", "name", "environment", "status", "permissions", "customer_scope", "customers", "limits",
-    "networks", "expires_at", "last_used_at", "created_at",
+    "networks", "expires_at", "last_used_at", "created_at", "tags", "owner", "note",
 }  # fmt: skip
 
 
@@ -44,7 +48,8 @@ def test_every_setting_can_be_given(run: Run) -> None:
         "create_api_key", "All", "--environment", "production", "--permission", "customers:read",
         "--permission", "jobs:run", "--customer", str(customer.pk), "--per-minute", "5",
         "--per-hour", "0", "--allow", "203.0.113.0/24", "--allow", "2001:db8::/32",
-        "--expires", "90d", "--json",
+        "--expires", "90d", "--tag", "web", "--tag", "team:a", "--owner", "web@example.com",
+        "--note", "Asked for by Ada", "--json",
     )  # fmt: skip
 
     made = json.loads(out)
@@ -55,6 +60,9 @@ def test_every_setting_can_be_given(run: Run) -> None:
     assert made["limits"] == DEFAULTS | {"minute": 5, "hour": 0}
     assert made["networks"] == ["203.0.113.0/24", "2001:db8::/32"]
     assert made["expires_at"].endswith("Z")
+    assert (made["tags"], made["owner"], made["note"]) == (
+        ["team:a", "web"], "web@example.com", "Asked for by Ada",
+    )  # fmt: skip
     assert made["key"].startswith(f"lk_prod_{made['id']}_")
 
 
@@ -77,6 +85,12 @@ def test_every_setting_can_be_given(run: Run) -> None:
         ["Name", "--environment", "production", "--expires", "9999999d"],
         ["Name", "--environment", "production", "--unknown"],
         ["Two\nlines", "--environment", "production"],
+        ["Name", "--environment", "production", "--tag", "Team A"],
+        ["Name", "--environment", "production", "--tag", ""],
+        ["Name", "--environment", "production", "--tag", "x" * 41],
+        ["Name", "--environment", "production", "--owner", "x" * 101],
+        ["Name", "--environment", "production", "--note", "x" * 501],
+        ["Name", "--like", "000000000000"],
     ],
 )
 def test_bad_input_is_one_line_on_stderr_and_changes_nothing(
@@ -162,7 +176,7 @@ def test_what_cannot_be_done_exits_2_and_leaves_no_event(run: Run, arguments: li
 
     assert (code, out) == (2, "")
     assert err.strip().count("\n") == 0
-    assert Event.objects.filter(key=key).count() == 1
+    assert Event.objects.about(key).count() == 1
 
 
 @pytest.mark.parametrize(
@@ -216,6 +230,57 @@ def test_keys_are_listed_by_what_is_asked(run: Run) -> None:
     assert names("--idle", "90d") == {"Idle"}
 
 
+def listed(run: Run, *arguments: str) -> list[str]:
+    code, out, err = run("list_api_keys", "--json", *arguments)
+    assert code == 0, err
+    return [row["name"] for row in json.loads(out)]
+
+
+def test_keys_are_listed_by_tag_and_owner_in_the_order_asked_for(run: Run) -> None:
+    now = timezone.now()
+    first = issue(name="beta", tags=["web", "team:a"], owner="Zoe").key
+    second = issue(name="Alpha", tags=["website"], owner="adam").key
+    third = issue(name="gamma", owner="Zoe", expires_at=now + timedelta(days=9)).key
+    for key, used, expires in ((first, now, 5), (second, now - timedelta(days=1), 1)):
+        expires_at = now + timedelta(days=expires)
+        ApiKey.objects.filter(pk=key.pk).update(last_used_at=used, expires_at=expires_at)
+
+    assert listed(run) == ["gamma", "Alpha", "beta"]
+    assert listed(run, "--tag", "web") == ["beta"]
+    assert listed(run, "--owner", "Zoe") == ["gamma", "beta"]
+    assert listed(run, "--sort", "name") == ["Alpha", "beta", third.name]
+    assert listed(run, "--sort", "used") == ["beta", "Alpha", "gamma"]
+    assert listed(run, "--sort", "expires") == ["Alpha", "beta", "gamma"]
+    assert listed(run, "--sort", "owner") == ["Alpha", "gamma", "beta"]
+    assert listed(run, "--sort", "used", "--limit", "1") == ["beta"]
+
+
+class Terminal(io.StringIO):
+    """A stdout that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 120, 300])
+def test_a_narrow_terminal_has_one_line_a_key_and_the_key_id_whole(
+    run: Run, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    keys = [issue(name="A name that is rather long for one column " * 2).key for _ in range(2)]
+    stdout = Terminal()
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", stdout)
+
+    call_command("list_api_keys")
+
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", stdout.getvalue()).splitlines()
+    assert len(lines) == 3
+    assert [line[:12] for line in lines[1:]] == [key.pk for key in reversed(keys)]
+    assert all(cell_len(line) <= width for line in lines)
+    assert ("Status" in lines[0]) == (width >= 60)
+
+
 def test_a_list_reads_as_a_table_and_cuts_nothing_off_in_a_pipe(run: Run) -> None:
     name = "A name that is rather long for one column of a table on a narrow terminal"
     key = issue(name=name, permissions=["licenses:manage", "jobs:run", "jobs:read"]).key
@@ -260,12 +325,16 @@ def test_revoking_and_activating_are_safe_to_repeat(run: Run) -> None:
     key = issue().key
 
     codes = [run("revoke_api_key", key.pk, "--reason", "Lost")[0] for _ in range(2)]
-    reason = Event.objects.filter(key=key).latest("id").reason
+    reason = Event.objects.about(key).latest("id").reason
     codes += [run("activate_api_key", key.pk)[0] for _ in range(2)]
 
     assert codes == [0, 0, 0, 0]
     assert reason == "Lost"
-    assert [event.action for event in key.events.all()] == ["activated", "revoked", "created"]
+    assert [event.action for event in Event.objects.about(key)] == [
+        "activated",
+        "revoked",
+        "created",
+    ]
 
 
 def update(run: Run, key: ApiKey, *arguments: str) -> Any:
@@ -291,6 +360,52 @@ def test_an_update_changes_what_is_named_and_nothing_else(run: Run) -> None:
         update(run, key, "--expires", "2099-01-31T00:00Z")["expires_at"] == "2099-01-31T00:00:00Z"
     )
     assert update(run, key, "--expires", "never")["expires_at"] is None
+
+
+def test_tags_are_added_and_removed_and_texts_replaced(run: Run) -> None:
+    key = issue(tags=["web", "beta"], owner="Zoe", note="Old").key
+
+    changed = update(
+        run, key, "--add-tag", "team:a", "--remove-tag", "beta", "--owner", "", "--note", "New"
+    )
+
+    assert (changed["tags"], changed["owner"], changed["note"]) == (["team:a", "web"], "", "New")
+    assert Event.objects.about(key).first().changes == {
+        "tags": ["beta, web", "team:a, web"], "owner": ["Zoe", "none"], "note": ["Old", "New"],
+    }  # fmt: skip
+    assert ApiKey.objects.get().limits == key.limits
+
+
+def test_a_key_like_another_has_all_of_it_but_what_is_named(run: Run) -> None:
+    customer = make_customer(environment=Environment.STAGING)
+    model = issue(
+        environment=Environment.STAGING, permissions=["jobs:run"], customers=[customer.pk],
+        limit_minute=5, limit_day=0, networks=["10.0.0.0/8"], tags=["web"], owner="Zoe",
+        note="First", expires_at=timezone.now() + timedelta(days=9),
+    ).key  # fmt: skip
+
+    _, out, _ = run("create_api_key", "Second", "--like", model.pk, "--per-day", "9", "--json")
+    _, first, _ = run("show_api_key", model.pk, "--json")
+
+    own = {"id", "key", "name", "created_at"}
+    made, copied = json.loads(out), json.loads(first)
+    copied["limits"] |= {"day": 9}
+    assert {name: made[name] for name in made if name not in own} == {
+        name: copied[name] for name in copied if name not in own
+    }
+    assert made["name"] == "Second"
+    assert Caller(made["key"], environment="staging").get("key").status_code == 200
+
+
+def test_a_key_like_one_that_expired_needs_an_expiry_of_its_own(run: Run) -> None:
+    model = issue().key
+    expire(model)
+
+    refused, _, err = run("create_api_key", "Second", "--like", model.pk)
+    made, _, _ = run("create_api_key", "Second", "--like", model.pk, "--expires", "1d")
+
+    assert (refused, made) == (2, 0)
+    assert "The expiry has passed." in err
 
 
 class ClosingDatabase(io.TextIOWrapper):
@@ -350,3 +465,13 @@ def test_audit_events_are_exported_by_act_key_and_time(run: Run) -> None:
     assert exported("--key", other.pk, "--after", "1h") == [(other.pk, "created")]
     assert exported("--before", "1h") == []
     assert run("export_events", "--after", "yesterday")[0] == 2
+
+
+def test_an_export_of_events_is_on_record_with_what_was_chosen(run: Run) -> None:
+    issued = issue()
+    run("export_events", "--key", issued.credential, "--after", "1h")
+
+    event = Event.objects.get(action="exported")
+
+    assert (event.object_type, event.source) == ("audit.event", "command")
+    assert event.changes["filters"] == [None, f"key={issued.key.pk}&after=1h"]

@@ -73,6 +73,15 @@ def test_a_parsed_secret_does_not_show_in_a_representation() -> None:
     assert SECRET not in repr(credentials.parse(compose()))
 
 
+@pytest.mark.parametrize("slash", ["/", "//", "%2F", "/%252f", "\\/", "\\u002f/"])
+def test_the_token_of_a_link_is_masked_however_its_slashes_are_written(slash: str) -> None:
+    token = credentials.new_token()
+
+    masked = credentials.mask(f"https://keys.example/handover{slash}{token}")
+
+    assert masked == f"https://keys.example/handover{slash}***"
+
+
 @pytest.mark.parametrize("length", [4, 10, 37, 38])
 def test_masking_hides_a_secret_whole_or_cut_short(length: int) -> None:
     begun = compose()[: 21 + length]

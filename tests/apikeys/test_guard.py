@@ -51,6 +51,31 @@ def test_a_good_answer_carries_the_policy_and_what_is_left() -> None:
     assert response.json()["limits"] == {w.name: limit for w, limit in limits.items()}
 
 
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ({"limit_minute": 5, "limit_hour": 9}, ("5", "4", "60")),
+        ({"limit_minute": 9, "limit_hour": 5}, ("5", "4", "3600")),
+        ({"limit_minute": 5, "limit_hour": 5}, ("5", "4", "3600")),
+        ({"limit_day": 1}, ("1", "0", "86400")),
+    ],
+)
+def test_one_limit_is_told_alone_that_of_the_tightest_window(
+    limits: dict[str, int], told: tuple[str, str, str]
+) -> None:
+    caller = Caller(issue(**limits))
+
+    response = caller.get("key")
+
+    names = ("Limit", "Remaining", "Reset")
+    assert tuple(response[f"X-RateLimit-{name}"] for name in names) == told
+    while caller.get("key").status_code == 200:
+        pass
+    refused = caller.get("key")
+    assert (refused["X-RateLimit-Limit"], refused["X-RateLimit-Remaining"]) == (told[0], "0")
+    assert not Caller(None).get("key").has_header("X-RateLimit-Limit")
+
+
 def test_past_a_limit_the_answer_names_the_windows_and_the_wait() -> None:
     caller = Caller(issue(limit_minute=2, limit_hour=2))
     statuses = [caller.get("key").status_code for _ in range(2)]
@@ -183,9 +208,24 @@ def test_an_environment_this_deployment_does_not_serve_is_404(tmp_path: Path) ->
     assert done.stdout.split() == ["key_missing", "not_found"], done.stderr
 
 
-@pytest.mark.parametrize("path", ["/api/docs", "/api/production/v1/key", "/healthz", "/nowhere"])
-def test_every_answer_has_the_content_security_policy(path: str) -> None:
-    assert "default-src 'self'" in Client().get(path)["Content-Security-Policy"]
+@pytest.mark.parametrize("path", ["/api/docs", "/nowhere", "/admin/login/"])
+def test_a_page_runs_no_script_and_uses_no_style_that_is_written_into_it(path: str) -> None:
+    answer = Client().get(path)
+
+    policy = answer["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe-inline" not in policy
+    # Alpine.js, which the admin has and the API's documents have not.
+    assert ("'unsafe-eval'" in policy) == (path != "/api/docs")
+    assert "camera=()" in answer["Permissions-Policy"]
+    assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("path", ["/api/schema", "/api/production/v1/key", "/api/x", "/healthz"])
+def test_an_answer_that_is_no_page_loads_nothing_and_is_framed_nowhere(path: str) -> None:
+    policy = Client().get(path)["Content-Security-Policy"]
+
+    assert policy == "default-src 'none'; frame-ancestors 'none'"
 
 
 @pytest.mark.parametrize("secure", [False, True])

@@ -301,8 +301,7 @@ def stepping(costs: st.SearchStrategy[int]) -> st.SearchStrategy[list[tuple[int,
 
 same_fixture = hypothesis_settings(
     max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

@@ -17,7 +17,7 @@ from rest_framework.fields import SkipField, empty
 from rest_framework.serializers import ValidationError
 
 from apikeys.guard.problems import ErrorList, Problem, as_problem
-from apikeys.guard.serializers import NotRead, StrictSerializer, kept, validated
+from apikeys.guard.serializers import NotRead, StrictSerializer, shared_serializer, validated
 from customers.telemetry.serializers import EventInput, TelemetryInput
 from jobs.registry import job_types
 from jobs.types.customers import ImportRow
@@ -193,12 +193,13 @@ def outcome(read: Callable[[], Any]) -> Any:
     except (Problem, ValidationError) as error:
         return as_problem(error).body("")
     except UnicodeEncodeError:
-        # Half of a surrogate pair within an object, which the parser refuses.
-        return None
+        # Half of a surrogate pair within an object: the parser refuses it, so no reader sees it,
+        # and which of several faults is found first is of no account.
+        reject()
 
 
 @DECLARED
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_what_is_sent_is_read_as_rest_framework_reads_it(
     reader: type[StrictSerializer], partial: bool, data: st.DataObject
@@ -217,7 +218,7 @@ def test_what_is_sent_is_read_as_rest_framework_reads_it(
     assert outcome(lambda: validated(reader, body, partial=partial)) == outcome(read_plainly)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(changed(VALID["EventInput"]))
 def test_an_event_is_read_as_rest_framework_reads_its_fields(item: Any) -> None:
     errors, expected = ErrorList(), ErrorList()
@@ -249,4 +250,4 @@ def test_what_is_valid_is_not_left_to_rest_framework(
     reader: type[StrictSerializer], partial: bool
 ) -> None:
     if reader.__name__ in VALID or hasattr(reader, "example"):
-        assert kept(reader, partial=partial).read_valid(example(reader))
+        assert shared_serializer(reader, partial).read_valid(example(reader))

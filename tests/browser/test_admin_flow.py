@@ -29,7 +29,7 @@ def test_a_key_lives_from_creation_to_revocation(visitor: Visitor, product: Latc
     visitor.picture("keys")
     page.click("text=Create API Key")
     page.fill("[name=name]", name)
-    page.select_option("[name=environment]", "production")
+    page.check("[name=environment][value=production]")
     page.check("[value='customers:read']")
     page.check("[value=selected]")
     page.select_option("[name=expiry]", "custom")
@@ -60,6 +60,9 @@ def test_a_key_lives_from_creation_to_revocation(visitor: Visitor, product: Latc
     visitor.picture("key")
     visitor.act("Regenerate")
     visitor.picture("regenerate")
+    # It was used a moment ago, so an overlap is proposed.
+    assert page.is_checked("[name=overlap][value='3600']")
+    page.check("[name=overlap][value='0']")
     page.click("#dialog button:has-text('Regenerate')")
     page.wait_for_selector("#dialog [data-secret]")
     second = visitor.shown_credential()
@@ -78,7 +81,7 @@ def test_a_key_lives_from_creation_to_revocation(visitor: Visitor, product: Latc
     expect(page.locator("body")).to_contain_text("is revoked")
     visitor.picture("revoked")
     assert call(product, second) == (401, "key_revoked")
-    expect(page.locator(".latchkey-timeline")).to_contain_text("Laptop reported stolen")
+    expect(page.locator(".latchkey-verdict")).to_contain_text("Laptop reported stolen")
     visitor.act("Activate")
     page.click("#dialog button:has-text('Activate')")
     expect(page.locator("body")).to_contain_text("is activated")
@@ -116,7 +119,7 @@ def test_many_keys_are_revoked_in_one_go(visitor: Visitor, product: Latchkey) ->
     page.wait_for_selector("[name=reason]")
     visitor.picture("revoke-many")
     page.fill("[name=reason]", "Spring cleaning")
-    page.click("button:has-text('Revoke selected keys')")
+    page.click("button:has-text('Revoke 2 keys')")
 
     expect(page.locator("body")).to_contain_text("2 keys were revoked")
 
@@ -230,7 +233,7 @@ def test_an_address_that_is_none_says_so_in_words(visitor: Visitor) -> None:
 
     visitor.picture("not-found")
     assert "no page at this address" in visitor.page.inner_text("main")
-    visitor.page.click("a:has-text('Overview')")
+    visitor.page.click("main a:has-text('Overview')")
     visitor.page.wait_for_url("**/admin/")
 
 
@@ -268,3 +271,20 @@ def test_the_page_of_a_person_fits_and_saves_as_it_stands(visitor: Visitor) -> N
     visitor.picture("person")
     visitor.page.click("button:has-text('Save') >> nth=0")
     expect(visitor.page.locator("body")).to_contain_text("was changed successfully")
+
+
+def test_the_form_of_a_new_key_warns_of_a_known_name_and_a_key_open_to_all(
+    visitor: Visitor, product: Latchkey
+) -> None:
+    page, made = visitor.page, product.create_key()
+    visitor.open("apikeys/apikey/add/")
+    warning = page.locator("text=This production key never expires")
+    expect(warning).to_be_hidden()
+    page.fill("[name=name]", made["name"])
+    page.check("[name=environment][value=production]")
+
+    expect(page.locator("main [role=status]")).to_contain_text(made["id"])
+    expect(warning).to_be_visible()
+    visitor.picture("create-hints")
+    page.fill("[name=networks]", "203.0.113.0/24")
+    expect(warning).to_be_hidden()

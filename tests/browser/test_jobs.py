@@ -23,9 +23,19 @@ def test_a_running_job_is_watched_and_cancelled(visitor: Visitor, product: Latch
     # Without a reload.
     expect(text).not_to_have_text(text.inner_text(), timeout=10_000)
     visitor.picture("jobs")
-    page.click("#result_list tbody tr th a")
+
+    # From the overview with two clicks, and one for the menu where that is closed.
+    visitor.open("")
+    if visitor.is_narrow:
+        page.click("#menu-button")
+    page.click("#nav-sidebar a:has-text('Background Jobs')")
+    page.click(f"#result_list a[href*='{job}'] >> visible=true")
     expect(page.locator(".latchkey-job-status")).to_have_text("Running")
     expect(page.locator("text=Attempt 1")).to_be_visible()
+    # Time and what is left of it, as they pass.
+    timing = page.locator("[data-live=timing]")
+    expect(timing).to_have_text(re.compile("Running for .+ left"), timeout=20_000)
+    expect(timing).not_to_have_text(timing.inner_text(), timeout=10_000)
     visitor.picture("job")
 
     visitor.act("Cancel")

@@ -69,8 +69,6 @@ def test_requests_are_found_and_shown(visitor: Visitor, called: tuple[str, str])
 
     page.fill("[name=q]", refused)
     page.press("[name=q]", "Enter")
-    expect(page.locator("#result_list tbody tr")).to_have_count(1)
-    page.click("#result_list tbody tr th a")
     expect(page.locator("text=What refused it")).to_be_visible()
     visitor.picture("log")
     page.click("dd >> text=Test")
@@ -83,3 +81,81 @@ def test_the_front_page_shows_traffic(visitor: Visitor, called: tuple[str, str])
     expect(visitor.page.locator("canvas")).to_have_count(3)
     expect(visitor.page.locator("text=rate_limited")).to_be_visible()
     visitor.picture("overview-traffic")
+
+
+def call(product: Latchkey, key: str, path: str, *, method: str = "GET") -> str:
+    """Call the API; return the id of the request once it is in the log."""
+    with product.caller(key) as http:
+        answer = http.request(
+            method, f"/api/production/v1/{path}", json={} if method != "GET" else None
+        )
+    time.sleep(1)
+    return answer.headers["x-request-id"]
+
+
+def test_the_live_tail_shows_new_requests_until_it_is_paused(
+    visitor: Visitor, product: Latchkey
+) -> None:
+    page = visitor.page
+    made = product.create_key("--permission", "customers:read")
+    call(product, made["key"], "key")
+    rows = page.locator("#result_list > tbody")
+
+    visitor.open(f"logs/requestlog/?key__id__exact={made['id']}")
+    expect(rows).to_have_count(1)
+    page.click("text=Live tail")
+    call(product, made["key"], "customers")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("customers")
+    expect(page.locator("[data-tail-said]")).to_contain_text("1 new request, 1 since")
+    visitor.picture("live-tail")
+
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-tail-said]")).to_have_text("Paused after 1 new request.")
+    with page.expect_request("**/tail/**", timeout=30_000):
+        call(product, made["key"], "key")
+        expect(rows).to_have_count(2)
+        page.click("text=Live tail")
+    expect(rows).to_have_count(3)
+
+
+def test_a_range_of_the_histogram_is_dragged_or_set_by_keys(
+    visitor: Visitor, called: tuple[str, str]
+) -> None:
+    page = visitor.page
+
+    visitor.open("logs/requestlog/")
+    box = page.locator(".latchkey-histogram-bars").bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] - 2, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.9, middle, steps=3)
+    page.mouse.up()
+    page.wait_for_url("**at_from_0=**at_to_0=**")
+    expect(page.locator("#result_list > tbody").first).to_be_visible()
+    visitor.picture("histogram")
+
+    visitor.open("logs/requestlog/")
+    page.focus("[data-range=from]")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("[data-range-said]")).to_contain_text("UTC")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**at_from_0=**at_to_0=**")
+
+
+def test_a_refused_request_leads_to_the_permission_that_it_lacked(
+    visitor: Visitor, product: Latchkey
+) -> None:
+    page = visitor.page
+    made = product.create_key("--permission", "customers:read")
+    refused = call(product, made["key"], "customers", method="POST")
+
+    visitor.open(f"logs/requestlog/{refused}/change/")
+    expect(page.locator("#explanation")).to_contain_text("Permission refused it")
+    visitor.picture("explanation")
+    page.click("text=Grant customers:write to this key")
+    visitor.picture("remedy")
+    page.click("main form button[type=submit]")
+    expect(page.locator("#explanation")).to_contain_text("It would pass now.")
+    expect(page.locator("#explanation")).to_contain_text("customers:read, customers:write")

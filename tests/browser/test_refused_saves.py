@@ -41,6 +41,8 @@ def test_a_refused_save_says_so_at_the_top_and_goes_to_the_field(
     page = visitor.page
     visitor.open(path)
     page.click("#result_list tbody th a")
+    if path == "apikeys/apikey/":
+        page.click("#content-main nav >> text=Settings")
     for name, value in typed.items():
         page.fill(f"#content-main form [name={name}]", value)
     page.click("#submit-row button >> nth=0")
@@ -56,7 +58,7 @@ def test_a_save_that_somebody_was_faster_with_says_so_at_the_top(
     visitor: Visitor, product: Latchkey
 ) -> None:
     page, made = visitor.page, product.create_key()
-    visitor.open(f"apikeys/apikey/{made['id']}/change/")
+    visitor.open(f"apikeys/apikey/{made['id']}/change/?tab=settings")
     done = product.manage("update_api_key", made["id"], "--per-minute", "5")
     assert done.returncode == 0
     page.fill("[name=name]", "Unsaved")
@@ -85,7 +87,7 @@ def test_the_picker_of_a_key_offers_customers_of_its_environment(
     visitor: Visitor, product: Latchkey
 ) -> None:
     page, made = visitor.page, product.create_key(environment="staging")
-    visitor.open(f"apikeys/apikey/{made['id']}/change/")
+    visitor.open(f"apikeys/apikey/{made['id']}/change/?tab=settings")
     page.check("[value=selected]")
     page.click(".select2-selection")
     page.keyboard.type("Northwind")

@@ -14,7 +14,7 @@ def regenerate(visitor: Visitor, key_id: str, *, overlap: str) -> str:
     page = visitor.page
     visitor.open(f"apikeys/apikey/{key_id}/change/")
     visitor.act("Regenerate")
-    page.select_option("[name=overlap]", overlap)
+    page.check(f"[name=overlap][value='{overlap}']")
     page.click("#dialog button:has-text('Regenerate')")
     page.wait_for_selector("#dialog [data-secret]")
     return visitor.shown_credential()
@@ -100,6 +100,7 @@ def test_a_page_knows_that_its_key_was_regenerated(visitor: Visitor, product: La
     page.click("#dialog >> text=I have copied it")
     expect(page.locator("body")).to_contain_text("Retired")
 
+    page.click("#content-main nav >> text=Settings")
     page.fill("[name=name]", "Renamed after it")
     page.click("text=Save changes")
 
@@ -120,7 +121,7 @@ def test_the_page_of_a_new_key_asks_before_it_is_left(visitor: Visitor) -> None:
     page = visitor.page
     visitor.open("apikeys/apikey/add/")
     page.fill("[name=name]", f"Kept {visitor.look}")
-    page.select_option("[name=environment]", "production")
+    page.check("[name=environment][value=production]")
     page.click("button:has-text('Create API Key')")
     secret = visitor.shown_credential()
     focus_is_on_copy(page)
@@ -136,7 +137,7 @@ def test_the_page_of_a_new_key_asks_before_it_is_left(visitor: Visitor) -> None:
     assert visitor.shown_credential() == secret
 
     page.click("text=I have copied it")
-    expect(page.locator("text=Secret versions")).to_be_visible()
+    expect(page.locator("#content-main nav >> text=Secrets")).to_be_visible()
     assert len(asked) == 2
 
 

@@ -39,5 +39,6 @@ def test_the_key_list_is_light(browser: Browser, product: Latchkey, session: Any
     context.close()
 
     assert cold["Document"] + cold["Stylesheet"] <= 120_000
-    assert cold["Script"] <= 300_000
+    assert cold["Script"] <= 150_000
+    assert cold["Font"] <= 60_000
     assert 0 < warm.total() <= 25_000

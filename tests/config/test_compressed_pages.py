@@ -67,6 +67,7 @@ def test_a_page_that_is_not_named_is_not_compressed(person: Client) -> None:
     key = issue().key
     pages = [
         reverse("admin:apikeys_apikey_change", args=[key.pk]),
+        reverse("admin:apikeys_apikey_change", args=[key.pk]) + "?tab=settings",
         reverse("admin:apikeys_apikey_add"),
         reverse("admin:password_change"),
     ]

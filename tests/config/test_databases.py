@@ -9,13 +9,14 @@ SHOWN = {
     "statement_timeout": "30s",
     "lock_timeout": "7s",
     "idle_in_transaction_session_timeout": "1min",
+    "jit": "off",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
 
 
-def test_postgresql_lets_go_of_what_a_vanished_host_holds(
+def test_postgresql_lets_go_of_a_vanished_host_and_compiles_no_query(
     postgres: Postgres, tmp_path: Path
 ) -> None:
     product = Latchkey(database=postgres.new_database(), LATCHKEY_VAR=str(tmp_path))

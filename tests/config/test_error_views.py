@@ -43,6 +43,25 @@ def test_what_an_account_may_not_do_is_403_in_words(visitor: Client) -> None:
     assert "Ask an administrator for the permission." in response.text
 
 
+@pytest.mark.parametrize("address", ["/admin/nowhere/", "/admin/auth/user/add/"])
+def test_within_the_admin_the_menu_stays_for_who_has_one(visitor: Client, address: str) -> None:
+    response = visitor.get(address)
+
+    assert response.status_code in {403, 404}
+    assert 'id="nav-sidebar"' in response.text
+    assert response["X-Request-ID"] in response.text
+    assert 'id="nav-sidebar"' not in visitor.get("/nowhere").text
+
+
+@pytest.mark.parametrize("model", ["apikeys_apikey", "logs_requestlog", "customers_customer"])
+def test_a_row_that_is_none_is_named(visitor: Client, model: str) -> None:
+    response = visitor.get(reverse(f"admin:{model}_change", args=["<nobody>"]))
+
+    assert response.status_code == 404
+    assert "with the id &#x27;&lt;nobody&gt;&#x27;. Check the id" in response.text
+    assert 'id="nav-sidebar"' in response.text
+
+
 def test_a_form_without_proof_of_its_origin_is_403_in_words() -> None:
     response = Client(enforce_csrf_checks=True).post(reverse("admin:login"), {"username": "x"})
 
@@ -56,7 +75,7 @@ def test_a_defect_is_500_in_words_with_the_number_to_look_for(
     def fail(*_: Any) -> None:
         raise RuntimeError("the inside of it")
 
-    monkeypatch.setattr("config.health.spool.backlog", fail)
+    monkeypatch.setattr("config.monitoring.health.spool.backlog", fail)
 
     response = visitor.get("/readyz")
 
@@ -74,8 +93,9 @@ def others_write() -> Iterator[None]:
     """Hold what a write needs for longer than a page waits, which is a moment here."""
     connection.ensure_connection()
     if connection.vendor == "sqlite":
-        connection.connection._write_timeout = 0.2
-        with closing(sqlite3.connect(settings.DATABASES["default"]["NAME"])) as other:
+        database = settings.DATABASES["default"]["NAME"]
+        with closing(sqlite3.connect(database)) as other, pytest.MonkeyPatch.context() as patch:
+            patch.setattr("config.admin_site.middleware.PAGE_WRITE_SECONDS", 0.2)
             other.isolation_level = None
             other.execute("BEGIN IMMEDIATE")
             yield
@@ -122,6 +142,7 @@ def test_a_form_that_the_database_cannot_take_is_kept_and_can_be_sent_again(
 
     assert response.status_code == 503
     assert "What you typed is kept" in response.text
+    assert f'href="{reverse("admin:apikeys_apikey_changelist")}"' in response.text
     assert kept(response) == typed
     assert not Customer.objects.exists()
     assert administrator.post(path, kept(response)).status_code == 302

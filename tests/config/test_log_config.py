@@ -48,7 +48,7 @@ BROKEN = {
         "/admin/apikeys/apikey/",
     ),
     "admin": ("apikeys.admin.keys.KeyAdmin.get_queryset", "/admin/apikeys/apikey/"),
-    "page": ("config.health.spool.backlog", "/readyz"),
+    "page": ("config.monitoring.health.spool.backlog", "/readyz"),
 }
 
 
@@ -68,7 +68,7 @@ def test_a_5xx_is_logged_once_with_the_id_of_its_request(
     broken, address = BROKEN[where]
     monkeypatch.setattr(broken, fail_with(error))
     # What does not work in a test besides.
-    monkeypatch.setattr("config.health._outcome", lambda check: "ok")
+    monkeypatch.setattr("config.monitoring.health._outcome", lambda check: "ok")
 
     response = staff.get(address)
 

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support.product import ROOT, Latchkey
+from tests.support.product import ROOT, Latchkey, copy_prepared_folder
 
 MANAGE = f"{sys.executable} manage.py"
 
@@ -18,8 +18,9 @@ MANAGE = f"{sys.executable} manage.py"
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Latchkey:
     """An installation on files, with one key."""
-    made = Latchkey(LATCHKEY_VAR=str(tmp_path_factory.mktemp("var")))
-    made.manage("migrate", "-v0")
+    folder = tmp_path_factory.mktemp("var")
+    copy_prepared_folder(folder)
+    made = Latchkey(LATCHKEY_VAR=str(folder))
     assert made.manage("create_api_key", "🔑 [red] :key:", "--environment", "staging").stdout
     return made
 
@@ -72,8 +73,9 @@ def run_into_a_closed_pipe(
 def history(product: Latchkey) -> dict[str, Any]:
     """Return each key with the events and the secrets it has."""
     program = (
-        "import json; from apikeys.models import ApiKey;"
-        "print(json.dumps({key.pk: [key.revision, key.secrets.count(), key.events.count()]"
+        "import json; from apikeys.models import ApiKey; from audit.models import Event;"
+        "print(json.dumps({"
+        "key.pk: [key.revision, key.secrets.count(), Event.objects.about(key).count()]"
         " for key in ApiKey.objects.all()}))"
     )
     found: dict[str, Any] = json.loads(product.manage("shell", "-v0", "-c", program).stdout)
@@ -175,7 +177,7 @@ def test_an_unknown_command_is_one_line_and_exit_2(product: Latchkey) -> None:
 
 def test_a_damaged_database_is_one_line(tmp_path: Path) -> None:
     product = Latchkey(LATCHKEY_VAR=str(tmp_path))
-    product.manage("migrate", "-v0")
+    copy_prepared_folder(tmp_path)
     for file in tmp_path.glob("latchkey.sqlite3*"):
         file.write_bytes(b"no database" * 1000)
 
@@ -202,7 +204,7 @@ def test_a_database_that_can_only_be_read_is_one_line(
             connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     else:
         product = Latchkey(LATCHKEY_VAR=str(tmp_path))
-        assert product.manage("migrate", "-v0").returncode == 0
+        copy_prepared_folder(tmp_path)
         with (tmp_path / "latchkey.sqlite3").open("r+b") as file:
             file.seek(WRITE_VERSION_AT)
             file.write(LATER_VERSION)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -118,23 +119,54 @@ def test_odd_request_lines_get_an_answer_and_never_a_page(
         assert b"application/problem+json" in answer
 
 
-def test_it_says_that_it_serves_once_the_port_is_answered() -> None:
-    with running(Latchkey()) as server:
-        server.stop()
-        said: list[bool] = []
-        server.log.unlink()
-        log = server.log.open("w+")
-        server.process = subprocess.Popen(
-            [sys.executable, "manage.py", "serve"], cwd=ROOT, env=server.environment, stderr=log
+@pytest.fixture(scope="module")
+def files() -> Iterator[Latchkey]:
+    """The product on files, which a test may stop."""
+    with running(Latchkey()) as started:
+        yield started
+
+
+@pytest.fixture
+def server(files: Latchkey) -> Latchkey:
+    """The same, and it serves."""
+    if files.process is None:
+        files.serve()
+    return files
+
+
+def test_the_web_server_serves_alone(latchkey: Latchkey) -> None:
+    port = free_port()
+    alone = subprocess.Popen(
+        [sys.executable, "-m", "config.server.granian"],
+        cwd=ROOT,
+        env=latchkey.environment | {"PORT": str(port), "WEB_CONCURRENCY": "1"},
+    )
+
+    try:
+        wait_until(lambda: alone.poll() is not None or listens(port))
+        answer = httpx.get(f"http://127.0.0.1:{port}/healthz")
+    finally:
+        alone.terminate()
+        alone.wait(20)
+
+    assert answer.json() == {"status": "ok"}
+
+
+def test_it_says_that_it_serves_once_the_port_is_answered(files: Latchkey) -> None:
+    files.stop()
+    said: list[bool] = []
+    with (files.folder / "said.log").open("w+") as log:
+        files.process = subprocess.Popen(
+            [sys.executable, "manage.py", "serve"], cwd=ROOT, env=files.environment, stderr=log
         )
 
         def has_said() -> bool:
-            if "Serving on" in server.log.read_text():
-                said.append(listens(server.port))
+            log.seek(0)
+            if "Serving on" in log.read():
+                said.append(listens(files.port))
             return bool(said)
 
         wait_until(has_said)
-        log.close()
 
     assert said == [True]
 
@@ -193,15 +225,14 @@ def test_each_web_process_keeps_to_a_core_of_its_own(latchkey: Latchkey) -> None
     wait_until(lambda: are_apart(without=victim))
 
 
-def test_nothing_outlives_a_supervisor_that_is_killed() -> None:
-    with running(Latchkey()) as server:
-        family = server.processes("")
+def test_nothing_outlives_a_supervisor_that_is_killed(server: Latchkey) -> None:
+    family = server.processes("")
 
-        server.stop(signal.SIGKILL)
+    server.stop(signal.SIGKILL)
 
-        wait_until(lambda: not any(alive(pid) for pid in family), 20)
-        wait_until(lambda: not listens(server.port))
-        server.serve()
+    wait_until(lambda: not any(alive(pid) for pid in family), 20)
+    wait_until(lambda: not listens(server.port))
+    server.serve()
 
 
 def alive(pid: int) -> bool:
@@ -211,22 +242,21 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_stopping_is_clean_and_starting_again_keeps_everything() -> None:
-    with running(Latchkey()) as server:
-        made = server.create_key("--per-minute", "3")
-        path = "/api/production/v1/key"
-        with server.caller(made["key"]) as api:
-            statuses = [api.get(path).status_code for _ in range(2)]
+def test_stopping_is_clean_and_starting_again_keeps_everything(server: Latchkey) -> None:
+    made = server.create_key("--per-minute", "3")
+    path = "/api/production/v1/key"
+    with server.caller(made["key"]) as api:
+        statuses = [api.get(path).status_code for _ in range(2)]
 
-        server.stop(signal.SIGTERM)
-        assert not listens(server.port)
-        prepared = server.manage("bootstrap")
-        server.serve()
+    server.stop(signal.SIGTERM)
+    assert not listens(server.port)
+    prepared = server.manage("bootstrap")
+    server.serve()
 
-        assert "password printed at the first start" in prepared.stdout
-        with server.caller(made["key"]) as api:
-            statuses += [api.get(path).status_code for _ in range(2)]
-        assert statuses == [200, 200, 200, 429]
+    assert "password printed at the first start" in prepared.stdout
+    with server.caller(made["key"]) as api:
+        statuses += [api.get(path).status_code for _ in range(2)]
+    assert statuses == [200, 200, 200, 429]
 
 
 def test_the_key_of_the_first_start_cannot_manage_keys(latchkey: Latchkey) -> None:
@@ -257,33 +287,32 @@ def test_a_database_without_tables_says_so(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_a_request_that_runs_while_it_is_told_to_stop_is_answered() -> None:
-    with running(Latchkey()) as server:
-        key = server.create_key("--permission", "customers:write")["key"]
-        answers: list[Any] = []
+def test_a_request_that_runs_while_it_is_told_to_stop_is_answered(server: Latchkey) -> None:
+    key = server.create_key("--permission", "customers:write")["key"]
+    answers: list[Any] = []
 
-        def slowly() -> Any:
-            yield b'{"name": '
-            time.sleep(1.5)
-            yield b'"Slow"}'
+    def slowly() -> Any:
+        yield b'{"name": '
+        time.sleep(1.5)
+        yield b'"Slow"}'
 
-        def send() -> None:
-            with server.caller(key) as api:
-                answers.append(
-                    api.post(
-                        "/api/production/v1/customers",
-                        content=slowly(),
-                        headers={"Content-Type": "application/json"},
-                    ).status_code
-                )
+    def send() -> None:
+        with server.caller(key) as api:
+            answers.append(
+                api.post(
+                    "/api/production/v1/customers",
+                    content=slowly(),
+                    headers={"Content-Type": "application/json"},
+                ).status_code
+            )
 
-        sender = threading.Thread(target=send)
-        sender.start()
-        time.sleep(0.5)
-        server.stop(signal.SIGTERM)
-        sender.join()
+    sender = threading.Thread(target=send)
+    sender.start()
+    time.sleep(0.5)
+    server.stop(signal.SIGTERM)
+    sender.join()
 
-        assert answers == [201]
+    assert answers == [201]
 
 
 NGINX = """
@@ -306,41 +335,42 @@ http {{
 """
 
 
-def test_behind_nginx_a_client_cannot_choose_its_address(nginx: str, tmp_path: Path) -> None:
+def test_behind_nginx_a_client_cannot_choose_its_address(
+    latchkey: Latchkey, nginx: str, tmp_path: Path
+) -> None:
     port = free_port()
-    with running(Latchkey(TRUSTED_PROXIES="127.0.0.1/32")) as server:
-        config = tmp_path / "nginx.conf"
-        config.write_text(NGINX.format(folder=tmp_path, port=port, upstream=server.port))
-        near = server.create_key("--allow", "127.0.0.5/32")["key"]
-        far = server.create_key("--allow", "203.0.113.0/24")["key"]
-        proxied = server.create_key("--allow", "127.0.0.1/32")["key"]
-        proxy = subprocess.Popen([nginx, "-c", str(config)], stderr=subprocess.DEVNULL)
-        try:
-            wait_until(lambda: listens(port))
-            transport = httpx.HTTPTransport(local_address="127.0.0.5")
-            with httpx.Client(transport=transport) as client:
-                address = f"http://127.0.0.1:{port}/api/production/v1/key"
-                statuses = [
-                    client.get(
-                        address, headers={"Authorization": f"Bearer {key}", header: "203.0.113.9"}
-                    ).status_code
-                    for key in (near, far)
-                    for header in ("X-Forwarded-For", "X_Forwarded_For")
-                ]
-                # The server hands a header with such bytes over as a blank one.
-                odd = [
-                    client.get(
-                        address,
-                        headers=[
-                            (b"Authorization", f"Bearer {proxied}".encode()),
-                            (b"X-Forwarded-For", text),
-                        ],
-                    ).status_code
-                    for text in (b"\xff", "ü".encode(), b"127.0.0.1,\xff", b",")
-                ]
-        finally:
-            proxy.terminate()
-            proxy.wait()
+    config = tmp_path / "nginx.conf"
+    config.write_text(NGINX.format(folder=tmp_path, port=port, upstream=latchkey.port))
+    near = latchkey.create_key("--allow", "127.0.0.5/32")["key"]
+    far = latchkey.create_key("--allow", "203.0.113.0/24")["key"]
+    proxied = latchkey.create_key("--allow", "127.0.0.1/32")["key"]
+    proxy = subprocess.Popen([nginx, "-c", str(config)], stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: listens(port))
+        transport = httpx.HTTPTransport(local_address="127.0.0.5")
+        with httpx.Client(transport=transport) as client:
+            address = f"http://127.0.0.1:{port}/api/production/v1/key"
+            statuses = [
+                client.get(
+                    address, headers={"Authorization": f"Bearer {key}", header: "203.0.113.9"}
+                ).status_code
+                for key in (near, far)
+                for header in ("X-Forwarded-For", "X_Forwarded_For")
+            ]
+            # The server hands a header with such bytes over as a blank one.
+            odd = [
+                client.get(
+                    address,
+                    headers=[
+                        (b"Authorization", f"Bearer {proxied}".encode()),
+                        (b"X-Forwarded-For", text),
+                    ],
+                ).status_code
+                for text in (b"\xff", "ü".encode(), b"127.0.0.1,\xff", b",")
+            ]
+    finally:
+        proxy.terminate()
+        proxy.wait()
 
     assert statuses == [200, 200, 403, 403]
     assert odd == [403, 403, 403, 403]

@@ -9,7 +9,8 @@ from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 
-from tests.support.factories import PASSWORD, make_staff
+from audit.models import Event
+from tests.support.factories import PASSWORD, client_of, make_staff
 
 pytestmark = pytest.mark.django_db
 
@@ -20,12 +21,6 @@ def manager() -> User:
     user = make_staff()
     user.user_permissions.add(*Permission.objects.filter(content_type__app_label="auth"))
     return user
-
-
-def client_of(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def change(client: Client, user: User, **fields: Any) -> Any:
@@ -103,6 +98,67 @@ def test_an_account_that_is_promoted_meanwhile_is_out_of_reach_too(what: str) ->
     assert status in {403, 302}
     assert (stored.is_superuser, stored.email) == (True, "")
     assert stored.check_password(PASSWORD)
+
+
+NONE_LEFT = "No active superuser would be left. Make another member of staff a superuser first."
+
+
+@pytest.mark.parametrize("lost", ["is_superuser", "is_active", "is_staff"])
+def test_the_last_active_superuser_stays_one(lost: str) -> None:
+    boss, retired, outsider = (make_staff(is_superuser=True) for _ in range(3))
+    User.objects.filter(pk=retired.pk).update(is_active=False)
+    User.objects.filter(pk=outsider.pk).update(is_staff=False)
+
+    refused = change(client_of(boss), boss, **{"is_superuser": "on", lost: ""})
+    kept = User.objects.get(pk=boss.pk)
+    make_staff(is_superuser=True)
+    done = change(client_of(boss), boss, **{"is_superuser": "on", lost: ""})
+
+    assert NONE_LEFT in refused.text
+    assert (kept.is_superuser, kept.is_active, kept.is_staff) == (True, True, True)
+    assert done.status_code == 302
+    assert not getattr(User.objects.get(pk=boss.pk), lost)
+
+
+@pytest.mark.parametrize("how", ["delete", "delete_selected"])
+def test_the_last_active_superusers_are_not_deleted(how: str) -> None:
+    boss, other = make_staff(is_superuser=True), make_staff(is_superuser=True)
+    client, both = client_of(boss), [boss.pk, other.pk]
+    if how == "delete":
+        User.objects.filter(pk=other.pk).update(is_superuser=False)
+        address = reverse("admin:auth_user_delete", args=(boss.pk,))
+        answer = client.post(address, {"post": "yes"}, follow=True)
+    else:
+        form = {"action": how, "_selected_action": both, "post": "yes"}
+        answer = client.post(reverse("admin:auth_user_changelist"), form, follow=True)
+
+    assert NONE_LEFT in answer.text
+    assert "Successfully deleted" not in answer.text
+    assert User.objects.filter(pk__in=both).count() == 2
+    assert not Event.objects.filter(action="deleted").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_superusers_do_not_demote_each_other_at_once() -> None:
+    first, second = make_staff(is_superuser=True), make_staff(is_superuser=True)
+    pairs = [(client_of(first), second), (client_of(second), first)]
+
+    def demote(client: Client, user: User) -> int:
+        try:
+            return int(change(client, user).status_code)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        with transaction.atomic():
+            list(User.objects.select_for_update())
+            answers = [pool.submit(demote, *pair) for pair in pairs]
+            # Long enough for both to be signed in, and to wait.
+            wait(answers, timeout=1)
+        statuses = {answer.result() for answer in answers}
+
+    assert User.objects.filter(is_superuser=True).count() == 1
+    assert 500 not in statuses
 
 
 def test_roles_are_made_by_superusers(manager: User) -> None:

@@ -9,9 +9,11 @@ import pytest
 from django.contrib.staticfiles import finders
 from django.templatetags.static import static
 from django.test import Client
+from unfold.settings import CONFIG_DEFAULTS
 
 from config.server import static_files
 from config.server.compression import accepted_coding
+from tests.support import icons
 
 STYLES = "latchkey/latchkey.css"
 FONT = "unfold/fonts/inter/Inter-Regular.woff2"
@@ -22,8 +24,8 @@ def content_of(name: str) -> bytes:
     return Path(str(finders.find(name))).read_bytes()
 
 
-def get(address: str, **headers: str) -> Any:
-    response = Client().get(address, headers=headers)
+def get(address: str, method: str = "GET", **headers: str) -> Any:
+    response = Client().generic(method, address, headers=headers)
     response.whole = b"".join(response) if response.streaming else response.content
     return response
 
@@ -116,10 +118,55 @@ def test_a_part_of_a_file_never_continues_a_compressed_one() -> None:
 
 
 def test_a_file_that_is_known_is_not_sent_again() -> None:
-    first = get(static(STYLES), accept_encoding="br")
-    again = get(static(STYLES), accept_encoding="br", if_none_match=first["ETag"])
+    etag = get(static(STYLES), accept_encoding="br")["ETag"]
 
-    assert (again.status_code, again.whole, again["Cache-Control"]) == (304, b"", GOOD)
+    for named in (etag, f"W/{etag}", f'"other", W/{etag}', "*"):
+        again = get(static(STYLES), accept_encoding="br", if_none_match=named)
+        assert (again.status_code, again.whole, again["Cache-Control"]) == (304, b"", GOOD), named
+        assert (again["ETag"], again["Vary"]) == (etag, "Accept-Encoding")
+
+
+def test_each_coding_of_a_file_has_its_own_etag() -> None:
+    etags = [get(static(STYLES), accept_encoding=coding)["ETag"] for coding in ("", "gzip", "br")]
+
+    assert len(set(etags)) == 3
+    for etag in etags[:2]:
+        response = get(static(STYLES), accept_encoding="br", if_none_match=etag)
+        assert (response.status_code, response["ETag"]) == (200, etags[2])
+    part = {"range": "bytes=100-", "if_range": etags[2]}
+    assert get(static(STYLES), **part).whole == content_of(STYLES)
+    assert get(static(STYLES), **part | {"if_range": etags[0]}).status_code == 206
+
+
+@pytest.mark.parametrize("accepted", ["", "gzip", "br"])
+def test_head_tells_what_get_sends(accepted: str) -> None:
+    got = get(static(STYLES), accept_encoding=accepted)
+    told = get(static(STYLES), "HEAD", accept_encoding=accepted)
+
+    assert (told.status_code, told.whole) == (200, b"")
+    for name in ("Content-Length", "Content-Type", "ETag", "Vary", "Cache-Control"):
+        assert told[name] == got[name]
+    assert told.get("Content-Encoding", "") == accepted
+
+
+def test_a_refusal_is_not_kept() -> None:
+    response = get(static(STYLES), "POST", accept_encoding="br")
+
+    assert (response.status_code, response["Allow"]) == (405, "GET, HEAD")
+    assert not response.has_header("Cache-Control")
+    assert not response.has_header("ETag")
+
+
+def test_a_browser_that_asks_for_an_icon_of_its_own_gets_it() -> None:
+    response = Client().get("/favicon.ico")
+
+    assert (response.status_code, response["Location"]) == (302, static("latchkey/favicon.svg"))
+
+
+def test_the_font_of_icons_has_each_that_is_used() -> None:
+    missing = icons.used() - icons.icons(icons.USED).keys()
+
+    assert not missing, f"run make icons for {sorted(missing)}"
 
 
 @pytest.mark.parametrize(
@@ -138,3 +185,11 @@ def test_a_file_that_is_known_is_not_sent_again() -> None:
 )
 def test_a_coding_is_used_only_if_it_is_accepted(header: str, coding: str | None) -> None:
     assert accepted_coding(header) == coding
+
+
+def test_the_theme_has_every_variable_that_unfold_would_write_into_a_page() -> None:
+    theme = content_of("latchkey/theme.css").decode()
+
+    for name, weights in CONFIG_DEFAULTS["COLORS"].items():
+        for weight in weights:
+            assert f"--color-{name}-{weight}:" in theme

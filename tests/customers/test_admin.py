@@ -22,14 +22,6 @@ from tests.support.factories import (
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def staff() -> Client:
-    """An administrator."""
-    client = Client()
-    client.force_login(make_staff("Key administrator"))
-    return client
-
-
 def save(client: Client, address: str, **changes: Any) -> Any:
     fields = {"name": "Acme", "environment": "production", "status": "active", "metadata": "{}"}
     return client.post(address, fields | changes)

@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apikeys.environments import Environment
+from audit.models import Event
 from customers.customers import lifecycle
 from customers.models import Customer
 from tests.support.api_client import Caller
@@ -194,7 +195,7 @@ def test_deleting_a_customer_takes_it_out_of_keys_on_record(source: str) -> None
         client.force_login(make_staff("Key administrator"))
         client.post(reverse("admin:customers_customer_delete", args=(gone.pk,)), {"post": "yes"})
 
-    event = key.events.get(action="updated")
+    event = Event.objects.about(key).get(action="updated")
     assert not Customer.objects.filter(pk=gone.pk).exists()
     assert [scope.customer_id for scope in key.scope.all()] == [kept.pk]
     assert str(gone.pk) in event.changes["customers"][0]

@@ -17,14 +17,14 @@ from django.db import connection
 from django.db.backends.sqlite3.base import SQLiteCursorWrapper
 
 from database import deadline
-from database.sqlite_connection import FileConnection
-from database.write_queue import Queue
+from database.connections.sqlite import FileConnection
+from database.connections.write_queue import Queue
 from tests.support.servers import wait_until
 
 OTHER_PROCESS = """
 import sys, time
 from pathlib import Path
-from database.write_queue import Queue
+from database.connections.write_queue import Queue
 queue = Queue(Path(sys.argv[1]))
 queue.wait(60)
 print("has its turn", flush=True)

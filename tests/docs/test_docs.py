@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.support.factories import issue
+from audit import chain
+from tests.support.factories import issue, make_request
 from tests.support.product import ROOT, Latchkey
 
 
@@ -37,7 +38,7 @@ def test_the_tables_of_the_documents_are_those_of_the_code(copied: Path) -> None
     call_command("write_docs", "--check")
 
     assert (
-        sum(read(f"docs/{path.name}").count("<!-- table: ") for path in copied.glob("*/*.md")) == 5
+        sum(read(f"docs/{path.name}").count("<!-- table: ") for path in copied.glob("*/*.md")) == 7
     )
 
 
@@ -49,6 +50,8 @@ def test_the_tables_of_the_documents_are_those_of_the_code(copied: Path) -> None
         ("docs/errors.md", "| 409 | `conflict` |"),
         ("docs/jobs.md", "| `telemetry.purge` |"),
         ("docs/api.md", "| `logs:read` |"),
+        ("docs/licenses.md", "| argon2-cffi | 25"),
+        ("docs/monitoring.md", "| `latchkey_keys` | gauge |"),
         (".env.example", "#PORT=8000"),
     ],
 )
@@ -91,9 +94,11 @@ def test_what_a_document_points_to_is_there(document: str) -> None:
     assert not missing
 
 
-@pytest.mark.django_db
+# Audit events are sealed at a commit, so there has to be one.
+@pytest.mark.django_db(transaction=True)
 def test_the_documented_commands_run(capsys: pytest.CaptureFixture[str]) -> None:
     key = issue().key
+    request = make_request(key=key)
     lines = [
         line
         for document in ("README.md", "docs/operating.md")
@@ -104,7 +109,10 @@ def test_the_documented_commands_run(capsys: pytest.CaptureFixture[str]) -> None
     assert len(lines) >= 8
     for line in lines:
         _, _, arguments = line.partition("manage.py ")
-        call_command(*shlex.split(arguments.replace("KEY_ID", key.pk)))
+        places = {"KEY_ID": key.pk, "REQUEST_ID": request.pk, "SEQUENCE:HASH": chain.head()}
+        for place, value in places.items():
+            arguments = arguments.replace(place, str(value))
+        call_command(*shlex.split(arguments))
     assert key.pk in capsys.readouterr().out
 
 
@@ -122,3 +130,16 @@ def test_the_curl_line_of_the_readme_answers(latchkey: Latchkey) -> None:
 
     assert done.returncode == 0
     assert made["id"] in done.stdout
+
+
+def test_each_threat_has_a_test_that_exists() -> None:
+    _, _, table = read("SECURITY.md").partition("| --- | --- | --- | --- |\n")
+    rows = [row.split(" | ") for row in table.partition("\n\n")[0].splitlines()]
+
+    assert len(rows) >= 24
+    assert rows[0][0] != "| "
+    for *_, threat, defence, test in rows:
+        assert threat
+        assert defence
+        path, _, name = test.strip("| `").partition("::")
+        assert f"def {name}(" in read(path), f"{threat}: {name} is not in {path}"

@@ -13,6 +13,7 @@ from tests.support.product import ROOT, Latchkey
 
 GUIDE = (ROOT / "docs" / "api.md").read_text()
 JOBS = (ROOT / "docs" / "jobs.md").read_text()
+MANAGING = (ROOT / "docs" / "managing-keys.md").read_text()
 # What the guide uses of jq: a field's value.
 JQ = "import json, sys; print(json.load(sys.stdin)[sys.argv[-1].lstrip('.')])"
 
@@ -21,12 +22,11 @@ def blocks(language: str, document: str = GUIDE) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", document, re.DOTALL)
 
 
-@pytest.fixture
-def caller(latchkey: Latchkey) -> dict[str, str]:
-    """The environment of somebody with the key that the guide says to make."""
-    (command,) = re.findall(r"manage.py (create_api_key .*)", blocks("sh")[0])
-    permissions = re.findall(r"--permission \S+", command)
-    arguments = [word for pair in permissions for word in pair.split()]
+def environment(latchkey: Latchkey, document: str) -> dict[str, str]:
+    """Return the environment of somebody with the key that a document says to make."""
+    (command,) = re.findall(r"manage.py (create_api_key .*)", blocks("sh", document)[0])
+    options = re.findall(r"--(?:permission|expires) \S+", command)
+    arguments = [word for pair in options for word in pair.split()]
     made = latchkey.create_key(*arguments, "--per-minute", "1000", environment="development")
     return {
         "PATH": os.environ["PATH"],
@@ -35,25 +35,58 @@ def caller(latchkey: Latchkey) -> dict[str, str]:
     }
 
 
+@pytest.fixture
+def caller(latchkey: Latchkey) -> dict[str, str]:
+    """The environment of the guide's reader."""
+    return environment(latchkey, GUIDE)
+
+
+def with_jq(variables: dict[str, str], folder: Path) -> dict[str, str]:
+    """Return an environment where a jq is found, which knows what the documents use of it."""
+    if shutil.which("jq") is not None:
+        return variables
+    jq = folder / "jq"
+    jq.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{JQ}" "$@"\n')
+    jq.chmod(0o755)
+    return variables | {"PATH": f"{folder}:{variables['PATH']}"}
+
+
+def run_curl(lines: list[str], caller: dict[str, str], folder: Path) -> str:
+    """Run lines of a document as one script; return what they printed."""
+    caller = with_jq(caller, folder)
+    script = "\n".join(lines).replace("curl ", "curl --silent --show-error --fail-with-body ")
+    done = subprocess.run(["sh", "-e", "-c", script], env=caller, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    return done.stdout
+
+
 def test_every_curl_line_answers_as_the_guide_says(caller: dict[str, str], tmp_path: Path) -> None:
-    if shutil.which("jq") is None:
-        jq = tmp_path / "jq"
-        jq.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{JQ}" "$@"\n')
-        jq.chmod(0o755)
-        caller["PATH"] = f"{tmp_path}:{caller['PATH']}"
     found = [*blocks("curl"), *blocks("curl", JOBS)]
     lines = [line for block in found for line in block.splitlines()]
-    script = "\n".join(lines).replace("curl ", "curl --silent --show-error --fail-with-body ")
 
-    done = subprocess.run(["sh", "-e", "-c", script], env=caller, capture_output=True, text=True)
+    printed = run_curl(lines, caller, tmp_path)
 
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert len(lines) >= 15
-    assert '"code":"VALID"' in done.stdout
-    assert '"type":"report.made"' in done.stdout
-    assert done.stdout.count('"name":"Once only"') == 2
-    assert '"status":"revoked"' in done.stdout
-    assert '"type":"customers.export"' in done.stdout
+    assert '"code":"VALID"' in printed
+    assert '"type":"report.made"' in printed
+    assert printed.count('"name":"Once only"') == 2
+    assert '"status":"revoked"' in printed
+    assert '"type":"customers.export"' in printed
+
+
+def test_keys_are_managed_as_the_document_says(latchkey: Latchkey, tmp_path: Path) -> None:
+    lines = [line for block in blocks("curl", MANAGING) for line in block.splitlines()]
+
+    printed = run_curl(lines, environment(latchkey, MANAGING), tmp_path)
+
+    assert len(lines) >= 9
+    assert '"minute":30' in printed
+    assert '"key":"lk_dev_' in printed
+    assert '"status":"inactive"' in printed
+    assert printed.count('"status":"awaiting_hand_over"') == 1
+    assert printed.count("An API key for you</h1>") == 1
+    assert printed.count("Store the key now.") == 1
+    assert '"action":"created"' in printed
 
 
 def test_the_python_example_runs(caller: dict[str, str]) -> None:

@@ -11,29 +11,18 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from audit.models import Event
 from gateway import lifecycle
-from gateway.models import Service, ServiceEvent
+from gateway.models import Service
 from gateway.rules import parse_rules
 from logs.capture.spool import backlog
 from logs.models import HourlyUsage
-from tests.support.factories import ACTOR, issue, make_staff
+from tests.support.factories import ACTOR, client_of, issue, make_staff
 
 pytestmark = pytest.mark.django_db
 
 LIST = "admin:gateway_service_changelist"
 LINES = ["GET,HEAD /v1/orders/** orders:read", "* /** orders:write cost=5"]
-
-
-def client_of(role: str) -> Client:
-    client = Client()
-    client.force_login(make_staff(role))
-    return client
-
-
-@pytest.fixture
-def staff() -> Client:
-    """A key administrator."""
-    return client_of("Key administrator")
 
 
 def make_service(name: str = "orders", lines: list[str] = LINES, **fields: Any) -> Service:
@@ -73,7 +62,7 @@ def test_a_service_is_made_with_the_default_rules_or_with_those_given(staff: Cli
     assert [line.needs for line in orders.rule_lines] == ["orders:read", "orders:write"]
     assert [str(line) for line in stock.rule_lines] == LINES
     assert (orders.is_enabled, stock.is_enabled, stock.description) == (True, False, "Ours")
-    event = ServiceEvent.objects.get(service_name="stock")
+    event = Event.objects.get(object_type="gateway.service", object_id="stock")
     assert (event.source, event.address) == ("admin", "127.0.0.1")
 
 
@@ -132,7 +121,7 @@ def test_the_list_counts_rules_and_is_searched_and_filtered(staff: Client) -> No
 
     assert listed() == {"empty": 0, "orders": 2, "stock": 1}
     assert listed(q="basket") == {"orders": 2}
-    assert listed(is_enabled__exact="0") == {"stock": 1}
+    assert listed(status="disabled") == {"stock": 1}
     assert listed(needs="orders:write") == {"orders": 2}
     assert listed(needs="nobody:knows") == {}
 
@@ -148,7 +137,11 @@ def test_a_service_is_disabled_enabled_and_deleted_by_dialogs(staff: Client) -> 
 
     assert not Service.objects.exists()
     assert gone["HX-Redirect"] == reverse(LIST)
-    actions = ServiceEvent.objects.order_by("id").values_list("action", flat=True)
+    actions = (
+        Event.objects.filter(object_type="gateway.service")
+        .order_by("id")
+        .values_list("action", flat=True)
+    )
     assert list(actions) == ["created", "disabled", "enabled", "deleted"]
 
 

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from audit.models import Event
 from gateway import lifecycle
-from gateway.models import Service, ServiceEvent
+from gateway.models import Service
 from tests.support.command_line import Run
 from tests.support.factories import ACTOR, issue
 
@@ -30,7 +31,8 @@ def test_a_service_is_made_shown_changed_listed_and_deleted(run: Run) -> None:
     assert listed == [changed]
     assert deleted == (0, "orders is deleted.\n", "")
     assert not Service.objects.exists()
-    assert list(ServiceEvent.objects.values_list("action", "source").order_by("id")) == [
+    events = Event.objects.filter(object_type="gateway.service").order_by("id")
+    assert list(events.values_list("action", "source")) == [
         ("created", "command"), ("disabled", "command"), ("deleted", "command"),
     ]  # fmt: skip
 

@@ -37,7 +37,17 @@ PAGE_HEADERS = {
     "Content-Security-Policy",
 }  # fmt: skip
 # Different in each request, or for each key.
-OWN = {"id", "at", "key", "duration", "response_headers", "address", "request_bytes", "caller"}
+OWN = {
+    "id",
+    "at",
+    "key",
+    "duration",
+    "phases",
+    "response_headers",
+    "address",
+    "request_bytes",
+    "caller",
+}
 
 
 def body_of(path: str, credential: str) -> tuple[bytes, str]:

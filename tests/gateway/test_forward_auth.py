@@ -26,6 +26,7 @@ from tests.support.proxy import DIALECTS, Proxy, Reply
 
 pytestmark = pytest.mark.django_db
 
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 NOBODY = ("", "", "", "")
 
 
@@ -41,6 +42,23 @@ def proxy(request: pytest.FixtureRequest, service: Service) -> Proxy:
     return Proxy(service.name, request.param)
 
 
+@pytest.mark.parametrize("sent", [TRACEPARENT, TRACEPARENT.upper(), "none", None])
+def test_a_valid_trace_is_kept_and_answered_where_the_request_may_pass(
+    proxy: Proxy, sent: str | None
+) -> None:
+    headers = [] if sent is None else [("traceparent", sent)]
+
+    admitted = proxy.ask(issue(permissions=["customers:read"]), uri="/v1/a", headers=headers)
+    refused = proxy.ask(uri="/v1/a", headers=headers)
+
+    assert (admitted.true_status, refused.true_status) == (200, 401)
+    is_valid = sent == TRACEPARENT
+    assert admitted.headers.get("traceparent") == (sent if is_valid else None)
+    assert "traceparent" not in refused.headers
+    for reply in (admitted, refused):
+        assert record_of(reply).trace == (TRACEPARENT[3:35] if is_valid else None)
+
+
 def test_a_request_that_may_pass_is_200_without_a_body(proxy: Proxy) -> None:
     issued = issue(permissions=["customers:read"])
 
@@ -52,6 +70,10 @@ def test_a_request_that_may_pass_is_200_without_a_body(proxy: Proxy) -> None:
     assert reply.headers["Content-Length"] == "0"
     assert reply.headers["RateLimit"].startswith('"minute";r=599;')
     assert "RateLimit-Policy" in reply.headers
+    assert (reply.headers["X-RateLimit-Limit"], reply.headers["X-RateLimit-Remaining"]) == (
+        "600",
+        "599",
+    )
 
 
 def test_any_key_passes_where_the_rule_says_so(proxy: Proxy) -> None:
@@ -69,7 +91,7 @@ def test_a_public_rule_looks_at_no_key_and_counts_nothing(proxy: Proxy) -> None:
 
     assert [reply.status for reply in replies] == [200, 200, 200]
     assert {reply.identity for reply in replies} == {NOBODY}
-    assert not any("RateLimit" in reply.headers for reply in replies)
+    assert not any("ratelimit" in str(reply.headers).lower() for reply in replies)
 
 
 def test_a_key_without_a_digest_opens_nothing(proxy: Proxy) -> None:

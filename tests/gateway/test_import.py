@@ -8,9 +8,10 @@ import pytest
 from django.test import Client
 
 from apikeys import catalogue
-from apikeys.models import CustomPermission, PermissionEvent
+from apikeys.models import CustomPermission
+from audit.models import Event
 from gateway import lifecycle
-from gateway.models import Service, ServiceEvent
+from gateway.models import Service
 from gateway.rules import parse_rules
 from tests.support.command_line import Run
 from tests.support.factories import ACTOR
@@ -51,7 +52,9 @@ def test_a_service_is_made_from_a_document(run: Run, file: str) -> None:
     }
     assert [str(rule) for rule in Service.objects.get().rule_lines] == RULES
     assert catalogue.find("orders:mine").label == "Orders Mine"
-    assert list(ServiceEvent.objects.values_list("action", "source")) == [("created", "command")]
+    assert list(
+        Event.objects.filter(object_type="gateway.service").values_list("action", "source")
+    ) == [("created", "command")]
 
 
 def test_the_rules_of_a_service_are_replaced(run: Run, file: str) -> None:
@@ -80,8 +83,7 @@ def test_a_dry_run_shows_the_difference_and_writes_nothing(
 ) -> None:
     if is_there:
         lifecycle.create("shop", actor=ACTOR, rules=parse_rules([RULES[0]]))
-    before = [list(model.objects.values()) for model in (Service, ServiceEvent, CustomPermission,
-                                                         PermissionEvent)]  # fmt: skip
+    before = [list(model.objects.values()) for model in (Service, CustomPermission, Event)]
 
     code, out, _ = run("import_service", "shop", "--openapi", file, "--dry-run")
 
@@ -89,8 +91,7 @@ def test_a_dry_run_shows_the_difference_and_writes_nothing(
     assert f"+ {RULES[1]}" in out.splitlines()
     assert "+ permission orders:read" in out.splitlines()
     assert out.endswith("shop would have 2 rules.\n")
-    after = [list(model.objects.values()) for model in (Service, ServiceEvent, CustomPermission,
-                                                        PermissionEvent)]  # fmt: skip
+    after = [list(model.objects.values()) for model in (Service, CustomPermission, Event)]
     assert after == before
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from audit.models import Event
 from database.refusals import Conflict, Refused
 from gateway import lifecycle
-from gateway.models import Rule, Service, ServiceEvent
+from gateway.models import Rule, Service
 from gateway.rules import parse_rules
 from tests.support.factories import ACTOR
 
@@ -19,7 +20,7 @@ TWO = parse_rules(["GET /a any-key", "* /b orders:write cost=5"])
 
 
 def history(name: str) -> list[tuple[str, dict[str, Any]]]:
-    events = ServiceEvent.objects.filter(service_name=name).order_by("id")
+    events = Event.objects.filter(object_type="gateway.service", object_id=name).order_by("id")
     return list(events.values_list("action", "changes"))
 
 
@@ -29,7 +30,9 @@ def test_a_new_service_has_the_two_default_rules() -> None:
     written = ["GET,HEAD,OPTIONS /** orders:read", "* /** orders:write"]
     assert (service.is_enabled, service.revision) == (True, 1)
     assert [str(rule) for rule in service.rules.all()] == written
-    assert history("orders") == [("created", {"rules": [None, "\n".join(written)]})]
+    assert history("orders") == [
+        ("created", {"rules": [None, "\n".join(written)], "is_enabled": [None, True]})
+    ]
 
 
 @pytest.mark.parametrize(
@@ -37,11 +40,12 @@ def test_a_new_service_has_the_two_default_rules() -> None:
     [
         ({"description": "Ours"}, None, "updated", {"description": ["", "Ours"]}),
         ({"is_enabled": False}, None, "disabled", {"is_enabled": [True, False]}),
-        ({}, TWO, "updated", {"rules": ["", "* /b orders:write cost=5"]}),
-        ({}, (), "updated", {"rules": ["GET /a any-key", ""]}),
+        ({}, TWO, "updated",
+         {"rules": ["", "* /b orders:write cost=5"], "rule numbers": [None, "2"]}),
+        ({}, (), "updated", {"rules": ["GET /a any-key", ""], "rule numbers": ["1", None]}),
         ({"is_enabled": False, "description": "x"}, TWO, "disabled",
          {"is_enabled": [True, False], "description": ["", "x"],
-          "rules": ["", "* /b orders:write cost=5"]}),
+          "rules": ["", "* /b orders:write cost=5"], "rule numbers": [None, "2"]}),
         ({}, None, None, None),
         ({"description": "", "is_enabled": True}, ONE, None, None),
     ],

@@ -1,23 +1,23 @@
 """Jobs in the admin."""
 
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from audit.models import Event
+from database.uuid7 import new_id
+from jobs.admin.formatting import timing_text
 from jobs.models import Job
-from tests.support.factories import issue, make_customer, make_job, make_staff
+from tests.support.factories import client_of, issue, make_customer, make_job, make_staff
 
 pytestmark = pytest.mark.django_db
 
 LIST = reverse("admin:jobs_job_changelist")
-
-
-def client_of(role: str) -> Client:
-    client = Client()
-    client.force_login(make_staff(role))
-    return client
 
 
 def page_of(job: Job) -> str:
@@ -66,7 +66,8 @@ def test_a_job_is_cancelled_and_tried_again_by_dialogs_only() -> None:
     staff = client_of("Key administrator")
     job = make_job(issue().key)
 
-    staff.get(reverse("admin:jobs_job_cancel", args=(job.pk,)))
+    opened = staff.get(reverse("admin:jobs_job_cancel", args=(job.pk,))).text
+    assert re.findall(r">\s*(Cancel|Back)\s*<", opened) == ["Back"]
     job.refresh_from_db()
     assert job.status == "queued"
     assert dialog(staff, "cancel", job).headers["HX-Redirect"]
@@ -79,7 +80,8 @@ def test_a_job_is_cancelled_and_tried_again_by_dialogs_only() -> None:
     page = staff.get(page_of(job)).content.decode()
     for action in ("Cancelled", "Tried again"):
         assert f"<strong>{action}</strong> by staff" in page
-    assert [(event.action, event.source, event.address) for event in job.events.all()] == [
+    events = Event.objects.about(job).order_by("id")
+    assert [(event.action, event.source, event.address) for event in events] == [
         ("cancelled", "admin", "127.0.0.1"),
         ("retried", "admin", "127.0.0.1"),
     ]
@@ -93,15 +95,24 @@ def test_who_may_only_look_changes_nothing() -> None:
 
 
 def test_the_watch_tells_how_far_jobs_are() -> None:
-    job = make_job(issue().key, done=3, total=4)
+    running = timezone.now() - timedelta(seconds=90)
+    job = make_job(
+        issue().key, done=3, total=4, status="running", attempt=1, max_attempts=3,
+        lease=new_id(), started_at=running,
+    )  # fmt: skip
     address = reverse("admin:jobs_job_watch")
 
     found = client_of("Auditor").get(f"{address}?id={job.pk}&id=none").json()
 
     assert found == {
         str(job.pk): {
-            "status": "queued", "label": "Queued", "percent": 75, "text": "3 of 4",
+            "status": "running", "label": "Running", "percent": 75, "attempt": 1,
             "is_over": False,
+            "texts": {
+                "progress": "3 of 4",
+                "attempts": "1 of 3",
+                "timing": "Running for 1 min 30 s, about 30 s left",
+            },
         }
     }  # fmt: skip
     stranger = Client()
@@ -134,3 +145,97 @@ def test_a_dialog_of_a_job_that_is_gone_is_404() -> None:
     job.pk = job_id
 
     assert dialog(client_of("Key administrator"), "cancel", job).status_code == 404
+
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"status": "queued", "queued_at": 12}, "Waiting for 12 s"),
+        ({"status": "running", "started_at": 7384}, "Running for 2 h 3 min"),
+        (
+            {"status": "running", "started_at": 60, "attempt": 1, "done": 1, "total": 3},
+            "Running for 1 min 0 s, about 2 min 0 s left",
+        ),
+        # Before a fiftieth is done there is no pace, nor after a pause between attempts.
+        ({"status": "running", "started_at": 60, "attempt": 1, "done": 1, "total": 51},
+         "Running for 1 min 0 s"),
+        ({"status": "running", "started_at": 60, "attempt": 2, "done": 1, "total": 3},
+         "Running for 1 min 0 s"),
+        ({"status": "failed", "run_at": -12}, "Next attempt in 12 s, at 12:00:12 UTC"),
+        ({"status": "failed", "run_at": 1}, "Next attempt is due"),
+        ({"status": "succeeded", "started_at": 10, "finished_at": 7}, "Took 3.0 s"),
+        ({"status": "dead", "started_at": 360_000, "finished_at": 0}, "Took 4 d 4 h"),
+        ({"status": "cancelled", "finished_at": 0}, ""),
+    ],
+)  # fmt: skip
+def test_a_line_says_how_long_a_job_waits_runs_or_took(fields: Any, says: str) -> None:
+    """The times are given in seconds before now."""
+    job = Job(**{
+        name: NOW - timedelta(seconds=value) if name.endswith("_at") else value
+        for name, value in fields.items()
+    })  # fmt: skip
+
+    assert timing_text(job, NOW) == says
+
+
+def bulk(client: Client, action: str, *jobs: Job, **fields: str) -> Any:
+    ids = [str(job.pk) for job in jobs]
+    form = {"action": f"{action}_selected", "_selected_action": ids, **fields}
+    return client.post(LIST, form, follow=True)
+
+
+def statuses(*jobs: Job) -> list[str]:
+    return [Job.objects.get(pk=job.pk).status for job in jobs]
+
+
+def test_many_jobs_are_cancelled_after_a_page_that_counts_them() -> None:
+    staff, key = client_of("Key administrator"), issue().key
+    jobs = [make_job(key, status=status) for status in ("queued", "failed", "dead")]
+
+    page = bulk(staff, "cancel", *jobs)
+    before = statuses(*jobs)
+    response = bulk(staff, "cancel", *jobs, seen=page.context["seen"])
+
+    assert "<h2>Cancel 2 jobs</h2>" in page.text
+    assert "1 of those selected is left out: ended already." in page.text
+    assert before == ["queued", "failed", "dead"]
+    assert statuses(*jobs) == ["cancelled", "cancelled", "dead"]
+    assert "2 jobs are cancelled." in response.text
+    assert [Event.objects.about(job).count() for job in jobs] == [1, 1, 0]
+
+
+def test_many_jobs_are_retried_but_none_that_was_tried_meanwhile() -> None:
+    staff, key = client_of("Key administrator"), issue().key
+    jobs = [make_job(key, status="dead", attempt=3) for _ in range(2)]
+    page = bulk(staff, "retry", *jobs)
+    Job.objects.filter(pk=jobs[1].pk).update(attempt=6)
+
+    response = bulk(staff, "retry", *jobs, seen=page.context["seen"])
+
+    assert statuses(*jobs) == ["queued", "dead"]
+    assert "1 job is queued again." in response.text
+    assert "tried again meanwhile" in response.text
+
+
+def test_jobs_that_nothing_can_be_done_with_are_said_so() -> None:
+    response = bulk(client_of("Key administrator"), "cancel", make_job(issue().key, status="dead"))
+
+    assert "None of the selected jobs can be cancelled" in response.text
+
+
+def test_who_may_only_look_has_no_actions_for_many() -> None:
+    job = make_job(issue().key)
+
+    bulk(client_of("Auditor"), "cancel", job, seen=f"{job.pk}:0")
+
+    assert statuses(job) == ["queued"]
+
+
+def test_a_type_is_written_as_it_is() -> None:
+    page = client_of("Auditor").get(page_of(make_job(issue().key, type="crm.sync")))
+
+    assert "crm.sync" in page.text
+    assert "Crm.sync" not in page.text

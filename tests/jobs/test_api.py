@@ -118,3 +118,15 @@ def test_a_list_of_jobs_asks_once_for_all_of_them(
 
     with django_assert_max_num_queries(3):
         caller.get("jobs")
+
+
+def test_a_job_type_that_is_none_is_told_what_was_probably_meant() -> None:
+    caller = Caller(issue(permissions=list(Permission)))
+
+    close, far = (
+        caller.post("jobs", {"type": name}).json()["errors"][0]["message"]
+        for name in ("customer.export", "nothing")
+    )
+
+    assert close == "There is no such job type. Did you mean 'customers.export'?"
+    assert "Use one of customers.export, " in far

@@ -9,9 +9,9 @@ import pytest
 from django.utils import timezone
 
 from apikeys import lifecycle
-from apikeys.audit import Actor
-from apikeys.models import ApiKey, Source
+from apikeys.models import ApiKey
 from apikeys.permissions import Permission
+from audit.actors import Actor, Source
 from customers.customers import lifecycle as customer_lifecycle
 from customers.models import Customer, License, TelemetryEvent
 from jobs.registry import JobFailed, Step, Work, job_types

@@ -59,10 +59,13 @@ def test_the_work_that_apps_declare_is_done() -> None:
         "sweep of the rate-limit counters": "maintenance",
         "pruning of idempotency keys": "maintenance",
         "pruning of request logs": "maintenance",
+        "pruning of networks and peaks": "maintenance",
+        "expiry of hand-over links": "maintenance",
         "pruning of jobs": "maintenance",
+        "pruning of sessions": "maintenance",
         "cancelling of jobs of unknown types": "maintenance",
         "pruning of workers": "maintenance",
-        "sending of expiry notices": "announcing",
+        "sending of alerts": "alerting",
     }
     assert [function.__module__ for function in declared("worker_threads")] == [
         "logs.shipping.shipper"

@@ -14,7 +14,14 @@ from django.utils import timezone
 
 from database.uuid7 import first_id_at, new_id
 from logs.models import HourlyUsage, RequestContent, RequestLog
-from tests.support.factories import issue, make_customer, make_decision, make_request, make_staff
+from tests.support.factories import (
+    client_of,
+    issue,
+    make_customer,
+    make_decision,
+    make_request,
+    make_staff,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -24,9 +31,7 @@ LIST = reverse("admin:logs_requestlog_changelist")
 @pytest.fixture
 def staff() -> Client:
     """Somebody who may only look."""
-    client = Client()
-    client.force_login(make_staff("Auditor"))
-    return client
+    return client_of("Auditor")
 
 
 def listed(client: Client, query: str = "") -> list[str]:
@@ -104,9 +109,12 @@ def test_the_page_of_a_decision_says_what_is_known(staff: Client) -> None:
 def test_a_search_goes_by_what_the_term_looks_like(staff: Client) -> None:
     make_request()
     job = new_id()
-    one = make_request(address="2001:db8::9", path="/api/production/v1/somewhere/else", job_id=job)
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    path = "/api/production/v1/somewhere/else"
+    one = make_request(address="2001:db8::9", path=path, job_id=job, trace_id=trace)
 
-    for term in (str(one.pk), str(job), "2001:db8:0::9", "somewhere"):
+    traced = (trace, f"00-{trace}-b7ad6b7169203331-01")
+    for term in (str(one.pk), str(job), "2001:db8:0::9", "somewhere", *traced):
         assert listed(staff, f"q={term}") == [str(one.pk)], term
     assert listed(staff, "q=nowhere") == []
 

@@ -25,7 +25,7 @@ from logs.capture.spool import backlog, files
 from logs.middleware import spool
 from logs.models import HourlyUsage, PermissionUse, RequestContent, RequestLog
 from logs.shipping.shipper import Shipper
-from logs.usage_charts import key_usage_context
+from logs.usage_charts import key_usage
 from tests.support.api_client import Caller
 from tests.support.factories import ACTOR, expire, issue, make_customer, record_line
 
@@ -214,7 +214,7 @@ def test_too_many_failures_are_refusals_and_not_the_limits_of_a_key(
 
     row = HourlyUsage.objects.get(key_id=revoked.key.pk)
     assert (row.requests, row.refused, row.limited) == (3, 3, 0)
-    totals = key_usage_context(revoked.key)["total"]
+    totals = key_usage(revoked.key)["total"]
     assert (totals["refused"], totals["limited"]) == (3, 0)
 
 

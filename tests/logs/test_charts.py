@@ -12,7 +12,8 @@ from logs.shipping.shipper import usage
 from logs.usage_charts import (
     PERIODS,
     Slots,
-    key_usage_context,
+    key_requests,
+    key_usage,
     overview,
     percentile,
     service_usage,
@@ -70,7 +71,7 @@ def test_every_answer_has_an_outcome(status: int, code: str, outcome: str) -> No
 def test_a_key_is_shown_by_path_code_and_address() -> None:
     key = issue().key
     for _ in range(3):
-        make_request(key=key)
+        make_request(key=key, route="customers/<uuid:customer_id>")
     make_request(key=key, status=404, code="not_found", route="", address="198.51.100.8")
     make_request(key=key, kind="decision", address="")
     HourlyUsage.objects.create(
@@ -78,9 +79,13 @@ def test_a_key_is_shown_by_path_code_and_address() -> None:
         environment="production", key_id=key.pk, requests=4, succeeded=3, refused=1, bucket_2=4,
     )  # fmt: skip
 
-    shown = key_usage_context(key)
+    shown = {**key_usage(key), **key_requests(key)}
 
-    assert shown["paths"] == [("GET key", 4), ("GET unknown path", 1)]
+    assert shown["paths"] == [
+        ("GET customers/{customer_id}", 3),
+        ("GET key", 1),
+        ("GET unknown path", 1),
+    ]
     assert shown["codes"] == [("not_found", 1)]
     assert shown["address_count"] == 2
     assert shown["total"]["requests"] == 4
@@ -129,7 +134,7 @@ def test_charts_of_keys_and_environments_sum_over_services() -> None:
 
     shown = overview()
 
-    assert key_usage_context(key)["total"]["requests"] == 8
+    assert key_usage(key)["total"]["requests"] == 8
     assert [part["total"]["requests"] for part in shown["traffic"]] == [8, 0, 0]
     assert [row["total"] for row in shown["busiest"]] == [8]
     assert [(row["service"], row["total"], row["bad"]) for row in shown["services"]] == [

@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from apikeys import credentials
@@ -88,7 +87,6 @@ ESCAPES: list[Callable[[str], str]] = [
 ]
 
 
-@hypothesis_settings(deadline=None)
 @given(st.integers(0, 3), st.sets(st.integers(0, len(CREDENTIAL) - 1)), st.sampled_from(ESCAPES))
 def test_a_credential_is_masked_whichever_of_its_characters_are_escaped(
     head: int, places: set[int], escape: Callable[[str], str]
@@ -112,7 +110,6 @@ def test_a_credential_is_masked_when_one_letter_of_its_environment_is_escaped() 
             assert SECRET not in kept, written
 
 
-@hypothesis_settings(deadline=None)
 @given(st.binary(max_size=40), st.binary(max_size=40), st.booleans(), st.integers(4, 100))
 def test_a_credential_in_base64_is_masked_wherever_it_begins_and_however_it_is_broken(
     before: bytes, after: bytes, is_for_addresses: bool, width: int

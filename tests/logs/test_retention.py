@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from database.uuid7 import first_id_at
 from logs import retention
-from logs.models import HourlyUsage, RequestContent, RequestLog
-from tests.support.factories import issue, make_request
+from logs.models import DailyPeak, HourlyUsage, KeyNetwork, RequestContent, RequestLog
+from logs.shipping import networks
+from tests.support.factories import issue, make_request, record
 
 pytestmark = pytest.mark.django_db
 
@@ -43,6 +44,41 @@ def test_the_worker_deletes_what_is_older_than_the_setting(settings: Any, monkey
     assert set(RequestLog.objects.all()) == set(young)
     assert set(RequestContent.objects.values_list("pk", flat=True)) == {log.pk for log in young}
     assert HourlyUsage.objects.exists()
+
+
+def test_networks_that_are_not_used_for_long_are_forgotten(monkeypatch: Any) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    key, now = issue().key, timezone.now()
+
+    def sent(days: float, address: str, **fields: Any) -> None:
+        at = int((now - timedelta(days=days)).timestamp() * 1_000_000)
+        networks.add([record(key=key.pk, at=at, address=address, **fields)])
+
+    for number in range(5):
+        sent(200, f"203.0.{number}.7", is_key_accepted=True, code="")
+    sent(200, "198.51.100.7", is_key_accepted=True, code="")
+    sent(100, "198.51.100.7", is_key_accepted=True, code="")
+    sent(200, "192.0.2.7", code="key_revoked")
+    sent(100, "192.0.3.7", code="key_revoked")
+
+    assert retention.forget_unused(now) == 6
+
+    rows = KeyNetwork.objects.order_by("network")
+    assert [row.network for row in rows] == ["192.0.3.0/24", "198.51.100.0/24"]
+    # Since when it is known stays: else it would be told of as a new one.
+    assert rows[1].first_used_at < now - timedelta(days=199)
+    assert retention.forget_unused(now) == 0
+
+
+def test_peaks_are_kept_as_long_as_they_are_shown() -> None:
+    today = timezone.now().date()
+    for days in (0, 29, 30, 40, 400):
+        DailyPeak.objects.create(
+            key_id="k", day=today - timedelta(days=days), busiest=1, minute=0, requests=1
+        )
+
+    assert retention.forget_unused(timezone.now()) == 2
+    assert DailyPeak.objects.count() == 3
 
 
 def test_a_dry_run_says_how_many_and_deletes_none() -> None:

@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from logs.capture.spool import Spool, SpoolUnavailable, backlog, files, restored_at
@@ -302,7 +301,6 @@ def test_a_folder_that_cannot_be_created_again_refuses_and_loses_nothing(
     assert drain(Reader(folder)) == [b"before", b"refused"]
 
 
-@hypothesis_settings(deadline=None)
 @given(st.lists(st.sampled_from(["append", "check", "ship", "restart", *HARMS]), max_size=30))
 def test_nothing_is_lost_or_doubled_whatever_is_removed_in_between(steps: list[object]) -> None:
     written, shipped, positions = 0, list[int](), dict[str, int]()

@@ -20,12 +20,11 @@ from tests.promises.test_outages import (
     locked,
     stop,
 )
-from tests.support.product import PAIRS, Latchkey, running_on
-from tests.support.proxy import DIALECTS
+from tests.support.product import Latchkey, running_on
+from tests.support.proxy import DIALECTS, TRUSTING
 from tests.support.servers import Postgres, Redis, running
 from tests.support.services import available
 
-SETTINGS = {"TRUSTED_PROXIES": "127.0.0.0/8"}
 HTTP = httpx.Client(timeout=10, limits=httpx.Limits(max_keepalive_connections=0))
 RULE = "GET /any/** any-key"
 
@@ -52,17 +51,15 @@ def told(response: httpx.Response) -> tuple[int, str]:
 
 def prepare(product: Latchkey) -> Any:
     """Make the service and a key."""
-    made = product.manage("create_service", "orders", "--rule", RULE)
-    assert made.returncode == 0, made.stderr
+    product.guard("orders", RULE)
     return product.create_key()
 
 
-@pytest.fixture(scope="module", params=PAIRS)
-def product(request: pytest.FixtureRequest) -> Iterator[Latchkey]:
-    """The product on each storage pair, behind a trusted proxy."""
-    with running_on(request.param, **SETTINGS) as latchkey:
-        latchkey.made = prepare(latchkey)
-        yield latchkey
+@pytest.fixture(scope="module")
+def product(latchkey: Latchkey) -> Latchkey:
+    """The product with a service and a key."""
+    latchkey.made = prepare(latchkey)
+    return latchkey
 
 
 CHANGES = {
@@ -180,7 +177,7 @@ def scaled() -> Iterator[tuple[Latchkey, str, Postgres, Redis]]:
     with contextlib.ExitStack() as stack:
         postgres = stack.enter_context(running(available(Postgres)))
         redis = stack.enter_context(running(available(Redis)))
-        product = Latchkey(database=postgres.url, redis=redis.url, **SETTINGS)
+        product = Latchkey(database=postgres.url, redis=redis.url, **TRUSTING)
         stack.enter_context(running(product))
         yield product, prepare(product)["key"], postgres, redis
 
@@ -222,7 +219,7 @@ def test_connections_that_the_server_hung_up_on_cost_no_decision(
 
 @pytest.mark.crash
 def test_counters_that_cannot_be_written_are_a_503_in_every_dialect() -> None:
-    with running_on("sqlite", **SETTINGS) as product:
+    with running_on("sqlite", **TRUSTING) as product:
         credential = prepare(product)["key"]
         recovers(product, credential)
         with locked(product.folder / "counters.sqlite3"):

@@ -6,9 +6,7 @@ import pytest
 
 from tests.support.load import Answer, Connection, at_once
 from tests.support.product import Latchkey
-from tests.support.proxy import TRUSTING, forwarded
-
-SETTINGS = TRUSTING
+from tests.support.proxy import forwarded
 
 
 class Asked(NamedTuple):
@@ -21,8 +19,8 @@ class Asked(NamedTuple):
 
 KEY = Asked("/api/production/v1/key", {})
 RULES = ("GET /any/** any-key", "GET /dear/** any-key cost=5")
-DECISION = Asked("/auth/production/orders", forwarded("/any/x"))
-DEAR = Asked("/auth/production/orders/envoy/dear/x", forwarded("/dear/x"), cost=5)
+DECISION = Asked("/auth/production/exact", forwarded("/any/x"))
+DEAR = Asked("/auth/production/exact/envoy/dear/x", forwarded("/dear/x"), cost=5)
 ROUNDS = 3
 CALLERS = 25
 REQUESTS = 20
@@ -60,11 +58,11 @@ def test_of_five_hundred_at_once_exactly_the_limit_passes(latchkey: Latchkey, li
 @pytest.mark.parametrize("asked", [DECISION, DEAR])
 @pytest.mark.parametrize("limit", [7, 61, 450])
 def test_of_five_hundred_decisions_at_once_exactly_the_limit_passes(
-    product: Latchkey, limit: int, asked: Asked
+    latchkey: Latchkey, limit: int, asked: Asked
 ) -> None:
-    product.guard("orders", *RULES)
+    latchkey.guard("exact", *RULES)
 
-    passed, refused = admitted(product, limit, asked)
+    passed, refused = admitted(latchkey, limit, asked)
 
     assert passed == min(limit, 400) // asked.cost
     for answer in refused:

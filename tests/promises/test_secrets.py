@@ -23,6 +23,7 @@ from tests.support.servers import running
 
 # What a caller's own secret might be; it is kept where the caller stores it, and nowhere else.
 PLANTED = "planted-Horse-battery-staple"
+LINK = re.compile(r"http://[^/\s\"]+/handover/[0-9A-Za-z]{43}")
 CREDENTIAL = re.compile(r"lk_(?:prod|stag|dev)_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}")
 
 
@@ -79,7 +80,24 @@ def issue_through_every_door(product: Latchkey, person: Person) -> list[str]:
     issued.append(CREDENTIAL.findall(person.send(dialog, **fields))[0])
     person.seen.pop()
     person.send(dialog, **fields)
-    return issued
+    return [*issued, *issue_through_the_api(product)]
+
+
+def issue_through_the_api(product: Latchkey) -> list[str]:
+    """Return a new credential and a regenerated one; neither is in the answer to a replay."""
+    managing = product.create_key("--permission", "keys:manage", *LOTS)["key"]
+    limits = dict.fromkeys(("minute", "hour", "day"), 1000)
+    issued = []
+    path = "keys"
+    body: dict[str, Any] = {"name": "From the API", "limits": limits}
+    with httpx.Client(base_url=f"{product.url}/api/production/v1/", timeout=10) as http:
+        for name in ("create", "regenerate"):
+            headers = {"Authorization": f"Bearer {managing}", "Idempotency-Key": name}
+            first, again = (http.post(path, json=body, headers=headers) for _ in range(2))
+            assert again.json() == first.json() | {"key": None}
+            issued.append(first.json()["key"])
+            path, body = f"keys/{first.json()['id']}/regenerate", {"overlap": 3600}
+    return [managing, *issued]
 
 
 def misuse(product: Latchkey, credential: str, verifier: str) -> list[str]:
@@ -120,6 +138,49 @@ def misuse(product: Latchkey, credential: str, verifier: str) -> list[str]:
             *ask_about_a_key(http, product, credential, verifier),
         ]  # fmt: skip
     return [answer.text + str(answer.headers) for answer in answers]
+
+
+def link_through_every_door(product: Latchkey, person: Person) -> list[str]:
+    """Return every hand-over link, each from the one response that showed it."""
+    hours = ("--hand-over", "24")
+    made = product.create_key(*hours)
+    again = product.manage("regenerate_api_key", made["id"], *hours).stdout.strip()
+    managing = product.create_key("--permission", "keys:manage", *LOTS)["key"]
+    limits = dict.fromkeys(("minute", "hour", "day"), 1000)
+    body = {"name": "Linked", "limits": limits, "hand_over": 1, "passphrase": PLANTED}
+    headers = {"Authorization": f"Bearer {managing}", "Idempotency-Key": "linked"}
+    keys = f"{product.url}/api/production/v1/keys"
+    first, replay = (httpx.post(keys, json=body, headers=headers) for _ in range(2))
+    assert replay.json() == first.json() | {"hand_over_url": None}
+    add = "/admin/apikeys/apikey/add/"
+    form = {
+        "ticket": hidden(person.open(add), "ticket"), "name": "Linked by the admin",
+        "environment": "production", "expiry": "never", "customer_scope": "all",
+        "_hand_over": "", "hand_over": "24", "passphrase": PLANTED,
+    }  # fmt: skip
+    shown = LINK.findall(person.send(add, **form))[0]
+    person.seen.pop()
+    person.send(add, **form)
+    return [made["hand_over_url"], again, first.json()["hand_over_url"], shown]
+
+
+def confirm(product: Latchkey, links: list[str]) -> tuple[list[str], list[str]]:
+    """Return the credentials of the links that are good, and every other answer to a link."""
+    issued, answered = [], []
+    with httpx.Client(timeout=10) as http:
+        for link in links:
+            answered += [http.head(link), http.get(link), http.get(f"{link}/x")]
+            # In the wrong places: a referrer, a body, a query, a path of the API.
+            lost = f"{product.url}/api/production/v1/customers"
+            answered += [
+                http.post(lost, json={"name": link}, headers={"Referer": link}),
+                http.get(f"{lost}?next={link}"),
+                http.get(f"{product.url}/api{link.removeprefix(product.url)}"),
+            ]
+            confirmed = http.post(link, data={"passphrase": PLANTED})
+            issued += CREDENTIAL.findall(confirmed.text)
+            answered += [http.post(link, data={"passphrase": PLANTED}), http.get(link)]
+    return issued, [answer.text + str(answer.headers) for answer in answered]
 
 
 def ask_for_a_service(
@@ -177,8 +238,8 @@ def ask_about_a_key(
 
 
 def encodings(credential: str) -> Iterator[bytes]:
-    """Return the secret as it could be written: raw, encoded, in part."""
-    secret = credential.split("_")[3]
+    """Return the secret, or a link's token, as it could be written: raw, encoded, in part."""
+    secret = credential.rpartition("_")[2].rpartition("/")[2]
     yield secret.encode()
     yield secret[:16].encode()
     yield secret[-16:].encode()
@@ -214,13 +275,17 @@ def test_a_secret_is_in_one_response_and_nowhere_else(
             "database": request.getfixturevalue("postgres").new_database(),
             "redis": request.getfixturevalue("redis").url,
         }
-    with running(Latchkey(**where, **TRUSTING)) as product:
+    with running(Latchkey(**where, **TRUSTING, LOG_REQUESTS="on")) as product:
         product.guard("orders", "* /any/** any-key")
         person = Person(product)
         issued = issue_through_every_door(product, person)
+        links = link_through_every_door(product, person)
+        confirmed, said = confirm(product, links)
+        issued += confirmed
         verifier = product.create_key("--permission", "keys:verify", *LOTS)["key"]
         answered = [text for credential in issued for text in misuse(product, credential, verifier)]
         issued.append(verifier)
+        answered += said
         time.sleep(1.5)
         logs = "logs/requestlog/"
         pages = ("", "apikeys/apikey/", "apikeys/event/", "customers/customer/", logs)
@@ -236,7 +301,9 @@ def test_a_secret_is_in_one_response_and_nowhere_else(
         answered.append(product.manage("show_api_key", key_id, "--json").stdout)
         kept = everything_kept(product)
 
-    assert len(set(issued)) == 5
+    # One of the four links was replaced by another before it was confirmed.
+    assert (len(confirmed), len(set(issued))) == (3, 11)
+    assert any(b"/handover/***" in content for place, content in kept.items() if "log" in place)
     assert exported.count('"method"') > 60
     assert exported.count('"kind": "decision"') > 60
     assert PLANTED not in logged + exported
@@ -246,7 +313,7 @@ def test_a_secret_is_in_one_response_and_nowhere_else(
     assert (
         any(b"apikeys_apikey" in content for content in kept.values()) or "apikeys_apikey" in kept
     )
-    for credential in issued:
+    for credential in [*issued, *links]:
         for form in encodings(credential):
             for place, content in kept.items():
                 assert form not in content, place

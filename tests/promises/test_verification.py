@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.promises.test_outages import ANSWER_SECONDS, freeze, stop
-from tests.support.product import PAIRS, Latchkey, running_on
+from tests.support.product import Latchkey
 from tests.support.servers import Postgres, Redis, running, wait_until
 from tests.support.services import available
 
@@ -38,15 +38,8 @@ class Asker:
         return HTTP.post(f"{self.base}/introspect", data=form, auth=("any", self.made["key"]))
 
 
-@pytest.fixture(scope="module", params=PAIRS)
-def product(request: pytest.FixtureRequest) -> Iterator[Latchkey]:
-    """The product on each storage pair."""
-    with running_on(request.param) as latchkey:
-        yield latchkey
-
-
-def test_a_revoke_binds_on_the_next_answer_of_every_process(product: Latchkey) -> None:
-    asker, made = Asker(product), product.create_key()
+def test_a_revoke_binds_on_the_next_answer_of_every_process(latchkey: Latchkey) -> None:
+    asker, made = Asker(latchkey), latchkey.create_key()
 
     def seen() -> set[tuple[str, bool]]:
         return {
@@ -58,14 +51,14 @@ def test_a_revoke_binds_on_the_next_answer_of_every_process(product: Latchkey) -
         }
 
     before = seen()
-    product.manage("revoke_api_key", made["id"])
+    latchkey.manage("revoke_api_key", made["id"])
     after = seen()
 
     assert (before, after) == ({("valid", True)}, {("key_revoked", False)})
 
 
-def test_of_many_at_once_as_many_are_valid_as_the_limit_allows(product: Latchkey) -> None:
-    asker, made = Asker(product), product.create_key("--per-minute", "7")
+def test_of_many_at_once_as_many_are_valid_as_the_limit_allows(latchkey: Latchkey) -> None:
+    asker, made = Asker(latchkey), latchkey.create_key("--per-minute", "7")
 
     with ThreadPoolExecutor(8) as pool:
         told = [answer.json()["code"] for answer in pool.map(asker.verify, [made["key"]] * 20)]
@@ -73,8 +66,8 @@ def test_of_many_at_once_as_many_are_valid_as_the_limit_allows(product: Latchkey
     assert sorted(told) == ["rate_limited"] * 13 + ["valid"] * 7
 
 
-def test_each_answer_is_on_record_once_with_who_asked(product: Latchkey) -> None:
-    asker, made = Asker(product), product.create_key()
+def test_each_answer_is_on_record_once_with_who_asked(latchkey: Latchkey) -> None:
+    asker, made = Asker(latchkey), latchkey.create_key()
     ask = [asker.verify, asker.introspect]
 
     with ThreadPoolExecutor(8) as pool:
@@ -82,7 +75,7 @@ def test_each_answer_is_on_record_once_with_who_asked(product: Latchkey) -> None
     ids = {answer.headers["X-Request-ID"] for answer in answers}
 
     def records() -> list[Any]:
-        done = product.manage("export_logs", "--format", "ndjson", "--key", made["id"])
+        done = latchkey.manage("export_logs", "--format", "ndjson", "--key", made["id"])
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     wait_until(lambda: len(records()) >= ASKED, seconds=20)

@@ -2,7 +2,9 @@
 
 import posixpath
 import re
+import secrets
 import socket
+import sqlite3
 import threading
 import time
 import unicodedata
@@ -77,6 +79,27 @@ def test_an_admitted_request_tells_who_calls_and_not_the_credential(guarded: Gua
 
 
 @DECIDED
+def test_a_trace_reaches_the_application_and_the_record(guarded: Guarded) -> None:
+    trace = secrets.token_hex(16)
+    headers = {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+
+    response, (request,) = guarded.send(
+        "GET", "/v1", guarded.keys["reader"]["key"], headers=headers
+    )
+
+    assert response.status_code == 200
+    assert trace in (request.header("traceparent") or "")
+    wait_until(lambda: service_of(guarded.product, trace) == [("orders",)], 20)
+
+
+def service_of(product: Latchkey, trace: str) -> list[Any]:
+    """Return the services of the decisions on record that are part of a trace."""
+    with sqlite3.connect(product.folder / "latchkey.sqlite3") as file:
+        query = "SELECT service FROM logs_requestlog WHERE trace_id = ?"
+        return file.execute(query, (trace,)).fetchall()
+
+
+@DECIDED
 def test_the_other_header_of_a_credential_stops_at_the_proxy_too(guarded: Guarded) -> None:
     reader = guarded.keys["reader"]
 
@@ -141,6 +164,11 @@ def test_a_key_whose_limit_is_used_up_learns_when_to_come_back(guarded: Guarded)
     assert int(response.headers["Retry-After"]) > 0
     assert response.headers["RateLimit"].startswith('"minute";r=0;')
     assert response.headers["RateLimit-Policy"].startswith('"minute";q=0;w=60')
+    assert (response.headers["X-RateLimit-Limit"], response.headers["X-RateLimit-Remaining"]) == (
+        "0",
+        "0",
+    )
+    assert int(response.headers["X-RateLimit-Reset"]) >= int(response.headers["Retry-After"])
     assert response.headers["X-Request-ID"] == response.json()["request_id"]
     assert not received
 
@@ -150,6 +178,9 @@ def test_an_admitted_answer_shows_what_is_left_where_the_proxy_can(guarded: Guar
 
     assert ("RateLimit" in response.headers) is guarded.proxy.can.shows_decision
     assert ("RateLimit-Policy" in response.headers) is guarded.proxy.can.shows_decision
+    for name in ("Limit", "Remaining", "Reset"):
+        shown = response.headers.get_list(f"X-RateLimit-{name}")
+        assert len(shown) == guarded.proxy.can.shows_decision, name
 
 
 @pytest.mark.parametrize(("path", "own"), [("/v1", []), ("/own-id", ["own"])])

@@ -7,14 +7,15 @@ from time import time_ns
 from typing import Any
 
 import orjson
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
+from django.test import Client
 from django.utils import timezone
 
 from apikeys import lifecycle
-from apikeys.audit import Actor
 from apikeys.environments import Environment
 from apikeys.lifecycle import IssuedKey
-from apikeys.models import ApiKey, Source
+from apikeys.models import ApiKey
+from audit.actors import Actor, Source
 from customers.licenses import license_keys
 from customers.models import Activation, Customer, License, TelemetryEvent
 from customers.telemetry import rollups
@@ -133,14 +134,18 @@ def make_decision(service: str | None = "orders", **fields: Any) -> RequestLog:
     return make_request(kind="decision", service=service, **asked | fields)
 
 
-def record_line(**changes: Any) -> bytes:
-    """Return a record as the spool holds it, of a request that nobody sent."""
-    record = Record(
+def record(**changes: Any) -> Record:
+    """Return the record of a request that nobody sent."""
+    return Record(
         str(new_id()), time_ns() // 1000, "production", None, None, None, None, None, "GET",
         "/api/production/v1/recorded", "", "", 404, "not_found", 1500, 0, 2, "198.51.100.7", "",
         {}, {}, "", "", 0,
-    )  # fmt: skip
-    return orjson.dumps(tuple(record._replace(**changes)))
+    )._replace(**changes)  # fmt: skip
+
+
+def record_line(**changes: Any) -> bytes:
+    """Return such a record as the spool holds it."""
+    return orjson.dumps(tuple(record(**changes)))
 
 
 def make_staff(role: str | None = None, *, is_superuser: bool = False) -> User:
@@ -151,6 +156,18 @@ def make_staff(role: str | None = None, *, is_superuser: bool = False) -> User:
     if role:
         user.groups.add(Group.objects.get(name=role))
     return user
+
+
+def client_of(person: User | str | None) -> Client:
+    """Log in a person, or somebody with a role or with none; return the browser."""
+    client = Client()
+    client.force_login(person if isinstance(person, User) else make_staff(person))
+    return client
+
+
+def permissions(*codenames: str) -> list[Permission]:
+    """Return what staff may be given."""
+    return list(Permission.objects.filter(codename__in=codenames))
 
 
 def expire(key: ApiKey, *, ago: timedelta = timedelta(0)) -> None:

@@ -32,13 +32,43 @@ RAW_BODIES = [
     b'{"metadata": {"a": ' + b"9" * 320 + b"}}", b'{"name": "x"} trailing', b"null", b"3", b'"x"',
 ]  # fmt: skip
 PATHS = [
-    *["key"] * 2, *["customers"] * 8, *["customers/{id}"] * 6,
+    *["key"] * 2, *["customers"] * 12, *["customers/{id}"] * 8,
     "{text}", "customers/{text}", "customers/{id}/{text}", "", *["keys/verify"] * 3, "introspect",
+    *["keys"] * 6, *["keys/{key}"] * 3, "keys/lk_prod_{key}", "keys/{text}", "keys/{key}/{text}",
+    *[f"keys/{{key}}/{act}" for act in ("events", "regenerate", "revoke", "activate")] * 2,
 ]  # fmt: skip
 QUERIES = ["limit", "cursor", "name", "email", "external_reference", "status", "created_after",
-           "created_before", "format", "api_key", "page"]  # fmt: skip
+           "created_before", "format", "api_key", "page", "permission", "customer", "idle", "tag",
+           "owner"]  # fmt: skip
 FIELDS = ["name", "email", "external_reference", "status", "metadata", "id", "environment", "x"]
-PERMISSIONS = ("customers:read", "customers:write", "keys:verify")
+PERMISSIONS = ("customers:read", "customers:write", "keys:verify", "keys:read", "keys:manage")
+# Each window: who has limits of its own cannot give the environment's default.
+LIMITS = {"minute": 60, "hour": 600, "day": 6000}
+KEY_FIELDS: dict[str, list[Any]] = {
+    "name": ["Made", "lk_prod_4kQ9zTfB2mXe_abc"],
+    "permissions": [["customers:read"], [], ["keys:manage"], ["jobs:run"], ["x"], "customers:read"],
+    "customer_scope": ["all", "selected", "none"],
+    "customers": [[], ["01a20788-3a4a-7000-9d64-4c64e6723ee9"], ["x"], "all"],
+    "limits": [
+        LIMITS,
+        {"minute": 60},
+        {"minute": None, "day": 0},
+        {"week": 1},
+        {"hour": -1},
+        {},
+        [],
+    ],
+    "networks": [[], ["10.0.0.0/8"], ["10.0.0.1/8"], ["::1"], ["nowhere"], [1]],
+    "expires_at": ["2099-01-31T00:00:00Z", None, "2001-01-31T00:00:00Z", "9" * 30, 7],
+    "tags": [["web"], ["team:a", "web"], [], ["Web"], ["a b"], [None], "web"],
+    "owner": ["Zoe", "", "x" * 101],
+    "note": ["Asked for", "two\nlines", "x" * 501],
+    "overlap": [0, 60, -1, 604_801, "60"],
+    "reason": ["Lost", "", "x" * 501],
+    "hand_over": [24, 0, 169, "24", None],
+    "passphrase": ["correct horse", "short", "x" * 201],
+    "x": [1],
+}
 VERIFIED: dict[str, list[Any]] = {
     "key": ["{credential}", "{credential}", "{credential}x", "lk_prod_nonsense", ""],
     "permission": ["customers:read", "jobs:run", "x", "a:b"],
@@ -64,10 +94,14 @@ METHODS = [
     "TRACE",
 ]
 UNSTABLE = re.compile(
+    r"lk_(?:prod|stag|dev)_\w{51}|(?<=\"next_cursor\":\")[\w-]+|"
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
     # What is left of a limit depends on when the oldest request leaves the window.
     r"|99999\d{4}"
-    r"|\d{4}-\d\d-\d\dT[\d:.]+Z|[\w-]{22}(?=\")|(?<=\"id\":\")\w{12}(?=\")|\d{1,3}(?:\.\d{1,3}){3}"
+    r"|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|\+00:00)|[\w-]{22}(?=\")|(?<=\"id\":\")\w{12}(?=\")|\d{1,3}(?:\.\d{1,3}){3}"
+    # When a key's last use is written depends on the one before.
+    r'|(?<="last_used_at":)(?:null|"[^"]+")|(?<="hand_over_url":")[^"]+'
+    r"|(?<=\"key\":\")\w{12}|(?<=key )\w{12}"
 )
 
 
@@ -78,6 +112,7 @@ class World:
     product: Latchkey
     credentials: dict[str, str] = field(default_factory=dict)
     customers: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
 
     def prepare(self) -> None:
         """Make a key for each environment, one with few rights, one scoped to nobody."""
@@ -90,17 +125,19 @@ class World:
         self.credentials["none"] = ""
 
     def send(self, drawn: "Drawn") -> Answer:
-        """Send a request; remember a customer that it made."""
-        made = self.customers[drawn.customer % len(self.customers)] if self.customers else "none"
+        """Send a request; remember a customer or a key that it made."""
+        made = self.customers[drawn.chosen % len(self.customers)] if self.customers else "none"
+        key = self.keys[drawn.chosen % len(self.keys)] if self.keys else "none"
         connection = Connection(self.product.url, self.credentials[drawn.credential])
-        path = drawn.path.replace("%7Bid%7D", made)
+        path = drawn.path.replace("%7Bid%7D", made).replace("%7Bkey%7D", key)
         body = drawn.body
         if body is not None:
             body = body.replace(b"{credential}", self.credentials["weak"].encode())
         answer = connection.send(drawn.method, path, body, **drawn.headers)
         connection.close()
         if answer.status == 201:
-            self.customers.append(json.loads(answer.body)["id"])
+            rows = self.keys if drawn.path.endswith("/keys") else self.customers
+            rows.append(json.loads(answer.body)["id"])
         return answer
 
 
@@ -113,7 +150,8 @@ class Drawn:
     body: bytes | None
     headers: dict[str, str]
     credential: str
-    customer: int
+    # Which of the customers, or of the keys, an address is about.
+    chosen: int
 
 
 def draw(chance: random.Random) -> Drawn:
@@ -135,7 +173,9 @@ def draw(chance: random.Random) -> Drawn:
     if chance.random() < 0.05:
         headers["X-API-Key"] = chance.choice(["", "x", "a,b"])
     is_decision = "verify" in path or "introspect" in path
-    body = _verified(chance) if is_decision and chance.random() < 0.7 else _body(chance)
+    body = _body(chance)
+    if chance.random() < 0.7 and (is_decision or path.startswith("keys")):
+        body = _verified(chance) if is_decision else _key(chance)
     if body is not None:
         headers["Content-Type"] = chance.choice(
             ["application/json"] * 20 + ["text/plain", "application/json; charset=latin-1", ""]
@@ -160,7 +200,7 @@ def _body(chance: random.Random) -> bytes | None:
     if kind < 0.3:
         return chance.choice(RAW_BODIES)
     if kind < 0.65:
-        reference = {"external_reference": f"R-{chance.randrange(4)}"} if kind > 0.4 else {}
+        reference = {"external_reference": f"R-{chance.randrange(2)}"} if kind > 0.4 else {}
         return json.dumps({"name": f"Customer {chance.randrange(50)}"} | reference).encode()
     chosen = chance.sample(FIELDS, chance.randint(1, 4))
     values = {name: _value(chance, depth=0) for name in chosen}
@@ -173,6 +213,19 @@ def _verified(chance: random.Random) -> bytes:
         names = [*names, "service", "method", "path"]
     values = {name: chance.choice([*VERIFIED[name] * 3, *TEXTS[:8]]) for name in names}
     return json.dumps(values).encode()
+
+
+def _key(chance: random.Random) -> bytes:
+    names = chance.sample(list(KEY_FIELDS), chance.choice([0, 1, 1, 2, 4]))
+    # The first of a field's values is one that it takes.
+    values = {
+        name: KEY_FIELDS[name][0]
+        if chance.random() < 0.6
+        else chance.choice([*KEY_FIELDS[name] * 3, *TEXTS[:8]])
+        for name in names
+    }
+    whole = {"name": "Made", "limits": LIMITS} if chance.random() < 0.7 else {}
+    return json.dumps(whole | values).encode()
 
 
 def _value(chance: random.Random, *, depth: int) -> Any:

@@ -1,11 +1,15 @@
 """The product itself, as an operator runs it: its own processes, data folder and port."""
 
+import atexit
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -82,15 +86,24 @@ class Latchkey(Server):
 
     def start(self) -> None:
         """Prepare the database and serve; return once the first answer has come."""
+        copy_prepared_folder(self.folder, self.environment["DATABASE_URL"])
+        self.serve()
+
+    def prepare(self) -> None:
+        """Prepare the data folder and the database."""
         prepared = self.manage("bootstrap")
         assert prepared.returncode == 0, prepared.stderr
-        self.serve()
 
     def remove(self) -> None:
         """Stop it with the process of its commands, and delete its folder."""
+        self.stop_commands()
+        super().remove()
+
+    def stop_commands(self) -> None:
+        """Stop the process of its commands; the next command starts another."""
         if self.commands is not None:
             self.commands.stop()
-        super().remove()
+            self.commands = None
 
     def serve(self) -> None:
         """Serve what is prepared."""
@@ -136,6 +149,40 @@ class Latchkey(Server):
         for _ in range(4):
             family |= {int(pid) for pid, parent, _ in rows if int(parent) in family}
         return [int(pid) for pid, _, command in rows if int(pid) in family and part in command]
+
+
+@cache
+def _prepared_folder() -> Path:
+    """Return a data folder that is prepared once: most of a first start is migrations."""
+    return _prepare(Latchkey())
+
+
+@cache
+def _prepared_dump() -> tuple[Path, Path]:
+    """Return such a folder without a database, and the SQL of its PostgreSQL database."""
+    with running(available(Postgres)) as postgres:
+        folder = _prepare(Latchkey(database=postgres.url))
+        dump = folder.parent / f"{folder.name}.sql"
+        atexit.register(dump.unlink)
+        postgres.run("pg_dump", "--file", str(dump), postgres.url)
+    return folder, dump
+
+
+def _prepare(product: Latchkey) -> Path:
+    atexit.register(product.remove)
+    product.prepare()
+    product.stop_commands()
+    return product.folder
+
+
+def copy_prepared_folder(target: Path, database: str = "") -> None:
+    """Put into a data folder and an empty database what ``bootstrap`` puts there."""
+    if not database:
+        shutil.copytree(_prepared_folder(), target, dirs_exist_ok=True)
+        return
+    folder, dump = _prepared_dump()
+    shutil.copytree(folder, target, dirs_exist_ok=True)
+    Postgres.run("psql", "--quiet", "--set=ON_ERROR_STOP=1", "--file", str(dump), database)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ PEER = "127.0.0.1"
 IDENTITY = ("Key-Id", "Environment", "Permission", "Customers")
 DIALECTS = ("", "nginx", "envoy")
 # Settings of a product that believes a proxy on this machine.
-TRUSTING = {"TRUSTED_PROXIES": "127.0.0.0/8"}
+TRUSTING = {"TRUSTED_PROXIES": "127.0.0.1/32"}
 _clients = itertools.product(range(256), range(256), range(1, 255))
 
 

@@ -22,6 +22,12 @@ REMEDIES = {
     "Traefik": "make test-proxies",
     "Caddy": "make test-proxies",
     "Envoy": "make test-proxies",
+    "npm packages": "make test-schema",
+    "Node.js": "apt-get install nodejs",
+    "npm": "apt-get install npm",
+    "Prometheus": "apt-get install prometheus",
+    "promtool": "apt-get install prometheus",
+    "systemd": "apt-get install systemd",
 }
 NAMES: dict[type[Server], str] = {Postgres: "PostgreSQL", Redis: "Redis"}
 PROGRAMS = {
@@ -32,9 +38,16 @@ PROGRAMS = {
     "Traefik": "traefik",
     "Caddy": "caddy",
     "Envoy": "envoy",
+    "npm packages": "openapi-typescript",
+    "Node.js": "node",
+    "npm": "npm",
+    "Prometheus": "prometheus",
+    "promtool": "promtool",
+    "systemd": "systemd-analyze",
 }
-# Debian's daemons, and what PyPI installs beside this Python.
-PATH = f"{os.environ['PATH']}:/usr/sbin:{Path(sys.executable).parent}"
+NODE_MODULES = Path(__file__).parents[1] / "npm/node_modules"
+# What PyPI installs beside this Python, what npm installed, and Debian's daemons.
+PATH = f"{Path(sys.executable).parent}:{NODE_MODULES}/.bin:{os.environ['PATH']}:/usr/sbin"
 
 
 def missing(service: str) -> NoReturn:

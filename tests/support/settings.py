@@ -7,9 +7,15 @@ least cost: it is meant to be slow, and most tests have somebody log in.
 
 import os
 import tempfile
+from urllib.parse import urlsplit
 
 for name in ("DATABASE_URL", "REDIS_URL", "TRUSTED_PROXIES", "API_ENVIRONMENTS", "HTTPS"):
     os.environ.setdefault(name, "")
+# A database of Redis for each worker of xdist, as Django makes one of PostgreSQL: clearing the
+# cache empties the whole database, and the counters of whoever else counts there.
+if os.environ["REDIS_URL"] and (worker := os.environ.get("PYTEST_XDIST_WORKER")):
+    number = worker.removeprefix("gw")
+    os.environ["REDIS_URL"] = urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{number}").geturl()
 os.environ["LATCHKEY_VAR"] = tempfile.mkdtemp(prefix="latchkey-tests-")
 
 from django.contrib.auth.hashers import Argon2PasswordHasher  # noqa: E402

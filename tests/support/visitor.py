@@ -27,7 +27,10 @@ CREDENTIAL = re.compile(r"^lk_prod_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}$")
 
 
 class Visitor:
-    """A person at a screen; any error on a page or request elsewhere fails the test."""
+    """A person at a screen.
+
+    An error on a page, what its policy forbids, or a request elsewhere fails the test.
+    """
 
     def __init__(self, browser: Browser, product: Latchkey, scheme: str, width: int) -> None:
         self.size = ViewportSize(width=width, height=900 if width > 800 else 844)
@@ -40,6 +43,12 @@ class Visitor:
         # What a test puts off with ``undo.callback`` until its end.
         self.undo = ExitStack()
         self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on(
+            "console",
+            lambda message: (
+                self.troubles.append(message.text) if "Content Security" in message.text else None
+            ),
+        )
         self.page.on(
             "request",
             lambda request: (

@@ -33,6 +33,10 @@ class ProblemSerializer(serializers.Serializer[Any]):
     )
     required_permission = serializers.CharField(required=False)
     required_customer_scope = serializers.CharField(required=False)
+    required_customer = serializers.UUIDField(required=False)
+    exceeded = serializers.CharField(
+        required=False, help_text="The setting by which a key would be more than its manager."
+    )
     violated_policies = serializers.ListField(child=serializers.CharField(), required=False)
     key_environment = serializers.ChoiceField(Environment.choices, required=False)
     endpoint_environment = serializers.ChoiceField(Environment.choices, required=False)

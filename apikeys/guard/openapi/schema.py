@@ -261,6 +261,9 @@ def _answer_headers() -> list[OpenApiParameter]:
         "X-Request-ID": ("The request's id; name it when you ask about a request.", True),
         "RateLimit-Policy": ("Each window's quota (q) and seconds (w).", True),
         "RateLimit": ("What remains (r), and the seconds until there is more (t).", True),
+        "X-RateLimit-Limit": ("The limit of the window with the fewest requests left.", True),
+        "X-RateLimit-Remaining": ("How many requests are left in that window.", True),
+        "X-RateLimit-Reset": ("In how many seconds that window has room for more.", True),
         "WWW-Authenticate": ("What to authenticate with (RFC 6750).", [401, 403]),
         "Retry-After": ("How many seconds to wait.", [429, 503]),
     }

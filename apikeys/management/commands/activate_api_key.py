@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from apikeys import lifecycle
+from apikeys.management.arguments import add_key_id
 from apikeys.management.base_command import KeyCommand, actor
 
 
@@ -12,9 +13,10 @@ class Command(KeyCommand):
     """Undoes a revoke."""
 
     help = "Activate an API key that was revoked."
+    examples = ("activate_api_key 4kQ9zTfB2mXe",)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("key_id")
+        add_key_id(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         key = self.find(options["key_id"])

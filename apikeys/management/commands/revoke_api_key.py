@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from apikeys import lifecycle
+from apikeys.management.arguments import add_key_id
 from apikeys.management.base_command import KeyCommand, actor
 
 
@@ -12,10 +13,11 @@ class Command(KeyCommand):
     """Withdraws a key."""
 
     help = "Revoke an API key: the next request with it is refused. activate_api_key undoes it."
+    examples = ('revoke_api_key 4kQ9zTfB2mXe --reason "Laptop lost"',)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("key_id")
-        parser.add_argument("--reason", default="", metavar="TEXT")
+        add_key_id(parser)
+        parser.add_argument("--reason", default="", metavar="TEXT", help="kept in the audit trail")
 
     def handle(self, *args: Any, **options: Any) -> None:
         key = self.find(options["key_id"])

@@ -7,37 +7,58 @@ from django.core.management.base import CommandParser
 from django.db import transaction
 
 from apikeys import catalogue, lifecycle
-from apikeys.management.base_command import (
-    KeyCommand,
-    actor,
+from apikeys.management.arguments import (
+    PERMISSION_CODES,
+    add_json,
+    add_key_id,
     add_limits,
+    add_notes,
     customer_ids,
-    expiry,
     limits,
 )
+from apikeys.management.base_command import KeyCommand, actor
 from apikeys.models import ApiKey
 from apikeys.validation import KeyFields
+from database.timestamps import expiry
 
 
 class Command(KeyCommand):
     """Changes a key's settings."""
 
     help = "Change the settings of an API key. What is not named stays as it is."
+    codes = PERMISSION_CODES
+    examples = (
+        "update_api_key 4kQ9zTfB2mXe --add-permission jobs:run --per-minute 120",
+        "update_api_key 4kQ9zTfB2mXe --allow 203.0.113.0/24 --allow 2001:db8::/32 --expires 90d",
+        'update_api_key 4kQ9zTfB2mXe --add-tag website --remove-tag beta --owner ""',
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("key_id")
-        parser.add_argument("--name", metavar="N")
-        parser.add_argument("--add-permission", action="append", default=[], metavar="P")
-        parser.add_argument("--remove-permission", action="append", default=[], metavar="P")
+        add_key_id(parser)
+        parser.add_argument("--name", metavar="N", help="what the key is for")
+        for thing, letter, text in (("permission", "P", "a code below"), ("tag", "T", "a tag")):
+            for verb in ("add", "remove"):
+                parser.add_argument(
+                    f"--{verb}-{thing}",
+                    action="append",
+                    default=[],
+                    metavar=letter,
+                    help=f"{text} to {verb}; repeatable",
+                )
         add_limits(parser)
         parser.add_argument(
             "--allow", action="append", metavar="CIDR|any", help="replaces the networks; repeatable"
         )
-        parser.add_argument("--expires", metavar="90d|2027-01-31T00:00Z|never")
+        parser.add_argument(
+            "--expires",
+            metavar="90d|2027-01-31T00:00Z|never",
+            help="after so long from now, or at a time with its zone",
+        )
         parser.add_argument(
             "--customer", action="append", metavar="ID|all", help="replaces the scope; repeatable"
         )
-        parser.add_argument("--json", action="store_true")
+        add_notes(parser)
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         with transaction.atomic():
@@ -53,6 +74,8 @@ READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "allow": ("networks", lambda networks: [] if networks == ["any"] else networks),
     "expires": ("expires_at", expiry),
     "customer": ("customers", lambda ids: None if ids == ["all"] else customer_ids(ids)),
+    "owner": ("owner", str),
+    "note": ("note", str),
 }
 
 
@@ -66,4 +89,6 @@ def _settings(key: ApiKey, options: dict[str, Any]) -> KeyFields:
     removed = catalogue.ordered(options["remove_permission"])
     if added or removed:
         settings["permissions"] = (set(key.permissions) | set(added)) - set(removed)
+    if options["add_tag"] or options["remove_tag"]:
+        settings["tags"] = (set(key.tags) | set(options["add_tag"])) - set(options["remove_tag"])
     return cast(KeyFields, settings | limits(options))

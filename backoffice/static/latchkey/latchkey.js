@@ -124,12 +124,7 @@
       title.id = "dialog-title";
       dialog.setAttribute("aria-labelledby", title.id);
     }
-    const cross = dialog.querySelector(":scope > div:first-child");
-    if (cross) {
-      cross.setAttribute("role", "button");
-      cross.setAttribute("aria-label", "Close");
-      cross.tabIndex = 0;
-    }
+    const cross = dialog.querySelector(":scope > [aria-label=Close]");
     // Once it is shown: first what is to be filled in, then whatever there is.
     setTimeout(() => {
       const [first] = dialog.querySelectorAll("#dialog-form :is(input:not([type=hidden]), select, textarea)");
@@ -166,7 +161,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const select = document.querySelector(".customers-widget");
   if (!select || !window.django || !django.jQuery.fn.select2) return;
   const $ = django.jQuery;
-  const environment = document.querySelector("[name=environment]");
+  const environments = document.querySelectorAll("[name=environment]");
   $(select).select2({
     theme: "admin-autocomplete",
     width: "100%",
@@ -178,12 +173,12 @@ document.addEventListener("DOMContentLoaded", () => {
         app_label: select.dataset.appLabel,
         model_name: select.dataset.modelName,
         field_name: select.dataset.fieldName,
-        environment: environment ? environment.value : undefined,
+        environment: [...environments].find((choice) => choice.checked)?.value,
       }),
     },
   });
-  if (environment) {
-    environment.addEventListener("change", () => $(select).val(null).trigger("change"));
+  for (const choice of environments) {
+    choice.addEventListener("change", () => $(select).val(null).trigger("change"));
   }
 });
 
@@ -241,33 +236,4 @@ document.addEventListener("DOMContentLoaded", () => {
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && isOpen() && button.offsetParent !== null) button.click();
   });
-});
-
-// Keeps jobs' bars and statuses up to date while one of them is not over.
-document.addEventListener("DOMContentLoaded", () => {
-  if (!document.querySelector("[data-job]")) return;
-  const over = ["succeeded", "dead", "cancelled"];
-  const show = (bar, job) => {
-    bar.dataset.status = job.status;
-    bar.querySelector("progress").value = job.percent;
-    bar.querySelector("small").textContent = job.text;
-    const status = (bar.closest("tr") || bar.closest("section")).querySelector(".latchkey-job-status");
-    status.textContent = job.label;
-    status.dataset.status = job.status;
-    if (job.is_over && "reload" in bar.dataset) location.reload();
-  };
-  const look = async () => {
-    const bars = [...document.querySelectorAll("[data-job]")].filter((bar) => !over.includes(bar.dataset.status));
-    if (!bars.length) return;
-    try {
-      const ids = bars.map((bar) => `id=${bar.dataset.job}`).join("&");
-      const answer = await fetch(`/admin/jobs/job/watch/?${ids}`);
-      const jobs = answer.ok ? await answer.json() : {};
-      for (const bar of bars) if (jobs[bar.dataset.job]) show(bar, jobs[bar.dataset.job]);
-    } catch {
-      // The server is away; the next look may find it again.
-    }
-    setTimeout(look, 1000);
-  };
-  look();
 });

@@ -10,15 +10,17 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from apikeys import lifecycle
-from apikeys.audit import Actor
 from apikeys.environments import Environment
 from apikeys.management.base_command import LineCommand
-from apikeys.models import Source
 from apikeys.permissions import Permission, resource
+from audit.actors import Actor, Source
+from audit.trail import record
 from config.management import demo
+from people.audited import StaffAction, changes, staff_state
 
 ADMIN = "admin"
 QUICKSTART_DAYS = 7
+BOOTSTRAP = Actor(source=Source.COMMAND, name="make run")
 
 
 class Command(LineCommand):
@@ -50,7 +52,8 @@ def _admin_user() -> str:
         return f"user {ADMIN}, with the password printed at the first start"
     given = settings.LATCHKEY_ADMIN_PASSWORD
     password = given or secrets.token_urlsafe(12)
-    User.objects.create_superuser(ADMIN, password=password)
+    account = User.objects.create_superuser(ADMIN, password=password)
+    record(account, StaffAction.CREATED, BOOTSTRAP, changes(None, staff_state(account)))
     told = "the password in LATCHKEY_ADMIN_PASSWORD" if given else f"password {password}"
     return f"user {ADMIN}, {told}"
 
@@ -61,7 +64,7 @@ def _quickstart_key() -> tuple[lifecycle.IssuedKey, Environment]:
     environment = Environment.DEVELOPMENT if Environment.DEVELOPMENT in served else served[0]
     issued = lifecycle.create(
         environment=Environment(environment),
-        actor=Actor(source=Source.COMMAND, name="make run"),
+        actor=BOOTSTRAP,
         name="Quickstart",
         # Whatever the platform's API offers; nothing about other keys.
         permissions=[code for code in Permission if resource(code) != "Keys"],

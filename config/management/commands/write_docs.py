@@ -20,9 +20,11 @@ from django.core.management.base import (
 
 from apikeys.permissions import Permission
 from apikeys.problem_codes import CODES
+from config.management.licenses import licenses
 from config.settings import BASE_DIR, variables
 from config.urls import endpoints
 from jobs.registry import job_types
+from metrics.exposition import families
 
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 DJANGO_OPTIONS = DjangoHelpFormatter.show_last | {"--help"}
@@ -122,6 +124,26 @@ def _job_types() -> str:
     )
 
 
+def _licenses() -> str:
+    return _table(
+        ("package", "version", "license"),
+        (
+            (row.package, row.version, row.license)
+            for row in licenses(BASE_DIR / "requirements.lock")
+        ),
+    )
+
+
+def _metrics() -> str:
+    return _table(
+        ("metric", "type", "labels", "what it says"),
+        (
+            (_code(one.name), one.kind, " ".join(map(_code, one.labels)), one.meaning)
+            for one in families()
+        ),
+    )
+
+
 def _code(text: str) -> str:
     return f"`{text}`" if text else ""
 
@@ -134,7 +156,9 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "settings": _settings,
     "errors": _errors,
+    "metrics": _metrics,
     "permissions": _permissions,
     "commands": _commands,
     "job_types": _job_types,
+    "licenses": _licenses,
 }

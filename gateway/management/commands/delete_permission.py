@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from apikeys import catalogue
+from apikeys.management.arguments import add_json
 from apikeys.management.base_command import LineCommand, actor
 
 
@@ -13,10 +14,11 @@ class Command(LineCommand):
     """Deletes a permission."""
 
     help = "Delete a permission that no key holds and no rule names. Its history stays."
+    examples = ("delete_permission orders:read",)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("code")
-        parser.add_argument("--json", action="store_true")
+        parser.add_argument("code", help="resource:action, such as orders:read")
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         permission = catalogue.find(options["code"])

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from apikeys.management.arguments import add_json
 from apikeys.management.base_command import actor
 from gateway import lifecycle
 from gateway.management.service_command import ServiceCommand
@@ -14,10 +15,11 @@ class Command(ServiceCommand):
     """Deletes a service."""
 
     help = "Delete a service: its next request is refused. Its history stays."
+    examples = ("delete_service orders",)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name")
-        parser.add_argument("--json", action="store_true")
+        parser.add_argument("name", help="the service, as list_services shows it")
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         service = self.find(options["name"])

@@ -8,6 +8,7 @@ from django.core.management.base import CommandParser
 from django.db import transaction
 
 from apikeys import catalogue
+from apikeys.management.arguments import add_json
 from apikeys.management.base_command import actor
 from database.refusals import Refused
 from gateway import lifecycle
@@ -21,12 +22,13 @@ class Command(ServiceCommand):
     """Imports the rules of a service."""
 
     help = "Make rules and permissions from an OpenAPI 3 document, in place of those there are."
+    examples = ("import_service orders --openapi openapi.yaml --dry-run",)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name")
+        parser.add_argument("name", help="up to 40 of a-z, 0-9 and -, a letter first")
         parser.add_argument("--openapi", required=True, metavar="FILE", help="JSON or YAML")
         parser.add_argument("--dry-run", action="store_true", help="show the difference alone")
-        parser.add_argument("--json", action="store_true")
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         name, is_dry_run = options["name"], options["dry_run"]

@@ -8,6 +8,7 @@ from django.core.management.base import CommandParser
 from rich.table import Table
 
 from apikeys import catalogue
+from apikeys.management.arguments import add_json
 from apikeys.management.base_command import LineCommand, console
 from database.text import escaped
 from gateway.management.permission_rows import permission_rows
@@ -17,9 +18,10 @@ class Command(LineCommand):
     """Lists permissions."""
 
     help = "List the permissions, those built in first, and what uses them."
+    examples = ("list_permissions --json",)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true")
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         permissions = permission_rows(dict(catalogue.choices()))

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from rich.table import Table
 
+from apikeys.management.arguments import add_json
 from apikeys.management.base_command import console
 from database.text import escaped
 from gateway.management.service_command import ServiceCommand, as_json
@@ -17,9 +18,10 @@ class Command(ServiceCommand):
     """Lists services."""
 
     help = "List the services that are guarded, by name."
+    examples = ("list_services --json",)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true")
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         services = Service.objects.prefetch_related("rules")

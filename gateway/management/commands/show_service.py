@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from apikeys.management.arguments import add_json
 from gateway.management.service_command import ServiceCommand
 
 
@@ -11,10 +12,11 @@ class Command(ServiceCommand):
     """Shows a service."""
 
     help = "Show a service and its rules in their order."
+    examples = ("show_service orders --json",)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name")
-        parser.add_argument("--json", action="store_true")
+        parser.add_argument("name", help="the service, as list_services shows it")
+        add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.write_service(self.find(options["name"]), as_object=options["json"])

@@ -6,8 +6,10 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 
 from apikeys.checks import TAG
-from apikeys.management.base_command import LineCommand, whole_number
+from apikeys.management.arguments import whole_number
+from apikeys.management.base_command import LineCommand
 from database.refusals import Refused
+from database.suggestions import suggestion
 from jobs.registry import job_types
 from jobs.worker.processes import add_worker
 from jobs.worker.supervisor import Family, apart
@@ -19,9 +21,10 @@ class Command(LineCommand):
     """Runs a worker."""
 
     help = (
-        "Run jobs, ship request logs, prune, recover lost jobs and announce expiries,"
+        "Run jobs, ship request logs, prune, recover lost jobs and send alerts,"
         " until SIGTERM or Ctrl-C."
     )
+    examples = ("worker --concurrency 4",)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -43,9 +46,8 @@ class Command(LineCommand):
             self.check(tags=[TAG], include_deployment_checks=True)
             queues = {kind.queue for kind in job_types().values()}
             if unknown := set(options["queue"]) - queues:
-                raise Refused(
-                    f"There is no queue {min(unknown)!r}. Use one of {', '.join(sorted(queues))}."
-                )
+                name = min(unknown)
+                raise Refused(f"There is no queue {name!r}. {suggestion(name, sorted(queues))}")
         with apart(self.check_server):
             pass
         family = Family()

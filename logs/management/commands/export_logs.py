@@ -2,22 +2,25 @@
 
 import sys
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.core.management.base import CommandParser
 from rich.progress import Progress
 
-from apikeys.environments import Environment
-from apikeys.management.base_command import (
-    KeyCommand,
-    console,
+from apikeys.management.arguments import (
+    KEY_ID_HELP,
+    add_environment,
+    add_span,
     customer_ids,
     timestamp,
     whole_number,
 )
+from apikeys.management.base_command import KeyCommand, actor, console
 from apikeys.problem_codes import CODES
 from logs import export
 from logs.admin.filters import METHODS
+from logs.audited import record_export
 from logs.models import Kind, RequestLog
 
 MAX_COUNTED = 1_000_000
@@ -27,19 +30,36 @@ class Command(KeyCommand):
     """Exports."""
 
     help = "Write requests, newest first, to stdout."
+    examples = (
+        "export_logs --format csv --environment production --after 24h",
+        "export_logs --format ndjson --key lk_prod_4kQ9zTfB2mXe --code rate_limited",
+    )
+    codes = {"codes": {code: kind.title for code, kind in sorted(CODES.items())}}
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--format", choices=tuple(export.FORMATS), required=True)
-        parser.add_argument("--environment", choices=Environment.values)
-        parser.add_argument("--key", metavar="KEY_ID")
-        parser.add_argument("--customer", metavar="ID")
-        parser.add_argument("--method", choices=METHODS)
-        parser.add_argument("--status", type=whole_number, choices=range(100, 600), metavar="N")
-        parser.add_argument("--code", choices=sorted(CODES), metavar="CODE")
-        parser.add_argument("--kind", choices=Kind.values)
+        parser.add_argument(
+            "--format", choices=tuple(export.FORMATS), required=True, help="how a line is written"
+        )
+        add_environment(parser, "of this environment")
+        parser.add_argument("--key", metavar="KEY_ID", help=f"with a key, by {KEY_ID_HELP}")
+        parser.add_argument("--customer", metavar="ID", help="about a customer, by its id")
+        parser.add_argument("--method", choices=METHODS, help="with this method")
+        parser.add_argument(
+            "--status",
+            type=whole_number,
+            choices=range(100, 600),
+            metavar="N",
+            help="answered with this status",
+        )
+        parser.add_argument(
+            "--code",
+            choices=sorted(CODES),
+            metavar="CODE",
+            help="refused with this code; see the list below",
+        )
+        parser.add_argument("--kind", choices=Kind.values, help="to the API, or decisions")
         parser.add_argument("--service", metavar="NAME", help="decisions for this service")
-        parser.add_argument("--after", metavar="2h or 2027-01-31T00:00Z")
-        parser.add_argument("--before", metavar="1h or 2027-01-31T00:00Z")
+        add_span(parser)
         parser.add_argument("--dry-run", action="store_true", help="say how many, write none")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -48,7 +68,10 @@ class Command(KeyCommand):
             if options[name] is not None:
                 rows = rows.filter(**{name: options[name]})
         if options["key"] is not None:
-            rows = rows.filter(key=self.find(options["key"]))
+            key = self.find(options["key"])
+            # As it is recorded below: what was typed may be a whole credential.
+            options["key"] = key.pk
+            rows = rows.filter(key=key)
         if options["customer"] is not None:
             (customer,) = customer_ids([options["customer"]])
             rows = rows.filter(customer_id=UUID(str(customer)))
@@ -59,6 +82,10 @@ class Command(KeyCommand):
         if options["dry_run"]:
             self.stdout.write(f"{rows.order_by().count()} requests would be exported.")
             return
+        names = ("environment", "key", "customer", "method", "status", "code", "kind", "service",
+                 "after", "before")  # fmt: skip
+        chosen = {name: options[name] for name in names if options[name] is not None}
+        record_export(actor(), form=options["format"], filters=urlencode(chosen))
         self._write(rows, options["format"])
 
     def _write(self, rows: Any, form: str) -> None:

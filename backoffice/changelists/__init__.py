@@ -1,0 +1,1 @@
+"""What every list shows above its table: filters in force, segments and saved filters."""

@@ -1,9 +1,0 @@
-"""The checks on what a list accepts from URLs and forms."""
-
-from backoffice.filters import OwnFiltersOnly
-from backoffice.search import BoundedSearch
-from backoffice.selection import CheckedSelection
-
-
-class CheckedList(OwnFiltersOnly, BoundedSearch, CheckedSelection):
-    """A mixin for model admins."""

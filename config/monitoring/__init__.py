@@ -1,0 +1,1 @@
+"""What tells others how the product does: health, and metrics."""

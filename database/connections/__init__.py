@@ -1,0 +1,1 @@
+"""What Django opens a database through: turns, deadlines, and the work before a commit."""

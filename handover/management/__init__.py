@@ -1,0 +1,1 @@
+"""The commands that make a credential, or a link by which it is handed over."""

@@ -1,0 +1,1 @@
+"""Metrics of this host for Prometheus: counted in every process, read at a scrape."""

@@ -1,0 +1,1 @@
+"""Keys that are managed through the API, by keys."""

@@ -1,0 +1,1 @@
+"""Commands of managing keys as code."""

@@ -1,0 +1,1 @@
+"""The clients, before a product that runs."""

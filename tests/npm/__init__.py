@@ -1,0 +1,1 @@
+"""What npm installs to check the product, and the tests that run it."""

@@ -1,0 +1,1 @@
+"""Tests of what ships around the code: locks, versions, images, units, upgrades."""

@@ -1,0 +1,1 @@
+"""Keys that are managed by keys."""
