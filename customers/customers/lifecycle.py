@@ -46,7 +46,8 @@ def update(
     customer was deleted meanwhile.
     """
     with transaction.atomic():
-        locked = Customer.objects.select_for_update().get(pk=customer.pk)
+        # Who refers to the customer locks its key alone, and waits only for who deletes it.
+        locked = Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
         if precondition is not None:
             precondition(locked)
         changes = set_fields(locked, fields)

@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connections
@@ -12,6 +14,12 @@ from jobs.worker import loop as worker_loop
 from jobs.worker.loop import WorkerLoop
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def a_spool_of_its_own(settings: Any, tmp_path: Path) -> None:
+    """A loop ships what is in the spool before it ends: nothing that other tests left there."""
+    settings.LOG_SPOOL = tmp_path / "spool"
 
 
 @pytest.fixture(autouse=True)
