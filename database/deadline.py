@@ -1,5 +1,7 @@
 """The deadline of an API request, which every wait for another machine respects."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from time import monotonic
 
@@ -26,6 +28,21 @@ class _Running:
 
     def __exit__(self, *_: object) -> None:
         _ends_at.reset(self._token)
+
+
+@contextmanager
+def computing() -> Iterator[None]:
+    """Put the deadline off by as long as the work inside takes: it is slow by intent.
+
+    Hashing a passphrase takes tens of milliseconds of processor, and on a busy machine a second.
+    """
+    began_at = monotonic()
+    try:
+        yield
+    finally:
+        ends_at = _ends_at.get()
+        if ends_at is not None:
+            _ends_at.set(ends_at + monotonic() - began_at)
 
 
 def seconds_left() -> float | None:

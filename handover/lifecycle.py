@@ -23,6 +23,7 @@ from apikeys.models import ApiKey
 from apikeys.validation import KeyFields
 from audit.actors import Actor, Source
 from audit.trail import record
+from database import deadline
 from database.periodic_tasks import PeriodicTask
 from database.refusals import Refused
 from handover import links
@@ -69,7 +70,8 @@ def terms(hours: int, passphrase: str = "") -> Terms:
             f" {MIN_PASSPHRASE_LENGTH} to {MAX_PASSPHRASE_LENGTH} characters.",
             field="passphrase",
         )
-    return Terms(hours, make_password(_normal(passphrase)))
+    with deadline.computing():
+        return Terms(hours, make_password(_normal(passphrase)))
 
 
 def create(
