@@ -8,7 +8,6 @@ two seconds at most; ``docs/decisions.md`` has the sums.
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import dj_database_url
 from django.utils.module_loading import import_string
@@ -66,36 +65,28 @@ def database(url: str, folder: Path, *, web_threads: int | None = None) -> Setti
 
 
 def redis_url(url: str) -> str:
-    """Return ``url`` if it is the address of a Redis server, or blank for none."""
-    if url and not _is_redis(url):
-        raise configuration_error(
-            "REDIS_URL",
-            "is not the address of a Redis server",
-            "Write it as redis://host:6379/0, or leave it out for a counter file",
-        )
+    """Return ``url`` if it is an address of Redis, or blank for none."""
+    if url:
+        try:
+            import_string("database.redis.address.parse")(url)
+        except ValueError as error:
+            problem, remedy = error.args
+            raise configuration_error("REDIS_URL", problem, remedy) from None
     return url
 
 
-def _is_redis(url: str) -> bool:
-    try:
-        # What stands after a ? has to be an argument of the client's.
-        import_string("redis.ConnectionPool").from_url(url).make_connection()
-        parts = urlsplit(url)
-        is_number = parts.port is None or parts.port > 0
-    except (TypeError, ValueError):
-        return False
-    if parts.scheme == "unix":
-        return bool(parts.path)
-    database = parts.path.removeprefix("/")
-    is_number = is_number and (not database or (database.isascii() and database.isdigit()))
-    return parts.scheme in {"redis", "rediss"} and bool(parts.hostname) and is_number
-
-
 def cache(redis: str, folder: Path) -> Settings:
+    if "+" in redis.partition("://")[0]:
+        return {
+            "BACKEND": "database.redis.cache.Cache",
+            "LOCATION": [redis],
+            "KEY_PREFIX": "latchkey",
+        }
     if redis:
         return {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
-            "LOCATION": redis,
+            # As a list: a string would be divided at commas.
+            "LOCATION": [redis],
             "KEY_PREFIX": "latchkey",
             "OPTIONS": {"socket_timeout": 0.7, "socket_connect_timeout": 0.7},
         }

@@ -16,6 +16,7 @@ from tests.support.command_line import run  # noqa: F401 - a fixture
 from tests.support.factories import client_of
 from tests.support.product import Latchkey
 from tests.support.proxy import TRUSTING
+from tests.support.redis_servers import RedisCluster, RedisSentinel
 from tests.support.servers import Postgres, Redis, running
 from tests.support.services import REMEDIES, available, is_installed, program
 
@@ -51,6 +52,20 @@ def postgres() -> Iterator[Postgres]:
 def redis() -> Iterator[Redis]:
     """A Redis of its own."""
     with running(available(Redis)) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[RedisCluster]:
+    """A Redis Cluster of its own."""
+    with running(available(RedisCluster)) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def redis_sentinel() -> Iterator[RedisSentinel]:
+    """A primary and a replica of its own, and their sentinels."""
+    with running(available(RedisSentinel)) as started:
         yield started
 
 

@@ -133,18 +133,14 @@ def check_transactions() -> Iterator[Finding]:
 
 def check_redis() -> Iterator[Finding]:
     """Ask what is not the limiter's to know; raise ``redis_error`` if nobody answers."""
-    server = import_string("redis.Redis").from_url(
-        settings.REDIS_URL,
-        socket_timeout=REDIS_TIMEOUT,
-        socket_connect_timeout=REDIS_TIMEOUT,
+    commands = import_string("database.redis.clients.commands")(settings.REDIS_URL)
+    for server in commands.primaries():
         # Asked once: whoever waits for a check-up asks again.
-        retry=None,
-    )
-    with server:
-        before = time.time()
-        seconds, microseconds = server.time()
-        yield from _compare(seconds + microseconds / 1_000_000, before, "Redis'")
-        yield from _memory(server.info("memory"))
+        with server.client(REDIS_TIMEOUT) as client:
+            before = time.time()
+            seconds, microseconds = client.time()
+            yield from _compare(seconds + microseconds / 1_000_000, before, "Redis'")
+            yield from _memory(client.info("memory"))
 
 
 def redis_error() -> type[Exception]:

@@ -9,9 +9,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from apikeys.limiter.store import MICROSECONDS, NEVER, SLOTS, Window
-from tests.support.limiter_stores import Clocked, clocked, file_store, redis_store
+from tests.support.limiter_stores import Clocked, clocked, cluster_store, file_store, redis_store
 
-__all__ = ["clocked", "file_store", "redis_store"]
+__all__ = ["clocked", "cluster_store", "file_store", "redis_store"]
 
 MINUTE, HOUR = 60 * MICROSECONDS, 3600 * MICROSECONDS
 ANYTHING = Window("day", 1_000_000, 86_400)

@@ -1,20 +1,22 @@
-"""Both stores of the limiter on a clock that a test sets.
+"""Every store of the limiter on a clock that a test sets.
 
 The counter file reads the clock of its module; Redis' script has its one call for the time
-replaced by one for a key that the test writes. Nothing else differs from production.
+replaced by two arguments that are sent with each request. Nothing else differs from production.
 """
 
-from collections.abc import Iterator
+import hashlib
 from pathlib import Path
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
-from redis import Redis as RedisClient
 
 from apikeys.limiter import sqlite
 from apikeys.limiter.redis import RedisCounters
 from apikeys.limiter.sqlite import CounterFile
-from apikeys.limiter.store import Store
+from apikeys.limiter.store import MICROSECONDS, Store
+from database.redis.clients import Commands
+from tests.support.redis_servers import RedisCluster
 from tests.support.servers import Redis
 
 START = 1_790_000_000_000_000
@@ -39,23 +41,25 @@ class Clocked:
 
 
 class ClockedRedis(Clocked):
-    """Redis, with its time in a key."""
+    """Redis, told the time with each request."""
 
-    def __init__(self, store: RedisCounters, client: RedisClient) -> None:
-        self._client = client
-        store._script = store._script.replace(
-            "redis.call('TIME')", "redis.call('LRANGE', 'clock', 0, -1)"
-        )
-        assert "clock" in store._script
-        store._digest = client.script_load(store._script)
+    def __init__(self, store: RedisCounters) -> None:
+        script = store._script
+        for text, other in (
+            ("redis.call('TIME')", "{ARGV[#ARGV - 1], ARGV[#ARGV]}"),
+            ("(#ARGV - 5) / 2", "(#ARGV - 7) / 2"),
+        ):
+            assert text in script
+            script = script.replace(text, other)
+        store._script = script
+        store._digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+        self._commands = store._commands
+        store._commands = cast(Commands, self)
         super().__init__(store)
 
-    def set(self, now: int) -> None:
-        """Write the time where the script reads it."""
-        super().set(now)
-        pipeline = self._client.pipeline()
-        pipeline.delete("clock").rpush("clock", now // 1_000_000, now % 1_000_000)
-        pipeline.execute()
+    def execute(self, key: str, *command: Any) -> Any:
+        """Send the store's command, and the time."""
+        return self._commands.execute(key, *command, *divmod(self.now, MICROSECONDS))
 
 
 @pytest.fixture
@@ -68,15 +72,18 @@ def file_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clocked:
 
 
 @pytest.fixture
-def redis_store(redis: Redis) -> Iterator[Clocked]:
-    """Redis."""
-    client = RedisClient.from_url(redis.url)
-    client.flushdb()
-    yield ClockedRedis(RedisCounters(redis.url), client)
-    client.close()
+def redis_store(redis: Redis) -> Clocked:
+    """One Redis."""
+    return ClockedRedis(RedisCounters(redis.url))
 
 
-@pytest.fixture(params=["file_store", "redis_store"])
+@pytest.fixture
+def cluster_store(redis_cluster: RedisCluster) -> Clocked:
+    """Redis Cluster."""
+    return ClockedRedis(RedisCounters(redis_cluster.url))
+
+
+@pytest.fixture(params=["file_store", "redis_store", "cluster_store"])
 def clocked(request: pytest.FixtureRequest) -> Clocked:
     """Each store in turn."""
     store: Clocked = request.getfixturevalue(request.param)

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 import redis
@@ -194,18 +194,27 @@ class Redis(Server):
 
     program = "redis-server"
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         super().__init__()
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.options = options
 
     def start(self) -> None:
         """Start it."""
-        self.process = subprocess.Popen(
-            [self.find(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-             "--appendonly", "no", "--dir", str(self.folder)],
-            stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+        self.process = subprocess.Popen(self.command(), stdout=subprocess.DEVNULL)
         wait_until(lambda: listens(self.port))
+
+    def command(self) -> list[str]:
+        """Return what starts it."""
+        return [
+            self.find(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
+            "--appendonly", "no", "--dir", str(self.folder), *self.options,
+        ]  # fmt: skip
+
+    def ask(self, *command: Any) -> Any:
+        """Return its answer to a command."""
+        with redis.Redis(port=self.port, decode_responses=True, socket_timeout=10) as client:
+            return client.execute_command(*command)
 
     def empty(self) -> None:
         """Delete everything in it."""

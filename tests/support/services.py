@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import pytest
 
+from tests.support.redis_servers import RedisCluster, RedisSentinel
 from tests.support.servers import Missing, Postgres, Redis, S, Server
 
 # Set by .ci/run: what is missing there is a failure, never a skip.
@@ -29,7 +30,12 @@ REMEDIES = {
     "promtool": "apt-get install prometheus",
     "systemd": "apt-get install systemd",
 }
-NAMES: dict[type[Server], str] = {Postgres: "PostgreSQL", Redis: "Redis"}
+NAMES: dict[type[Server], str] = {
+    Postgres: "PostgreSQL",
+    Redis: "Redis",
+    RedisCluster: "Redis",
+    RedisSentinel: "Redis",
+}
 PROGRAMS = {
     "nginx": "nginx",
     "Chromium": "chromium",

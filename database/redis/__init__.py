@@ -1,0 +1,1 @@
+"""Redis as one server, as a cluster, or as a primary that Sentinel appoints."""

@@ -1,0 +1,151 @@
+"""Redis Cluster and Sentinel, of Debian's redis-server, which miss a server sooner than usual."""
+
+import signal
+from collections.abc import Sequence
+
+import redis
+from redis.crc import key_slot
+
+from tests.support.servers import Redis, Server, free_port, listens, wait_until
+
+MISSED_AFTER = 1_000  # milliseconds
+PRIMARIES = 3
+SLOTS = 16_384
+SERVICE = "latchkey"
+
+
+class RedisNodes(Server):
+    """Several servers of Redis that are started and stopped together."""
+
+    program = Redis.program
+
+    def __init__(self, nodes: Sequence[Server]) -> None:
+        self.process = None
+        self.nodes = nodes
+
+    def stop(self, signal_number: int = signal.SIGTERM) -> None:
+        """Stop all of them."""
+        for node in self.nodes:
+            node.stop(signal_number)
+
+    def remove(self) -> None:
+        """Stop them and delete their folders."""
+        for node in self.nodes:
+            node.remove()
+
+
+class RedisCluster(RedisNodes):
+    """Three primaries and a replica of each."""
+
+    def __init__(self) -> None:
+        self.bus_ports = [free_port() for _ in range(2 * PRIMARIES)]
+        self.servers = [
+            Redis(
+                "--cluster-enabled", "yes", "--cluster-port", str(bus_port),
+                "--cluster-node-timeout", str(MISSED_AFTER), "--repl-diskless-sync-delay", "0",
+                "--cluster-replica-validity-factor", "0",
+            )
+            for bus_port in self.bus_ports
+        ]  # fmt: skip
+        super().__init__(self.servers)
+        hosts = ",".join(f"127.0.0.1:{server.port}" for server in self.servers)
+        self.url = f"redis+cluster://{hosts}"
+
+    def start(self) -> None:
+        """Start the servers and make them a cluster."""
+        for number, server in enumerate(self.servers):
+            server.start()
+            server.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for server, bus_port in zip(self.servers, self.bus_ports, strict=True):
+            self.servers[0].ask("CLUSTER", "MEET", "127.0.0.1", server.port, bus_port)
+        known = f"cluster_known_nodes:{len(self.servers)}"
+        wait_until(lambda: all(known in server.ask("CLUSTER", "INFO") for server in self.servers))
+        for number in range(PRIMARIES):
+            first, end = (SLOTS * part // PRIMARIES for part in (number, number + 1))
+            primary, replica = self.servers[number], self.servers[PRIMARIES + number]
+            primary.ask("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
+            replica.ask("CLUSTER", "REPLICATE", primary.ask("CLUSTER", "MYID"))
+        wait_until(self.is_whole)
+
+    def is_whole(self) -> bool:
+        """Say whether all servers answer, and each primary has a replica that follows it."""
+        return (
+            all(listens(server.port) for server in self.servers)
+            and all("cluster_state:ok" in server.ask("CLUSTER", "INFO") for server in self.servers)
+            and sum(map(_follows, self.servers)) == PRIMARIES
+        )
+
+    def holder(self, key: str) -> Redis:
+        """Return the primary of a key, by what most servers say."""
+        slot = key_slot(key.encode())
+        ports = []
+        for server in self.servers:
+            try:
+                rows = server.ask("CLUSTER", "SLOTS")
+            except redis.RedisError:
+                continue
+            ports += [row[2][1] for row in rows if row[0] <= slot <= row[1]]
+        port = max(ports, key=ports.count)
+        return next(server for server in self.servers if server.port == port)
+
+
+class Watcher(Redis):
+    """A sentinel, which watches over one primary."""
+
+    def __init__(self, *lines: str, options: Sequence[str] = ()) -> None:
+        super().__init__("--sentinel", *options)
+        self.configuration = self.folder / "sentinel.conf"
+        self.configuration.write_text("".join(f"sentinel {line}\n" for line in lines))
+
+    def command(self) -> list[str]:
+        """Return what starts it: a configuration stands before the options."""
+        program, *options = super().command()
+        return [program, str(self.configuration), *options]
+
+
+class RedisSentinel(RedisNodes):
+    """A primary and its replica, and three sentinels that watch over them."""
+
+    def __init__(self) -> None:
+        first = Redis("--repl-diskless-sync-delay", "0")
+        second = Redis("--replicaof", f"127.0.0.1 {first.port}")
+        self.servers = [first, second]
+        self.sentinels = [
+            Watcher(
+                f"monitor {SERVICE} 127.0.0.1 {first.port} 2",
+                f"down-after-milliseconds {SERVICE} {MISSED_AFTER}",
+                f"failover-timeout {SERVICE} {4 * MISSED_AFTER}",
+            )
+            for _ in range(3)
+        ]
+        super().__init__([*self.servers, *self.sentinels])
+        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
+        self.url = f"redis+sentinel://{hosts}/{SERVICE}"
+
+    def start(self) -> None:
+        """Start all, and wait until the sentinels know everybody."""
+        for node in self.nodes:
+            node.start()
+        wait_until(self.is_whole)
+
+    def is_whole(self) -> bool:
+        """Say whether the sentinels know of each other, and of a replica that follows."""
+        return sum(map(_follows, self.servers)) == 1 and all(
+            len(sentinel.ask("SENTINEL", "SENTINELS", SERVICE)) == len(self.sentinels) - 1
+            and len(sentinel.ask("SENTINEL", "REPLICAS", SERVICE)) == 1
+            for sentinel in self.sentinels
+        )
+
+    def primary(self) -> Redis:
+        """Return the server that most sentinels name."""
+        answers = [
+            sentinel.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
+            for sentinel in self.sentinels
+        ]
+        port = int(max(answers, key=answers.count)[1])
+        return next(server for server in self.servers if server.port == port)
+
+
+def _follows(server: Redis) -> bool:
+    facts = server.ask("INFO", "replication")
+    return bool(facts["role"] == "slave" and facts["master_link_status"] == "up")
