@@ -63,8 +63,8 @@ class HandedKeyAdmin(KeyAdmin):
         if obj is not None:
             return sets
         about = (
-            "For Create and hand over: the link has the key made by whoever it is for, who sees it"
-            " in your place."
+            "For “Create and hand over”: you get a link instead of the key. The secret is made when"
+            " the recipient confirms on the link's page, and is shown there alone."
         )
         link = {"fields": ["hand_over", "passphrase"], "description": about}
         return [*sets, ("Hand-over link", link)]
@@ -89,8 +89,8 @@ class HandedKeyAdmin(KeyAdmin):
         HandOverDialog,
         label="Regenerate and hand over",
         title="Hand over {}",
-        description="A link has the new key made by whoever it is for, who sees it in your place."
-        " Until then the old key goes on.",
+        description="You get a link instead of the new key. The secret is made when the recipient"
+        " confirms on the link's page, and is shown there alone. Until then the old key works.",
         permission="hand_over",
         icon="send",
     )

@@ -27,9 +27,9 @@ LIKE = "like"
 HOUR = 3600
 OVERLAPS = {
     0: "Stops at once",
-    HOUR: "Goes on for an hour",
-    24 * HOUR: "Goes on for a day",
-    7 * 24 * HOUR: "Goes on for a week",
+    HOUR: "Works for another hour",
+    24 * HOUR: "Works for another day",
+    7 * 24 * HOUR: "Works for another week",
 }
 
 

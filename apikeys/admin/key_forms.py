@@ -156,10 +156,15 @@ class KeyForm(LimitsForm):
         choices=CustomerScope.choices,
         initial=CustomerScope.ALL,
         widget=UnfoldAdminRadioSelectWidget,
-        label="Reaches",
+        label="Customers",
+        help_text="Whose data the key can read and change.",
     )
     customers: Any = forms.ModelMultipleChoiceField(
-        queryset=None, required=False, widget=CustomersWidget, help_text="Type a part of the name."
+        queryset=None,
+        required=False,
+        widget=CustomersWidget,
+        label="Selected customers",
+        help_text="Type a part of the name.",
     )
     networks = forms.CharField(
         required=False,

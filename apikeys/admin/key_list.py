@@ -64,7 +64,7 @@ class KeyColumns:
     def expires(self, key: ApiKey) -> str:
         return ago(key.expires_at)
 
-    @display(description="Reaches")
+    @display(description="Customers")
     def reaches(self, key: ApiKey) -> str:
         if not key.is_scoped:
             return "All customers"

@@ -145,7 +145,7 @@ class KeyAdmin(
             return [
                 (None, {"fields": granted}),
                 limits if is_operator else ("Rate limits", {"fields": ["limits_in_force"]}),
-                ("Reach", {"fields": ["reach", "allowed_networks"]}),
+                ("Customers and networks", {"fields": ["reach", "allowed_networks"]}),
             ]
         first = ["name", "environment", "ticket"] if obj is None else ["name", "revision"]
         return [
@@ -153,7 +153,7 @@ class KeyAdmin(
             (None, {"fields": ["permissions"]}),
             limits,
             ("Expiry", {"fields": ["expiry", "expires_on"]}),
-            ("Reach", {"fields": ["customer_scope", "customers", "networks"]}),
+            ("Customers and networks", {"fields": ["customer_scope", "customers", "networks"]}),
             ("Notes", {"fields": ["owner", "tags", "note"]}),
         ]
 
@@ -173,7 +173,7 @@ class KeyAdmin(
     def granted(self, key: ApiKey) -> str:
         return ", ".join(catalogue.labels(key.permissions)) or "None"
 
-    @display(description="Reaches")
+    @display(description="Customers")
     def reach(self, key: ApiKey) -> str:
         if not key.is_scoped:
             return "All customers"

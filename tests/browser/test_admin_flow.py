@@ -115,7 +115,7 @@ def test_many_keys_are_revoked_in_one_go(visitor: Visitor, product: Latchkey) ->
     for number in range(2):
         boxes.nth(number).check()
     page.select_option("select[name=action]", "revoke_selected")
-    page.click("button:has-text('Run')")
+    page.click("button:has-text('Continue')")
     page.wait_for_selector("[name=reason]")
     visitor.picture("revoke-many")
     page.fill("[name=reason]", "Spring cleaning")

@@ -97,7 +97,7 @@ def revoke_twenty_keys(clicks: Clicks, visitor: Visitor, product: Latchkey) -> N
 
     clicks.on("#action-toggle")
     clicks.choose("select[name=action]", "revoke_selected")
-    clicks.on("button:has-text('Run')")
+    clicks.on("button:has-text('Continue')")
     page.fill("[name=reason]", "Spring cleaning")
     clicks.on("button:has-text('Revoke 20 keys')")
 
