@@ -29,8 +29,8 @@ from apikeys.limits import MAX_LIMIT, WINDOWS
 from apikeys.models import CustomerScope, Status
 from apikeys.models.keys import MAX_NOTE_LENGTH, MAX_OWNER_LENGTH, ApiKeyQuerySet
 from apikeys.permissions import CODE
+from apikeys.serializers import ManagedKeySerializer
 from apikeys.validation import PLAIN_FIELDS, TAG, KeyFields
-from apikeys.views import KeySerializer
 from audit.actors import Source
 from audit.models import Event
 from database import timestamps
@@ -41,20 +41,6 @@ from handover.lifecycle import Terms
 MAX_LISTED = 1000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-
-
-class ManagedKeySerializer(KeySerializer):
-    """A key, with what was noted of it for those who administer."""
-
-    example: ClassVar = KeySerializer.example | {
-        "tags": ["website"],
-        "owner": "web@example.com",
-        "note": "Rotated by the vault each month",
-    }
-
-    tags = serializers.ListField(child=serializers.CharField())
-    owner = serializers.CharField()
-    note = serializers.CharField()
 
 
 class IssuedKeySerializer(ManagedKeySerializer):

@@ -17,7 +17,7 @@ from apikeys.guard.views import GuardedView, endpoint
 from apikeys.models import ApiKey
 from apikeys.models.rights import rights_of
 from apikeys.permissions import Permission
-from apikeys.serializers import with_scope
+from apikeys.serializers import ManagedKeySerializer, with_scope
 from apikeys.validation import KeyFields
 from audit.models import Event
 from database.client_address import client_address
@@ -29,7 +29,6 @@ from provisioning.serializers import (
     KeyEventSerializer,
     KeyInput,
     KeyQuery,
-    ManagedKeySerializer,
     NewKeyInput,
     RegenerateInput,
     RevokeInput,

@@ -139,6 +139,16 @@ def _json_object(value: Any) -> Any:
     return orjson.Fragment(value if isinstance(value, str) else object_text(value))
 
 
+def written(data: Any) -> bytes:
+    """Return an answer as JSON text.
+
+    Raises ``TypeError`` for a number of more than 64 bits, or a type that orjson does not know.
+    """
+    body = orjson.dumps(data, option=orjson.OPT_UTC_Z)
+    # In JavaScript these two ended a line, even in a string.
+    return body.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
+
+
 class JSONRenderer(renderers.JSONRenderer):
     """Writes what REST framework's renderer does, with orjson."""
 
@@ -151,15 +161,13 @@ class JSONRenderer(renderers.JSONRenderer):
         if data is None:
             return b""
         try:
-            body = orjson.dumps(data, option=orjson.OPT_UTC_Z)
+            body = written(data)
         except TypeError:
-            # A number of more than 64 bits, or a type that orjson does not know.
             return super().render(data, accepted_media_type, renderer_context)
         if ";" in (accepted_media_type or ""):
             # The media type may ask for an indent.
             return super().render(json.loads(body), accepted_media_type, renderer_context)
-        # In JavaScript these two ended a line, even in a string.
-        return body.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
+        return body
 
 
 def etag(row_id: UUID | str, updated_at: datetime) -> str:

@@ -32,7 +32,7 @@ KEY_FIELDS = (
     "expires_at",
     "revoked_at",
 )
-# What ``apikeys.serializers.as_json`` needs of a row.
+# What ``apikeys.serializers.KeySerializer`` reads of a row.
 SHOWN_FIELDS = (*KEY_FIELDS, "is_awaiting", "name", "last_used_at", "created_at")
 
 

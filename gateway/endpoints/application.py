@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
-import orjson
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from uuid_utils import uuid7
 
 from apikeys.guard import authentication, throttling
+from apikeys.guard.answers import written
 from apikeys.guard.context import RequestContext
 from apikeys.guard.middleware import API, body_length
 from apikeys.guard.parsers import StrictJSONParser, UnreadBody
@@ -100,7 +100,7 @@ def _decide(environ: Environ, endpoint: Endpoint, address: str, context: Request
     data = endpoint.parser.decode(environ["wsgi.input"].read(body_length(environ)))
     values = validated(operation.body or NoBody, data)
     headers = edge.headers(context) | view.allow | NOT_STORED | {"Content-Type": "application/json"}
-    return Answer(200, headers, orjson.dumps(view.decide(values, environment, context)))
+    return Answer(200, headers, written(view.decide(values, environment, context)))
 
 
 def _refuse(endpoint: Endpoint, context: RequestContext, problem: Problem) -> Answer:

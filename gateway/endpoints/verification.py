@@ -14,6 +14,7 @@ from django.core.validators import RegexValidator
 from rest_framework import serializers
 
 from apikeys.guard import authentication, key_lookup, throttling
+from apikeys.guard.answers import represent
 from apikeys.guard.authentication import Claim
 from apikeys.guard.context import Decided, RequestContext
 from apikeys.guard.key_lookup import SHOWN_FIELDS, Found
@@ -29,8 +30,7 @@ from apikeys.limiter.store import Decision
 from apikeys.models import ApiKey
 from apikeys.permissions import CODE, MAX_CODE_LENGTH
 from apikeys.problem_codes import CODES
-from apikeys.serializers import as_json
-from apikeys.views import KeySerializer, WindowsSerializer
+from apikeys.serializers import KeySerializer, WindowsSerializer
 from database.client_address import UNKNOWN, parse_address
 from gateway import decisions, lookup
 from gateway.lookup import ServiceRow
@@ -231,7 +231,7 @@ def _verdict(
         "code": problem.code if problem else VALID,
         "status": problem.status_code if problem else 200,
         "detail": str(problem.detail) if problem else "The request may pass.",
-        "key": as_json(key) if key else None,
+        "key": represent(KeySerializer, key) if key else None,
         "permission": rule.permission if rule else None,
         "remaining": throttling.remaining(decision) if decision else None,
         "retry_after": int(retry_after) if retry_after else None,
