@@ -67,9 +67,9 @@ UNFOLD: dict[str, Any] = {
                     _item("Customers", "groups", "customers.customer"),
                     _item("Licenses", "workspace_premium", "customers.license"),
                     _item("Telemetry", "monitoring", "customers.telemetryevent"),
-                    _item("Background Jobs", "pending_actions", "jobs.job"),
-                    _item("Logs", "receipt_long", "logs.requestlog"),
-                    _item("Audit", "history", "audit.event"),
+                    _item("Jobs", "pending_actions", "jobs.job"),
+                    _item("Requests", "receipt_long", "logs.requestlog"),
+                    _item("Audit events", "history", "audit.event"),
                     _item("Staff", "badge", "auth.user"),
                     {"title": "API Docs", "icon": "menu_book", "link": reverse_lazy("docs")},
                 ]

@@ -28,7 +28,7 @@ def test_a_running_job_is_watched_and_cancelled(visitor: Visitor, product: Latch
     visitor.open("")
     if visitor.is_narrow:
         page.click("#menu-button")
-    page.click("#nav-sidebar a:has-text('Background Jobs')")
+    page.click("#nav-sidebar a:has-text('Jobs')")
     page.click(f"#result_list a[href*='{job}'] >> visible=true")
     expect(page.locator(".latchkey-job-status")).to_have_text("Running")
     expect(page.locator("text=Attempt 1")).to_be_visible()

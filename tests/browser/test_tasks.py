@@ -179,7 +179,7 @@ def follow_a_job(clicks: Clicks, visitor: Visitor, product: Latchkey) -> None:
         job = http.post("/api/production/v1/jobs", json=body).json()["id"]
     visitor.open("")
 
-    clicks.on("#nav-sidebar a:has-text('Background Jobs')")
+    clicks.on("#nav-sidebar a:has-text('Jobs')")
     clicks.on(f"#result_list a[href*='{job}']")
 
     progress = visitor.page.locator("[data-live=progress]")
