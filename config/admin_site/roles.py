@@ -43,6 +43,16 @@ ROLES = {
     "Key operator": (*VIEW, "apikeys.narrow_apikey", "apikeys.revoke_apikey"),
     "Auditor": VIEW,
 }
+# What people who give the roles are told of them.
+DESCRIPTIONS = {
+    "Key administrator": "Creates, changes, regenerates, revokes and activates keys; manages"
+    " permissions, customers, licenses and services; cancels and retries jobs. Sees what an Auditor"
+    " sees.",
+    "Key operator": "Revokes keys, removes their permissions and lowers their limits. Sees what an"
+    " Auditor sees.",
+    "Auditor": "Sees keys, permissions, services, customers, licenses, telemetry, jobs, requests"
+    " and the audit trail, and changes none of them.",
+}
 
 
 def provide(**_: Any) -> None:

@@ -29,6 +29,7 @@ from backoffice import proofs
 from backoffice.action_forms import RefusedForm, RefusedForms, form_id_of
 from backoffice.changelists.checked_list import CheckedList
 from backoffice.columns import MINUTES, time_column
+from config.admin_site.staff_fields import FLAG_TEXTS, RolesField
 from database.refusals import Refused
 from people import superusers
 from people.audited import StaffAction, changes, role_state, staff_state
@@ -37,6 +38,9 @@ FLAGS, GRANTS = ("is_superuser", "is_staff", "is_active"), (
     "groups", "user_permissions", "permissions",
 )  # fmt: skip
 RIGHTS = ("is_superuser", "groups", "user_permissions")
+# One word each in the menu, headings, buttons and the audit trail.
+User._meta.verbose_name, User._meta.verbose_name_plural = "staff account", "staff"
+Group._meta.verbose_name, Group._meta.verbose_name_plural = "role", "roles"
 
 
 class Recorded(RefusedForms):
@@ -102,11 +106,46 @@ class StaffAdmin(Recorded, CheckedList, BaseUserAdmin, ModelAdmin):
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "email", "is_active", "is_superuser", "logged_in")
     list_filter = ("is_active", "is_superuser", "groups")
+    # Django's own says that more can be edited once the account is there.
+    add_form_template = None
+    add_fieldsets = (
+        (None, {"fields": ("username", "email", "password1", "password2")}),
+        ("Roles", {"fields": ("is_staff", "groups", "is_superuser")}),
+    )
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        ("Roles", {"fields": ("is_active", "is_staff", "groups", "is_superuser")}),
+        ("Single permissions", {"fields": ("user_permissions",), "classes": ("collapse",)}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+    filter_horizontal = ("user_permissions",)
+    actions_list = ("see_roles",)
     actions_detail = ("see_sessions",)
     logged_in = time_column("last_login", "Last login", shown=MINUTES, ordering="last_login")
 
     def state(self, row: User) -> dict[str, Any]:
         return staff_state(row)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kw: Any) -> Any:
+        if db_field.name == "groups":
+            return RolesField()
+        field = super().formfield_for_dbfield(db_field, request, **kw)
+        if field and (text := FLAG_TEXTS.get(db_field.name)):
+            field.help_text = text
+        return field
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Let a new account in: nobody else has use for one."""
+        return {"is_staff": True, **super().get_changeform_initial_data(request)}
+
+    @action(description="Roles", permissions=["see_roles"])
+    def see_roles(self, request: HttpRequest) -> HttpResponse:
+        """Lead to what each role lets people do."""
+        return redirect("admin:auth_group_changelist")
+
+    def has_see_roles_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("auth.view_group")
 
     @action(description="Sessions", permissions=["see_sessions"])
     def see_sessions(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from audit.models import Event
+from config.admin_site.roles import DESCRIPTIONS, ROLES
 from tests.support.factories import PASSWORD, client_of, make_staff
 
 pytestmark = pytest.mark.django_db
@@ -181,3 +182,37 @@ def test_a_superuser_gives_rights() -> None:
     )
 
     assert person.groups.filter(name="Auditor").exists()
+
+
+def test_a_new_account_can_sign_in_and_has_the_roles_that_were_ticked() -> None:
+    page, client = reverse("admin:auth_user_add"), client_of(make_staff(is_superuser=True))
+    role = Group.objects.get(name="Auditor")
+    names = {"username": "ada", "password1": PASSWORD, "password2": PASSWORD}
+
+    form = client.get(page).context["adminform"].form
+    client.post(page, names | {"is_staff": "on", "groups": [role.pk]})
+
+    assert form.initial["is_staff"] is True
+    ada = User.objects.get(username="ada")
+    assert (ada.is_staff, ada.is_superuser, ada.check_password(PASSWORD)) == (True, False, True)
+    assert list(ada.groups.all()) == [role]
+
+
+def test_a_manager_of_accounts_creates_none_that_has_rights(manager: User) -> None:
+    role = Group.objects.get(name="Key administrator")
+    names = {"username": "ada", "password1": PASSWORD, "password2": PASSWORD}
+
+    client_of(manager).post(
+        reverse("admin:auth_user_add"),
+        names | {"is_staff": "on", "is_superuser": "on", "groups": [role.pk]},
+    )
+
+    ada = User.objects.get(username="ada")
+    assert (ada.is_superuser, ada.groups.exists()) == (False, False)
+
+
+def test_each_role_that_comes_with_the_product_is_described() -> None:
+    page = client_of(make_staff(is_superuser=True)).get(reverse("admin:auth_user_add")).text
+
+    assert DESCRIPTIONS.keys() == ROLES.keys()
+    assert all(text in page for text in DESCRIPTIONS.values())
