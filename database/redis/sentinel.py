@@ -34,6 +34,8 @@ class Sentinel:
         self._options = address.primary
         self._sentinels = [Server(options, SENTINEL_SECONDS) for options in address.seeds]
         self._primary: Primary | None = None
+        # The one asked last: found again, it is avoided as long as it was.
+        self._known: dict[tuple[str, int], Primary] = {}
         self._breaker = CircuitBreaker()
 
     def execute(self, key: str, *command: Any) -> Any:
@@ -77,6 +79,12 @@ class Sentinel:
                 continue
             # Nothing, if it does not know the service.
             if answer:
-                host, port = answer
-                return Primary(self._options | {"host": host.decode(), "port": int(port)})
+                return self._at(answer[0].decode(), int(answer[1]))
         raise exceptions.ConnectionError("no sentinel names a primary")
+
+    def _at(self, host: str, port: int) -> Primary:
+        primary = self._known.get((host, port))
+        if primary is None:
+            primary = Primary(self._options | {"host": host, "port": port})
+            self._known = {(host, port): primary}
+        return primary

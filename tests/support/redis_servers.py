@@ -19,9 +19,24 @@ class RedisNodes(Server):
 
     program = Redis.program
 
-    def __init__(self, nodes: Sequence[Server]) -> None:
+    def __init__(self, servers: Sequence[Redis], sentinels: Sequence[Redis] = ()) -> None:
         self.process = None
-        self.nodes = nodes
+        self.servers = servers
+        self.sentinels = sentinels
+        self.nodes = [*servers, *sentinels]
+
+    def busiest(self) -> Redis:
+        """Return the primary with the most keys."""
+        primaries = [server for server in self.servers if server.ask("ROLE")[0] == "master"]
+        return max(primaries, key=lambda server: int(server.ask("DBSIZE")))
+
+    def has_replaced(self, server: Redis) -> bool:
+        """Say whether another is primary in place of one that answers nothing."""
+        raise NotImplementedError
+
+    def is_whole(self) -> bool:
+        """Say whether all answer and replicas follow."""
+        raise NotImplementedError
 
     def stop(self, signal_number: int = signal.SIGTERM) -> None:
         """Stop all of them."""
@@ -39,7 +54,7 @@ class RedisCluster(RedisNodes):
 
     def __init__(self) -> None:
         self.bus_ports = [free_port() for _ in range(2 * PRIMARIES)]
-        self.servers = [
+        servers = [
             Redis(
                 "--cluster-enabled", "yes", "--cluster-port", str(bus_port),
                 "--cluster-node-timeout", str(MISSED_AFTER), "--repl-diskless-sync-delay", "0",
@@ -47,8 +62,8 @@ class RedisCluster(RedisNodes):
             )
             for bus_port in self.bus_ports
         ]  # fmt: skip
-        super().__init__(self.servers)
-        hosts = ",".join(f"127.0.0.1:{server.port}" for server in self.servers)
+        super().__init__(servers)
+        hosts = ",".join(f"127.0.0.1:{server.port}" for server in servers)
         self.url = f"redis+cluster://{hosts}"
 
     def start(self) -> None:
@@ -74,6 +89,16 @@ class RedisCluster(RedisNodes):
             and all("cluster_state:ok" in server.ask("CLUSTER", "INFO") for server in self.servers)
             and sum(map(_follows, self.servers)) == PRIMARIES
         )
+
+    def has_replaced(self, server: Redis) -> bool:
+        """Say whether all others name other primaries, one for each slot."""
+        for other in self.servers:
+            if other is not server:
+                rows = other.ask("CLUSTER", "SLOTS")
+                slots = sum(last - first + 1 for first, last, *_ in rows)
+                if slots < SLOTS or any(row[2][1] == server.port for row in rows):
+                    return False
+        return True
 
     def holder(self, key: str) -> Redis:
         """Return the primary of a key, by what most servers say."""
@@ -109,8 +134,7 @@ class RedisSentinel(RedisNodes):
     def __init__(self) -> None:
         first = Redis("--repl-diskless-sync-delay", "0")
         second = Redis("--replicaof", f"127.0.0.1 {first.port}")
-        self.servers = [first, second]
-        self.sentinels = [
+        sentinels = [
             Watcher(
                 f"monitor {SERVICE} 127.0.0.1 {first.port} 2",
                 f"down-after-milliseconds {SERVICE} {MISSED_AFTER}",
@@ -118,8 +142,8 @@ class RedisSentinel(RedisNodes):
             )
             for _ in range(3)
         ]
-        super().__init__([*self.servers, *self.sentinels])
-        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
+        super().__init__([first, second], sentinels)
+        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in sentinels)
         self.url = f"redis+sentinel://{hosts}/{SERVICE}"
 
     def start(self) -> None:
@@ -135,6 +159,10 @@ class RedisSentinel(RedisNodes):
             and len(sentinel.ask("SENTINEL", "REPLICAS", SERVICE)) == 1
             for sentinel in self.sentinels
         )
+
+    def has_replaced(self, server: Redis) -> bool:
+        """Say whether most sentinels name another."""
+        return self.primary() is not server
 
     def primary(self) -> Redis:
         """Return the server that most sentinels name."""
