@@ -120,6 +120,11 @@ class KeyPage:
             "key": labelled,
             "status_colour": STATUS_COLOURS[str(key.status.label)],
             "verdict": [*verdict(key, now), *facts_of(request, key, "verdict")],
+            "limits": [
+                f"{limit:,} per {window.name}"
+                + (" (default)" if getattr(key, window.field) is None else "")
+                for window, limit in zip(WINDOWS, key.limits, strict=True)
+            ],
             "customers": key.customers.all()[:SHOWN_CUSTOMERS] if key.is_scoped else [],
         }
 

@@ -47,6 +47,12 @@ def test_an_address_that_names_no_tab_shows_the_overview(staff: Client, tab: str
     assert shown_tabs(open_tab(staff, issue().key, tab)) == ["overview"]
 
 
+def test_the_overview_has_the_limits_and_says_which_are_defaults(staff: Client) -> None:
+    page = open_tab(staff, issue(limit_minute=1200).key).text
+
+    assert "<dd>1,200 per minute</dd><dd>20,000 per hour (default)</dd>" in page
+
+
 def test_a_tab_keeps_the_filters_of_the_list_that_the_page_came_from(staff: Client) -> None:
     page = open_tab(staff, issue().key, "audit", _changelist_filters="status=active")
 
