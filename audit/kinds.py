@@ -6,6 +6,8 @@ An app's config lists the dotted paths of its ``Kind`` objects in ``audited``.
 from functools import cache
 from typing import Any, NamedTuple
 
+from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 
 from database.periodic_tasks import declared
@@ -63,3 +65,13 @@ def action_label(object_type: str, action: str) -> str:
     kind = kinds().get(object_type)
     labels: dict[Any, Any] = dict(kind.actions.choices) if kind else {}
     return str(labels.get(action, action))
+
+
+def field_label(object_type: str, name: str) -> str:
+    """Return what people read of a field that was changed, as forms call it if it is a column."""
+    try:
+        field = apps.get_model(object_type)._meta.get_field(name)
+    except (LookupError, ValueError, FieldDoesNotExist):
+        field = None
+    label = str(getattr(field, "verbose_name", name.replace("_", " ")))
+    return label[:1].upper() + label[1:]

@@ -5,14 +5,14 @@ is text and outlives the object; of people and objects it names there is no fore
 """
 
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
 from audit.actors import Source
-from audit.kinds import action_label, kinds, subject_of
+from audit.kinds import action_label, field_label, kinds, subject_of
 from database.fields import JSONObjectField
 from database.uuid7 import first_id_at, new_id
 
@@ -78,6 +78,14 @@ class Event(models.Model):
             models.Index(fields=["actor_name", "-id"], name="event_by_actor"),
             models.Index(fields=["environment", "-id"], name="event_by_environment"),
             models.Index(fields=["source", "-id"], name="event_by_source"),
+        ]
+
+    @property
+    def labelled_changes(self) -> list[tuple[str, str, Any]]:
+        """The changes with what people read of each field, after its name."""
+        return [
+            (name, field_label(self.object_type, name), values)
+            for name, values in self.changes.items()
         ]
 
     def __str__(self) -> str:

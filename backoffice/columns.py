@@ -3,6 +3,7 @@
 Each is a ``<time>``; ids_and_times.js tells the local time to whoever points at one.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -17,6 +18,8 @@ from unfold.decorators import display
 UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 # A time further ahead is a date.
 AHEAD = timedelta(days=90)
+# How a time is kept in a text, such as an audit event.
+STORED_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)")
 MINUTES, SECONDS = "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"
 
 
@@ -67,6 +70,16 @@ def timestamp(value: datetime | None, shown: str = f"{SECONDS} UTC") -> SafeStri
     return format_html(
         '<time datetime="{}">{}</time>', f"{written:%Y-%m-%dT%H:%M:%SZ}", f"{written:{shown}}"
     )
+
+
+def readable(value: Any) -> Any:
+    """Write the time that a text is, as pages write times; return anything else as it is."""
+    if isinstance(value, str) and STORED_TIME.fullmatch(value):
+        try:
+            return timestamp(datetime.fromisoformat(value))
+        except ValueError:
+            return value
+    return value
 
 
 def percent(part: int, whole: int) -> str:

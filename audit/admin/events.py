@@ -26,11 +26,11 @@ from audit.admin.filters import (
     TimeFilter,
 )
 from audit.differences import differences
-from audit.kinds import kinds
+from audit.kinds import field_label, kinds
 from audit.models import Event, Seal
 from backoffice.changelists.checked_list import CheckedList
 from backoffice.changelists.pagination import KeysetChangeList
-from backoffice.columns import time_column
+from backoffice.columns import readable, time_column
 from backoffice.read_only import ReadOnlyAdmin
 
 ACTION_COLOURS = {
@@ -163,10 +163,15 @@ class EventAdmin(ReadOnlyAdmin, CheckedList, ModelAdmin):
     @display(description="Changes")
     def changed(self, event: Event) -> str:
         rows = [
-            (one.name, _marked("del", one.removed), _marked("ins", one.added))
+            (
+                one.name,
+                field_label(event.object_type, one.name),
+                _marked("del", one.removed),
+                _marked("ins", one.added),
+            )
             for one in differences(event.changes)
         ]
-        lines = '<div data-change="{0}"><strong>{0}</strong> {1} {2}</div>'
+        lines = '<div data-change="{0}"><strong>{1}</strong> {2} {3}</div>'
         return format_html_join("", lines, rows) if rows else "None"
 
     @display(description="Place in the chain")
@@ -178,7 +183,7 @@ class EventAdmin(ReadOnlyAdmin, CheckedList, ModelAdmin):
 def _marked(tag: str, items: list[str]) -> SafeString:
     sign = {"del": "\N{MINUS SIGN}", "ins": "+"}[tag]
     return format_html_join(
-        " ", f"<{tag}>{{}} {{}}</{tag}>", ((sign, item or '""') for item in items)
+        " ", f"<{tag}>{{}} {{}}</{tag}>", ((sign, readable(item) or '""') for item in items)
     )
 
 

@@ -52,7 +52,9 @@ def before_and_after(values: Any) -> SafeString:
 
 
 def _listed(value: Any) -> Any:
-    return (", ".join(map(str, value)) or "none") if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    return columns.readable(value)
 
 
 @register.inclusion_tag("backoffice/list_tools.html", takes_context=True)

@@ -13,6 +13,7 @@ from django.urls import reverse
 from apikeys import catalogue, lifecycle
 from audit.differences import differences
 from audit.models import Event
+from audit.trail import record
 from tests.support.factories import ACTOR, client_of, issue, make_customer, make_staff
 
 pytestmark = pytest.mark.django_db
@@ -148,3 +149,15 @@ def test_what_is_listed_is_exported_and_the_export_is_on_record(auditor: Client)
         "ndjson", "csv",
     ]  # fmt: skip
     assert client_of(make_staff()).get(LIST).status_code == 403
+
+
+def test_changes_have_the_labels_of_forms_and_the_times_of_pages(auditor: Client) -> None:
+    person = make_staff()
+    changes = {"is_staff": [False, True], "old_secret_stops": [None, "2026-11-24T21:20:49+00:00"]}
+    event = record(person, "updated", ACTOR, changes)
+
+    page = auditor.get(reverse("admin:audit_event_change", args=(event.pk,))).text
+
+    assert "<strong>Staff status</strong>" in page
+    assert "<strong>Old secret stops</strong>" in page
+    assert "2026-11-24 21:20:49 UTC</time>" in page
