@@ -54,6 +54,12 @@ class PermissionsWidget(forms.CheckboxSelectMultiple):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.attrs["class"] = " ".join(CHECKBOX_CLASSES)
+        # What to say of a permission, by its code.
+        self.remarks: dict[str, str] = {}
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        option = super().create_option(name, value, *args, **kwargs)
+        return {**option, "remark": self.remarks.get(str(value), "")}
 
 
 class CustomersWidget(AutocompleteSelectMultiple):

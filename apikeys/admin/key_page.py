@@ -80,8 +80,10 @@ class KeyPage:
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
-        """Tell beside each limit what is used of it, and what was wanted of it at most."""
+        """Tell beside each limit and permission how it is used."""
         form, key = context["adminform"].form, context.get("key")
+        if key is not None and "permissions" in form.fields:
+            form.fields["permissions"].widget.remarks = dict(facts_of(request, key, "unused"))
         if key is not None and LIMIT_FIELDS[0] in form.fields:
             for field, text in limit_use(request, key).items():
                 form[field].help_text = f"{text} {form[field].help_text}"

@@ -41,6 +41,14 @@ def traffic(request: HttpRequest, key: Any) -> Iterator[Fact]:
         yield Fact(f"Granted and never used: {', '.join(unused)}", "?tab=settings", is_bad=is_old)
 
 
+@page_facts("apikey", "unused", permission=VIEW)
+def unused(request: HttpRequest, key: Any) -> Iterator[tuple[str, str]]:
+    """Tell of each permission that nothing needs whether it was ever used."""
+    never = set(unused_permissions([key])[key.pk])
+    for code in unused_permissions([key], timezone.now() - UNUSED_FOR)[key.pk]:
+        yield code, "Never used" if code in never else f"Not used for {UNUSED_FOR.days} days"
+
+
 @page_facts("apikey", "impact", permission=VIEW)
 def last_hour(request: HttpRequest, key: Any) -> Iterator[str]:
     since = timezone.now() - timedelta(hours=1)

@@ -18,7 +18,7 @@ from apikeys.environments import Environment
 from apikeys.guard import throttling
 from apikeys.limiter.store import CountersUnavailable
 from apikeys.models import ApiKey
-from logs.models import DailyPeak, HourlyUsage
+from logs.models import DailyPeak, HourlyUsage, PermissionUse
 from tests.support.api_client import Caller
 from tests.support.factories import ACTOR, client_of, issue, make_job, make_request, make_staff
 
@@ -51,6 +51,21 @@ def test_the_overview_has_the_limits_and_says_which_are_defaults(staff: Client) 
     page = open_tab(staff, issue(limit_minute=1200).key).text
 
     assert "<dd>1,200 per minute</dd><dd>20,000 per hour (default)</dd>" in page
+
+
+def test_the_settings_mark_permissions_that_are_not_used(staff: Client) -> None:
+    key, now = issue(permissions=["customers:read", "jobs:run", "jobs:read"]).key, timezone.now()
+    PermissionUse.objects.create(key=key, permission="customers:read", last_used_at=now)
+    PermissionUse.objects.create(
+        key=key, permission="jobs:run", last_used_at=now - timedelta(days=31)
+    )
+
+    page = open_tab(staff, key, "settings").text
+
+    assert re.findall(r"<code>([a-z:]+)</code>\s*<em>([^<]+)</em>", page) == [
+        ("jobs:read", "Never used"),
+        ("jobs:run", "Not used for 30 days"),
+    ]
 
 
 def test_a_tab_keeps_the_filters_of_the_list_that_the_page_came_from(staff: Client) -> None:
