@@ -4,8 +4,10 @@ Answers come within a tenth of a second however many rows there are, so a finder
 or a bounded number of the newest rows.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from django.contrib.admin.templatetags.admin_urls import admin_urlname
 from django.db.models import QuerySet
@@ -15,7 +17,9 @@ from django.utils.safestring import SafeString
 from backoffice.finding.terms import Term
 from database.fields import CaselessName
 
-MAX_FOUND = 5
+SHOWN = 5
+# One more than is shown: so it is known whether there are more.
+MAX_FOUND = SHOWN + 1
 # How many of the newest rows are searched for names that hold the term, not at their beginning.
 NEWEST = 20_000
 
@@ -51,6 +55,9 @@ class Group(NamedTuple):
 
     label: str
     found: list[Found]
+    is_cut: bool = False
+    # The list that finds them all; blank where it would find none.
+    address: str = ""
 
 
 _finders: list[Finder] = []
@@ -78,8 +85,24 @@ def search(user: Any, term: Term) -> list[Group]:
         for row in one.find(term):
             found.setdefault(row.row.pk, row)
         if found:
-            groups.append(Group(one.label, list(found.values())[:MAX_FOUND]))
+            rows = list(found.values())
+            is_cut = len(rows) > SHOWN
+            groups.append(
+                Group(one.label, rows[:SHOWN], is_cut, _list_of(rows, term) if is_cut else "")
+            )
     return sorted(groups, key=lambda group: not group.found[0].is_exact)
+
+
+def _list_of(found: list[Found], term: Term) -> str:
+    """Return the address of the list that the term narrows to these rows, and maybe others.
+
+    Lists search names for each word, and SQLite tells no more than the case of ASCII apart.
+    """
+    words = [re.compile(re.escape(word), re.ASCII | re.IGNORECASE) for word in term.text.split()]
+    if not any(all(word.search(one.text) for word in words) for one in found):
+        return ""
+    address = reverse(admin_urlname(found[0].row._meta, SafeString("changelist")))
+    return f"{address}?{urlencode({'q': term.text})}"
 
 
 def by_id(rows: QuerySet[Any], term: Term) -> list[Any]:

@@ -101,6 +101,32 @@ def test_a_name_is_found_by_its_beginning_however_old(
     assert page_of(old) not in admin.get(PAGE, {"q": "ngst"}).content.decode()
 
 
+@pytest.mark.parametrize(("typed", "count"), [("gate", 6), ("way ga", 6), ("gate", 5)])
+def test_more_than_are_shown_are_a_link_to_the_list_of_all(
+    admin: Client, typed: str, count: int
+) -> None:
+    keys = [factories.issue(name=f"Gateway Gate {number}").key for number in range(count)]
+
+    page = admin.get(PAGE, {"q": typed}).content.decode()
+
+    shown = [key for key in keys if page_of(key) in page]
+    assert len(shown) == 5
+    links = re.findall(r'href="([^"]+)" data-all', page)
+    assert len(links) == (1 if count > 5 else 0)
+    for link in links:
+        assert all(page_of(key) in admin.get(link).content.decode() for key in keys)
+
+
+def test_no_link_leads_to_a_list_that_finds_nothing(admin: Client) -> None:
+    key = factories.issue().key
+    jobs = [factories.make_job(key) for _ in range(6)]
+
+    page = admin.get(PAGE, {"q": str(jobs[0].pk)[:8]}).content.decode()
+
+    assert "The first 5 of more" in page
+    assert "data-all" not in page
+
+
 def test_signs_of_a_pattern_are_taken_as_they_are(admin: Client) -> None:
     percent = factories.make_customer(name="100% Ltd")
     other = factories.make_customer(name="100 per cent")

@@ -51,6 +51,7 @@ document.addEventListener("DOMContentLoaded", () => {
   };
   const show = (text) => {
     const isFound = options().length;
+    const found = list.querySelectorAll("a:not([data-all])").length;
     options().forEach((option, number) => {
       option.id = `search-found-${number}`;
       option.setAttribute("role", "option");
@@ -61,7 +62,7 @@ document.addEventListener("DOMContentLoaded", () => {
     list.setAttribute("role", isFound ? "listbox" : "note");
     list.hidden = false;
     field.setAttribute("aria-expanded", "true");
-    status.textContent = isFound ? `${isFound} found` : `Nothing found for ${text}`;
+    status.textContent = isFound ? `${found} found` : `Nothing found for ${text}`;
   };
   const look = async () => {
     const text = cut(field.value).trim();
