@@ -40,12 +40,12 @@ class Segments(NamedTuple):
 
 def chips(request: HttpRequest, page: Any) -> Iterator[Chip]:
     if page.query:
-        yield Chip("Search", page.query, _address(request, without=[SEARCH_VAR]))
+        yield Chip("Search", page.query, address_of(request, without=[SEARCH_VAR]))
     for spec in page.filter_specs:
         names = spec.expected_parameters()
         sent = {name: request.GET[name] for name in names if request.GET.get(name)}
         if sent:
-            without = _address(request, without=names)
+            without = address_of(request, without=names)
             yield Chip(str(spec.title), _text(request, spec, sent), without)
 
 
@@ -58,7 +58,7 @@ def segments(request: HttpRequest, page: Any) -> Iterator[Segments]:
         yield Segments(
             str(spec.title),
             [
-                Segment(str(label), _address(request, without=[name], **more), value == chosen)
+                Segment(str(label), address_of(request, without=[name], **more), value == chosen)
                 for value, label, more in [
                     ("", "All", {}),
                     *((value, label, {name: value}) for value, label in _choices(spec)),
@@ -68,7 +68,7 @@ def segments(request: HttpRequest, page: Any) -> Iterator[Segments]:
 
 
 def cleared(request: HttpRequest) -> str:
-    return _address(request, without=[name for name in request.GET if name not in KEPT])
+    return address_of(request, without=[name for name in request.GET if name not in KEPT])
 
 
 def _choices(spec: Any) -> Iterable[tuple[str, Any]]:
@@ -111,7 +111,7 @@ def _named(request: HttpRequest, field: Any, value: str) -> str:
     return str(row or value)
 
 
-def _address(request: HttpRequest, *, without: Iterable[str], **more: str) -> str:
+def address_of(request: HttpRequest, *, without: Iterable[str], **more: str) -> str:
     """Return this list's address, from its first page."""
     query = request.GET.copy()
     for name in (*without, PAGE_VAR, "e"):

@@ -1,13 +1,16 @@
 """Filters of the request log; each uses an index or a range of ids."""
 
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.http import HttpRequest
+from django.utils import timezone
 
 from apikeys.problem_codes import CODES
 from backoffice import filters
+from backoffice.changelists.in_force import Segment, address_of
 from backoffice.filters import ChoiceFilter
 from logs.models import Kind
 from logs.models.requests import service_names
@@ -99,3 +102,22 @@ class TimeFilter(filters.TimeFilter):
 
     def until(self, rows: Any, timestamp: datetime) -> Any:
         return rows.before(timestamp)
+
+
+# Days (UTC) that are one click away: how many days ago they began, and the last of them ended.
+DAYS = {"Any time": (None, None), "Today": (0, None), "Yesterday": (1, 1), "7 days": (6, None)}
+TIME_PARAMETERS = ("at_from_0", "at_from_1", "at_to_0", "at_to_1")
+
+
+def days(request: HttpRequest) -> Iterator[Segment]:
+    """Return the ranges of days, each with the address of the list that it narrows."""
+    today = timezone.now().astimezone(UTC).date()
+    chosen = {name: request.GET[name] for name in TIME_PARAMETERS if request.GET.get(name)}
+    for label, ends in DAYS.items():
+        sent = {
+            name: str(today - timedelta(days=ago))
+            for name, ago in zip(("at_from_0", "at_to_0"), ends, strict=True)
+            if ago is not None
+        }
+        address = address_of(request, without=TIME_PARAMETERS, **sent)
+        yield Segment(label, address, sent == chosen)

@@ -48,6 +48,7 @@ from logs.admin.filters import (
     SlowFilter,
     StatusClassFilter,
     TimeFilter,
+    days,
 )
 from logs.admin.histogram import histogram
 from logs.admin.live_tail import NewerRequests, newer_than
@@ -115,6 +116,7 @@ class RequestLogAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
         context = getattr(response, "context_data", None)
         if context and "cl" in context:
             page = context["cl"]
+            context["days"] = list(days(request))
             context["histogram"] = histogram(request, page)
             newest = page.result_list[0].pk if page.result_list else first_id_at(timezone.now())
             # A page further back, or a range that is over, gets no new rows.

@@ -165,3 +165,19 @@ def test_parts_of_a_bar_stay_within_it_and_are_seen(staff: Client) -> None:
     assert [part.outcome for part in bar.parts] == ["succeeded", "refused", "limited", "failed"]
     assert all(part.y >= 0 and part.height >= 0 for part in bar.parts)
     assert sum(part.height for part in bar.parts) <= histogram.HEIGHT
+
+
+def test_a_click_narrows_the_list_to_yesterday(staff: Client) -> None:
+    midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    for at in (midnight - timedelta(hours=25), midnight - timedelta(seconds=1), midnight):
+        request_at(at)
+
+    offered = staff.get(f"{LIST}?method=GET").context["days"]
+    addresses = {day.label: day.address for day in offered}
+    page = staff.get(f"{LIST}{addresses['Yesterday']}")
+
+    rows = [record.at for record in page.context["cl"].result_list]
+    assert rows == [midnight - timedelta(seconds=1)]
+    assert [day.label for day in page.context["days"] if day.is_chosen] == ["Yesterday"]
+    assert [day.label for day in offered if day.is_chosen] == ["Any time"]
+    assert "method=GET" in addresses["Yesterday"]
