@@ -334,7 +334,7 @@ def actions() -> list[Any]:
 
 
 # What clone opens is a form, and see_sessions a list: nothing is done before that is sent.
-LEAD_ELSEWHERE = {"clone", "see_sessions"}
+LEAD_ELSEWHERE = {"clone", "see_roles", "see_sessions"}
 
 
 def test_every_button_opens_a_dialog_because_a_bare_one_would_act_on_get() -> None:
