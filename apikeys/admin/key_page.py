@@ -114,7 +114,9 @@ class KeyPage:
     def _own_part(self, request: HttpRequest, key: ApiKey, tab: str) -> dict[str, Any]:
         now = timezone.now()
         if tab == SECRETS:
-            return {"secrets": key.secrets.all(), "now": now}
+            seen = dict(facts_of(request, key, "secrets"))
+            secrets = [(secret, seen.get(secret.number)) for secret in key.secrets.all()]
+            return {"secrets": secrets, "has_requests": bool(seen), "now": now}
         if tab != OVERVIEW:
             return {}
         (labelled,) = catalogue.with_labels([key])

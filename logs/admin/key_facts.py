@@ -1,7 +1,7 @@
 """What the request log knows of a key: the verdict on its page, and what a dialog would affect."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest
@@ -47,6 +47,17 @@ def unused(request: HttpRequest, key: Any) -> Iterator[tuple[str, str]]:
     never = set(unused_permissions([key])[key.pk])
     for code in unused_permissions([key], timezone.now() - UNUSED_FOR)[key.pk]:
         yield code, "Never used" if code in never else f"Not used for {UNUSED_FOR.days} days"
+
+
+@page_facts("apikey", "secrets", permission=VIEW)
+def last_requests(request: HttpRequest, key: Any) -> Iterator[tuple[int, datetime]]:
+    """Tell of each secret version when the last of the key's newest requests came with it."""
+    newest = RequestLog.objects.filter(key=key).newest_first()
+    seen: dict[int, datetime] = {}
+    for version, at in newest.values_list("secret_version", "at")[:LOOKED_AT]:
+        if version is not None:
+            seen.setdefault(version, at)
+    yield from seen.items()
 
 
 @page_facts("apikey", "impact", permission=VIEW)
