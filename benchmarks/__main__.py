@@ -21,6 +21,7 @@ SECTIONS = {
     "guard": "The same view, in-process",
     "http": "The same view over HTTP (wrk)",
     "decisions": "Decisions for other services, in-process and over HTTP (wrk)",
+    "limiter": "The rate limiter alone, and in Redis Cluster",
     "clients": "What the clients' question adds to a request of another service",
     "logs": "The request log: shipping, and pages over many rows",
     "telemetry": "Telemetry: batches, and pages over many events",

@@ -12,16 +12,16 @@ import django
 
 django.setup()
 
-from django.core.management import call_command  # noqa: E402
-from django.db import connection  # noqa: E402
-from django.http import HttpRequest  # noqa: E402
+from django.core.management import call_command
+from django.db import connection
+from django.http import HttpRequest
 
-from apikeys import lifecycle  # noqa: E402
-from apikeys.environments import Environment  # noqa: E402
-from apikeys.guard.authentication import ApiKeyAuthentication  # noqa: E402
-from apikeys.guard.context import RequestContext  # noqa: E402
-from apikeys.guard.views import GuardedView  # noqa: E402
-from audit.actors import Actor, Source  # noqa: E402
+from apikeys import lifecycle
+from apikeys.environments import Environment
+from apikeys.guard.authentication import ApiKeyAuthentication
+from apikeys.guard.context import RequestContext
+from apikeys.guard.views import GuardedView
+from audit.actors import Actor, Source
 
 FEW, MANY = 100, int(os.environ.get("BENCH_KEYS", "1000000"))
 SPREAD = min(3_000, MANY // 10)

@@ -10,15 +10,15 @@ import django
 
 django.setup()
 
-from django.core.management import call_command  # noqa: E402
+from django.core.management import call_command
 
-from apikeys.guard.context import RequestContext  # noqa: E402
-from benchmarks.fill import fill_keys  # noqa: E402
-from benchmarks.guard import ROUNDS  # noqa: E402
-from benchmarks.keys import MANY  # noqa: E402
-from logs import metrics  # noqa: E402
-from logs.capture.record import DECISION, REQUEST, Exchange  # noqa: E402
-from metrics import exposition  # noqa: E402
+from apikeys.guard.context import RequestContext
+from benchmarks.fill import fill_keys
+from benchmarks.guard import ROUNDS
+from benchmarks.keys import MANY
+from logs import metrics
+from logs.capture.record import DECISION, REQUEST, Exchange
+from metrics import exposition
 
 CALLS = 20_000
 DAYS = 365

@@ -6,18 +6,24 @@ Their short forms are in ``tests/promises``, and run with every test run.
 import contextlib
 import itertools
 import os
+import statistics
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 
+import django
 from rich.console import Console
 from rich.progress import Progress
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.support.settings")
+django.setup()
 
 from tests.promises import (
     test_contention,
     test_exact_limits,
     test_jobs,
+    test_redis_failover,
     test_request_log,
     test_revocation,
     test_unfinished_bodies,
@@ -26,6 +32,8 @@ from tests.support.fuzz import World, fuzz
 from tests.support.fuzz_decisions import RULES, fuzz_decisions
 from tests.support.product import Latchkey, running_on
 from tests.support.proxy import TRUSTING
+from tests.support.redis_servers import RedisCluster, RedisNodes, RedisSentinel
+from tests.support.servers import running
 
 PAIRS = {"SQLite": "sqlite", "PostgreSQL with Redis": "postgres"}
 LENIENT = {"AUTH_FAILURE_LIMIT": "1000000/min", **TRUSTING}
@@ -157,6 +165,29 @@ def unfinished_bodies(scale: float) -> None:
         )
 
 
+def failover(scale: float) -> None:
+    """Promises 2 and 9, with Redis that takes over from itself."""
+    rounds = max(1, int(10 * scale))
+    forms: dict[str, Callable[[], RedisNodes]] = {
+        "Redis Cluster": RedisCluster,
+        "Sentinel": RedisSentinel,
+    }
+    harms = {"kill -9": test_redis_failover.kill, "freeze": test_redis_failover.freeze}
+    for (name, form), (what, harm) in itertools.product(forms.items(), harms.items()):
+        with contextlib.ExitStack() as stack:
+            servers = stack.enter_context(running(form()))
+            product = stack.enter_context(running(Latchkey(redis=servers.url)))
+            found = test_redis_failover.fail_over(product, servers, harm, rounds)
+        console.print(
+            f"promises 2 and 9, {name}, {rounds} x {what} of a primary: {found.forgotten} of"
+            f" {found.admitted:,} admissions forgotten, {sum(found.unanswered)} counted and not"
+            f" admitted, {found.refused:,} refused with 503; slowest answer"
+            f" {found.slowest * 1000:.0f} ms; counted again after"
+            f" {statistics.median(found.outages):.1f} s, at most {max(found.outages):.1f} s, which"
+            f" is at most {max(found.recoveries):.1f} s after another primary was there"
+        )
+
+
 RUNS: dict[str, Callable[[float], None]] = {
     "revocation": revocation,
     "limits": exact_limits,
@@ -165,6 +196,7 @@ RUNS: dict[str, Callable[[float], None]] = {
     "contention": contention,
     "bodies": unfinished_bodies,
     "fuzz": hostile,
+    "failover": failover,
 }
 
 

@@ -302,7 +302,9 @@ WEB_DATABASE = databases.database(_database_url, LATCHKEY_VAR, web_threads=WEB_T
 # Latchkey's own: where rate limits are counted.
 REDIS_URL = databases.redis_url(
     variables.text(
-        "REDIS_URL", "", "`redis://host:6379/0` for counters and cache; if not set, SQLite."
+        "REDIS_URL",
+        "",
+        "`redis://host:6379/0`, a cluster or sentinels (docs/scaling.md); if not set, SQLite.",
     )
 )
 COUNTER_FILE = LATCHKEY_VAR / "counters.sqlite3"

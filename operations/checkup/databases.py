@@ -134,13 +134,15 @@ def check_transactions() -> Iterator[Finding]:
 def check_redis() -> Iterator[Finding]:
     """Ask what is not the limiter's to know; raise ``redis_error`` if nobody answers."""
     commands = import_string("database.redis.clients.commands")(settings.REDIS_URL)
-    for server in commands.primaries():
+    primaries = commands.primaries()
+    for server in primaries:
+        name = "Redis" if len(primaries) == 1 else f"Redis at {server.host}:{server.port}"
         # Asked once: whoever waits for a check-up asks again.
         with server.client(REDIS_TIMEOUT) as client:
             before = time.time()
             seconds, microseconds = client.time()
-            yield from _compare(seconds + microseconds / 1_000_000, before, "Redis'")
-            yield from _memory(client.info("memory"))
+            yield from _compare(seconds + microseconds / 1_000_000, before, f"that of {name}")
+            yield from _memory(name, client.info("memory"))
 
 
 def redis_error() -> type[Exception]:
@@ -151,19 +153,19 @@ def redis_error() -> type[Exception]:
     return error
 
 
-def _memory(facts: dict[str, Any]) -> Iterator[Finding]:
+def _memory(name: str, facts: dict[str, Any]) -> Iterator[Finding]:
     policy, limit = facts.get("maxmemory_policy", "noeviction"), int(facts.get("maxmemory", 0))
     if policy != "noeviction":
         yield Finding(
             "redis-eviction",
-            f"Redis evicts by {policy}: without its counter a key gets its whole limit again.",
+            f"{name} evicts by {policy}: without its counter a key gets its whole limit again.",
             "Set maxmemory-policy noeviction in redis.conf.",
         )
     if limit and facts["used_memory"] > MEMORY_SHARE * limit:
         yield Finding(
             "redis-memory",
-            f"Redis uses {facts['used_memory']:,} of {limit:,} bytes, and requests are refused when"
-            " it is full.",
+            f"{name} uses {facts['used_memory']:,} of {limit:,} bytes, and requests are refused"
+            " when it is full.",
             "Raise maxmemory.",
         )
 

@@ -19,6 +19,7 @@ from tests.operations.conftest import Place
 from tests.support import small_disk
 from tests.support.factories import record_line
 from tests.support.product import PAIRS, ROOT, Latchkey, running_on
+from tests.support.redis_servers import RedisCluster
 from tests.support.servers import Postgres, Redis, free_port, running, wait_until
 from tests.support.services import available
 
@@ -285,6 +286,17 @@ def test_a_redis_that_evicts_counters_is_found(idle: Latchkey, redis: Redis) -> 
 
         client.config_set("maxmemory-policy", "noeviction")
     assert "Redis evicts by allkeys-lru" in found["redis-eviction"]
+
+
+def test_each_primary_of_a_cluster_is_examined(idle: Latchkey, redis_cluster: RedisCluster) -> None:
+    primary = redis_cluster.busiest()
+    primary.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+
+    found = findings(idle, REDIS_URL=redis_cluster.url)
+
+    primary.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    assert set(found) == {"worker", "redis-eviction"}
+    assert f"Redis at 127.0.0.1:{primary.port} evicts by allkeys-lru" in found["redis-eviction"]
 
 
 def timed(product: Latchkey, **variables: str) -> dict[str, str]:

@@ -87,7 +87,7 @@ class RedisCluster(RedisNodes):
         return (
             all(listens(server.port) for server in self.servers)
             and all("cluster_state:ok" in server.ask("CLUSTER", "INFO") for server in self.servers)
-            and sum(map(_follows, self.servers)) == PRIMARIES
+            and sum(map(_is_followed, self.servers)) == PRIMARIES
         )
 
     def has_replaced(self, server: Redis) -> bool:
@@ -154,7 +154,7 @@ class RedisSentinel(RedisNodes):
 
     def is_whole(self) -> bool:
         """Say whether the sentinels know of each other, and of a replica that follows."""
-        return sum(map(_follows, self.servers)) == 1 and all(
+        return sum(map(_is_followed, self.servers)) == 1 and all(
             len(sentinel.ask("SENTINEL", "SENTINELS", SERVICE)) == len(self.sentinels) - 1
             and len(sentinel.ask("SENTINEL", "REPLICAS", SERVICE)) == 1
             for sentinel in self.sentinels
@@ -174,6 +174,7 @@ class RedisSentinel(RedisNodes):
         return next(server for server in self.servers if server.port == port)
 
 
-def _follows(server: Redis) -> bool:
+def _is_followed(server: Redis) -> bool:
+    """Say whether a primary's replica has acknowledged: before, it is sent nothing."""
     facts = server.ask("INFO", "replication")
-    return bool(facts["role"] == "slave" and facts["master_link_status"] == "up")
+    return facts["role"] == "master" and bool(facts.get("slave0", {}).get("offset"))
