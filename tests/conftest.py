@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 from django.test import Client
+from playwright.sync_api import Browser, sync_playwright
 
 from backoffice.proofs import PROVED_AT
 from tests.support.command_line import run  # noqa: F401 - a fixture
@@ -19,6 +20,7 @@ from tests.support.proxy import TRUSTING
 from tests.support.redis_servers import RedisCluster, RedisSentinel
 from tests.support.servers import Postgres, Redis, running
 from tests.support.services import REMEDIES, available, is_installed, program
+from tests.support.visitor import ARGUMENTS
 
 # How fast examples are made and run says how busy the machine is, and nothing of the product.
 hypothesis.settings.register_profile(
@@ -86,6 +88,15 @@ def latchkey(request: pytest.FixtureRequest) -> Iterator[Latchkey]:
 def chromium() -> str:
     """The path of Debian's Chromium."""
     return program("Chromium")
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    """A headless browser; Playwright allows a process one."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="session")

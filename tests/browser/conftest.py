@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from tests.support.product import Latchkey
 from tests.support.servers import running
-from tests.support.visitor import ARGUMENTS, LOOKS, Visitor
+from tests.support.visitor import LOOKS, Visitor
 
 
 @pytest.fixture(scope="session")
@@ -17,15 +17,6 @@ def product() -> Iterator[Latchkey]:
     jobs = {"JOB_TYPE_MODULES": "tests.support.job_types", "JOB_CONCURRENCY": "2"}
     with running(Latchkey(**jobs)) as started:
         yield started
-
-
-@pytest.fixture(scope="session")
-def browser(chromium: str) -> Iterator[Browser]:
-    """A headless browser."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="session")

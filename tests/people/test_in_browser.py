@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 from allauth.mfa.totp.internal import auth as totp
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.support.product import PASSWORD, Latchkey
 from tests.support.providers import IdentityProvider
 from tests.support.servers import running
-from tests.support.visitor import ARGUMENTS, LOOKS, Visitor
+from tests.support.visitor import LOOKS, Visitor
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +28,6 @@ def product(provider: IdentityProvider) -> Iterator[Latchkey]:
     product.environment |= provider.settings()
     with running(provider), running(product):
         yield product
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield started
-        started.close()
 
 
 @pytest.fixture(params=LOOKS, ids=lambda look: f"{look[0]}-{look[1]}")

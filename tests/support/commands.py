@@ -39,7 +39,7 @@ class Commands:
             )  # fmt: skip
 
     def run(self, *arguments: str, timeout: float) -> subprocess.CompletedProcess[str]:
-        """Run one to its end, as ``subprocess.run`` does."""
+        """Run one to its end, as ``subprocess.run`` does; who waits too long must stop them all."""
         answer, theirs = socket.socketpair()
         with answer, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             descriptors = [out.fileno(), err.fileno(), theirs.fileno()]
@@ -49,7 +49,6 @@ class Commands:
             try:
                 code = answer.recv(16)
             except TimeoutError:
-                self.stop()
                 raise subprocess.TimeoutExpired(arguments, timeout) from None
             assert code, "the command was killed"
             return subprocess.CompletedProcess(arguments, int(code), _text(out), _text(err))

@@ -52,13 +52,17 @@ class Latchkey(Server):
         self.commands: Commands | None = None
 
     def manage(
-        self, *arguments: str, timeout: float = 60, **variables: str
+        self, *arguments: str, timeout: float = 180, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; with ``variables`` in a process that has read those too."""
         if not variables:
             if self.commands is None:
                 self.commands = Commands(self.environment)
-            return self.commands.run(*arguments, timeout=timeout)
+            try:
+                return self.commands.run(*arguments, timeout=timeout)
+            except subprocess.TimeoutExpired:
+                self.stop_commands()
+                raise
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
