@@ -4,6 +4,7 @@ Starting Python and loading the product takes most commands ten times as long as
 A fork has the arguments, the standard streams and the exit code of a process of its own.
 """
 
+import faulthandler
 import json
 import os
 import signal
@@ -49,7 +50,13 @@ class Commands:
             try:
                 code = answer.recv(16)
             except TimeoutError:
-                raise subprocess.TimeoutExpired(arguments, timeout) from None
+                # Each process of the command writes where it stands, and dies.
+                os.killpg(self._process.pid, signal.SIGABRT)
+                with suppress(TimeoutError):
+                    answer.recv(16)
+                raise subprocess.TimeoutExpired(
+                    arguments, timeout, _text(out), _text(err)
+                ) from None
             assert code, "the command was killed"
             return subprocess.CompletedProcess(arguments, int(code), _text(out), _text(err))
 
@@ -101,6 +108,7 @@ def _answer(arguments: list[str], out: int, err: int, answer: int) -> None:
             os.dup2(ours, theirs)
         for descriptor in (nothing, out, err, answer):
             os.close(descriptor)
+        faulthandler.enable()
         code = _run(arguments)
         sys.stdout.flush()
         sys.stderr.flush()
