@@ -99,7 +99,7 @@ def _list_of(found: list[Found], term: Term) -> str:
     Lists search names for each word, and SQLite tells no more than the case of ASCII apart.
     """
     words = [re.compile(re.escape(word), re.ASCII | re.IGNORECASE) for word in term.text.split()]
-    if not any(all(word.search(one.text) for word in words) for one in found):
+    if not all(all(word.search(one.text) for word in words) for one in found):
         return ""
     address = reverse(admin_urlname(found[0].row._meta, SafeString("changelist")))
     return f"{address}?{urlencode({'q': term.text})}"

@@ -151,7 +151,8 @@ def _servers(parts: SplitResult, plain: str, database: int) -> Iterator[Options]
             raise _not_an_address(form)
         before = f"{credentials}@" if credentials else ""
         # The path is the client's for a database alone.
-        path = "" if "db=" in parts.query else f"/{database}"
+        names_database = any(name == "db" for name, _ in parse_qsl(parts.query))
+        path = "" if names_database else f"/{database}"
         host = found[1] if found[1].startswith("[") else quote(found[1], safe="%")
         port = f":{found[2]}" if found[2] else ""
         yield parse_url(f"{plain}://{before}{host}{port}{path}?{parts.query}")

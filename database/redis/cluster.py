@@ -27,6 +27,8 @@ SLOTS = 16_384
 # Another server is asked only within this time. With what that one may take it stays below two
 # seconds, and slots that move on and on are not followed on and on.
 FOLLOW_SECONDS = 0.4
+# As long as nothing is known there is nothing else to ask.
+FIRST_SECONDS = 1.0
 MAX_REDIRECTIONS = 5
 # How often the servers are asked for their slots, at most.
 REFRESH_SECONDS = 0.25
@@ -85,7 +87,7 @@ class Cluster:
     def _holder(self, slot: int) -> Server:
         if not self._slots:
             self._refresh()
-        elif self._is_stale and self._is_refresh_due():
+        elif self._is_stale and self._is_refresh_due() and not self._lock.locked():
             # Aside: a server that answers nothing would hold up a request of another's slot.
             threading.Thread(target=self._refresh, name="redis-slots", daemon=True).start()
         server = self._slots[slot] if self._slots else None
@@ -110,12 +112,14 @@ class Cluster:
         with self._lock:
             if not self._is_refresh_due():
                 return
-            ends_at = monotonic() + FOLLOW_SECONDS
-            for server in self._sources():
-                if self._has_read(server) or monotonic() > ends_at:
-                    break
-            # Whoever has waited for this turn must not take another.
-            self._refreshed_at = monotonic()
+            ends_at = monotonic() + (FOLLOW_SECONDS if self._slots else FIRST_SECONDS)
+            try:
+                for server in self._sources():
+                    if self._has_read(server) or monotonic() > ends_at:
+                        break
+            finally:
+                # Whoever has waited for this turn must not take another.
+                self._refreshed_at = monotonic()
 
     def _sources(self) -> list[Server]:
         """Return all known servers, each time from another one on."""

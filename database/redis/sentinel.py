@@ -1,6 +1,7 @@
 """A primary and its replicas, of which sentinels say which one is the primary now."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -37,6 +38,8 @@ class Sentinel:
         # The one asked last: found again, it is avoided as long as it was.
         self._known: dict[tuple[str, int], Primary] = {}
         self._breaker = CircuitBreaker()
+        # Of the sentinels, the one that is asked first.
+        self._turn = 0
 
     def execute(self, key: str, *command: Any) -> Any:
         """Send ``command`` to the primary, once."""
@@ -49,6 +52,8 @@ class Sentinel:
             # Unless another thread has found the next one meanwhile.
             if self._primary is primary:
                 self._primary = None
+                # A sentinel that is cut off still names the primary that was.
+                self._turn += 1
                 self._breaker.open()
             raise
 
@@ -70,16 +75,17 @@ class Sentinel:
 
     def _ask_sentinels(self) -> Primary:
         ends_at = monotonic() + ASK_SECONDS
-        for sentinel in self._sentinels:
+        for _ in self._sentinels:
             if monotonic() > ends_at:
                 break
-            try:
+            sentinel = self._sentinels[self._turn % len(self._sentinels)]
+            answer = None
+            with suppress(RedisError, OSError):
                 answer = sentinel.execute("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)
-            except (RedisError, OSError):
-                continue
             # Nothing, if it does not know the service.
             if answer:
                 return self._at(answer[0].decode(), int(answer[1]))
+            self._turn += 1
         raise exceptions.ConnectionError("no sentinel names a primary")
 
     def _at(self, host: str, port: int) -> Primary:

@@ -59,6 +59,12 @@ def test_a_socket_has_a_path_and_a_database() -> None:
     assert (seed["path"], seed["db"]) == ("/run/redis.sock", 2)
 
 
+def test_a_value_is_no_name_of_a_parameter() -> None:
+    (seed,) = parse("redis://a/3?client_name=db=4").seeds
+
+    assert (seed["db"], seed["client_name"]) == (3, "db=4")
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -292,9 +292,11 @@ def test_each_primary_of_a_cluster_is_examined(idle: Latchkey, redis_cluster: Re
     primary = redis_cluster.busiest()
     primary.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
 
-    found = findings(idle, REDIS_URL=redis_cluster.url)
+    try:
+        found = findings(idle, REDIS_URL=redis_cluster.url)
+    finally:
+        primary.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
 
-    primary.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
     assert set(found) == {"worker", "redis-eviction"}
     assert f"Redis at 127.0.0.1:{primary.port} evicts by allkeys-lru" in found["redis-eviction"]
 
