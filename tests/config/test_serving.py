@@ -223,6 +223,8 @@ def test_each_web_process_keeps_to_a_core_of_its_own(latchkey: Latchkey) -> None
     os.kill(victim, signal.SIGKILL)
 
     wait_until(lambda: are_apart(without=victim))
+    # The one of them that listened is gone, and the next may still be loading.
+    wait_until(latchkey.is_ready)
 
 
 def test_nothing_outlives_a_supervisor_that_is_killed(server: Latchkey) -> None:
@@ -268,6 +270,8 @@ def test_the_key_of_the_first_start_cannot_manage_keys(latchkey: Latchkey) -> No
 
 
 def test_a_second_start_on_the_same_port_says_so(latchkey: Latchkey) -> None:
+    assert listens(latchkey.port)
+
     done = latchkey.manage("serve")
 
     assert (done.returncode, done.stdout) == (2, "")
