@@ -126,7 +126,6 @@ class Spool:
                 logger.exception("the request log's spool")
 
     def _rotate(self) -> SpoolFile:
-        self._folder.mkdir(mode=0o700, exist_ok=True)
         file = SpoolFile(self._folder / f"{new_id()}{SUFFIX}")
         self._leave()
         self._file = file

@@ -6,9 +6,11 @@ truncates a file before it removes it: a file that is gone and not empty was rem
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 COPY_BYTES = 1024 * 1024
+ATTEMPTS = 20
 
 
 class SpoolFile:
@@ -19,7 +21,7 @@ class SpoolFile:
         self.written = 0
         self._is_left = False
         self._descriptor = -1
-        self._replace()
+        self.restore()
 
     @property
     def is_linked(self) -> bool:
@@ -51,7 +53,14 @@ class SpoolFile:
             raise OSError("the disk is full")
 
     def restore(self) -> int:
-        """Write the file anew where it was, and its folder if need be; return its bytes."""
+        """Write the file anew in its place, and its folder if need be; return its bytes."""
+        for _ in range(ATTEMPTS - 1):
+            # The folder may be removed again in between.
+            with suppress(FileNotFoundError):
+                return self._restore()
+        return self._restore()
+
+    def _restore(self) -> int:
         self.path.parent.mkdir(mode=0o700, exist_ok=True)
         self._replace()
         return os.fstat(self._descriptor).st_size

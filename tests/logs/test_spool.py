@@ -6,8 +6,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
 import pytest
 from hypothesis import given
@@ -273,6 +274,29 @@ def test_a_file_that_the_worker_emptied_before_it_died_is_removed_by_the_next(
 
     assert found == [b"current"]
     assert emptied not in files(tmp_path)
+
+
+def test_a_folder_that_is_moved_while_it_is_made_is_made_once_more(tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    writer = Spool(folder, LOTS)
+    stopping = threading.Event()
+
+    def move_again_and_again() -> None:
+        while not stopping.is_set():
+            with suppress(FileNotFoundError):
+                folder.rename(Path(mkdtemp(dir=tmp_path)) / "spool")
+
+    mover = threading.Thread(target=move_again_and_again)
+    mover.start()
+    try:
+        for number in range(3000):
+            writer.append(b"%04d" % number)
+    finally:
+        stopping.set()
+        mover.join()
+    writer.check()
+
+    assert drain(Reader(folder)) == [b"%04d" % number for number in range(3000)]
 
 
 def test_a_folder_that_cannot_be_created_again_refuses_and_loses_nothing(
