@@ -22,6 +22,9 @@ from tests.support.servers import Postgres, Redis, running
 from tests.support.services import REMEDIES, available, is_installed, program
 from tests.support.visitor import ARGUMENTS
 
+# A quarter of what a start costs otherwise; test_serving.py has one that is the product's own.
+Latchkey.is_forked = True
+
 # How fast examples are made and run says how busy the machine is, and nothing of the product.
 hypothesis.settings.register_profile(
     "latchkey", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]

@@ -44,14 +44,6 @@ def backup(product: Latchkey, file: Path, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def give(product: Latchkey, *arguments: str, lines: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a command that reads standard input."""
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments], cwd=ROOT, env=product.environment,
-        input=lines, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-
 def contents(file: Path) -> dict[str, list[list[Any]]]:
     """Return what is in a backup, in one form for both databases and in one order."""
     archive = Reader(file)
@@ -148,7 +140,7 @@ def test_a_restored_installation_serves_its_keys(
     backup(originals["sqlite"], file)
     restored = place("sqlite", like=originals["sqlite"], is_migrated=True)
 
-    done = give(restored, "restore", str(file), "--verify", lines=key["key"] + "\n")
+    done = restored.manage("restore", str(file), "--verify", lines=key["key"] + "\n")
     restored.serve()
     with restored.caller(key["key"]) as client:
         answer = client.get("/api/production/v1/key")
@@ -399,7 +391,7 @@ def sealed(originals: dict[str, Latchkey], tmp_path_factory: pytest.TempPathFact
     """A backup with secrets."""
     path = tmp_path_factory.mktemp("sealed") / "backup"
     lines = f"{PASSPHRASE}\n"
-    done = give(originals["sqlite"], "backup", str(path), "--with-secrets", lines=lines)
+    done = originals["sqlite"].manage("backup", str(path), "--with-secrets", lines=lines)
     assert done.returncode == 0, done.stderr
     assert "secrets included" in done.stdout
     return path
@@ -417,7 +409,7 @@ class TestSecrets:
         words.write_text(PASSPHRASE + "\n")
         backup(original, file, "--with-secrets", "--passphrase-file", str(words))
 
-        done = give(restored, "restore", str(file), "--verify", lines=f"{PASSPHRASE}\n{key}\n")
+        done = restored.manage("restore", str(file), "--verify", lines=f"{PASSPHRASE}\n{key}\n")
 
         assert done.returncode == 0, done.stderr
         assert "authenticates" in done.stdout
@@ -434,7 +426,7 @@ class TestSecrets:
         assert restored.manage("list_api_keys").returncode == 0
         before = (restored.folder / "peppers").read_text()
 
-        done = give(restored, "restore", str(sealed), lines=f"{PASSPHRASE}\n")
+        done = restored.manage("restore", str(sealed), lines=f"{PASSPHRASE}\n")
 
         assert done.returncode == 0, done.stderr
         (aside,) = restored.folder.glob("peppers.*")
@@ -444,7 +436,7 @@ class TestSecrets:
     def test_a_wrong_passphrase_is_named(self, place: Place, sealed: Path) -> None:
         restored = place("sqlite")
 
-        done = give(restored, "restore", str(sealed), lines="another passphrase\n")
+        done = restored.manage("restore", str(sealed), lines="another passphrase\n")
 
         assert done.returncode == 2
         assert "The passphrase does not open the secrets of this backup. Give" in done.stderr
@@ -455,14 +447,14 @@ class TestSecrets:
     ) -> None:
         restored = place("sqlite", like=originals["sqlite"], is_migrated=True)
 
-        done = give(restored, "restore", str(sealed), "--without-secrets")
+        done = restored.manage("restore", str(sealed), "--without-secrets")
 
         assert (done.returncode, done.stderr) == (0, "")
 
     def test_a_short_passphrase_is_refused(
         self, originals: dict[str, Latchkey], file: Path
     ) -> None:
-        done = give(originals["sqlite"], "backup", str(file), "--with-secrets", lines="short\n")
+        done = originals["sqlite"].manage("backup", str(file), "--with-secrets", lines="short\n")
 
         assert done.returncode == 2
         assert "The passphrase is shorter than 12 characters." in done.stderr
@@ -472,7 +464,7 @@ class TestSecrets:
         restored = place("sqlite")
         restored.environment["API_KEY_PEPPERS"] = f"1:{'ab' * 32}"
 
-        done = give(restored, "restore", str(sealed), lines=f"{PASSPHRASE}\n")
+        done = restored.manage("restore", str(sealed), lines=f"{PASSPHRASE}\n")
 
         assert done.returncode == 2
         assert "API_KEY_PEPPERS is set, to other peppers than those of the backup." in done.stderr
@@ -524,7 +516,7 @@ class TestVerify:
         restored = place("sqlite")
         restored.environment["API_KEY_PEPPERS"] = peppers
 
-        done = give(restored, "restore", str(saved), "--verify")
+        done = restored.manage("restore", str(saved), "--verify")
 
         assert done.returncode == 2
         assert complaint in done.stderr
@@ -538,7 +530,7 @@ class TestVerify:
         later = originals["sqlite"].manage("regenerate_api_key", key["id"], "--json")
         credential = json.loads(later.stdout)["key"]
 
-        done = give(restored, "restore", str(saved), "--verify", lines=f"{credential}\n")
+        done = restored.manage("restore", str(saved), "--verify", lines=f"{credential}\n")
 
         assert done.returncode == 3
         assert f"The secret of {key['id']} does not match." in done.stderr
@@ -550,8 +542,8 @@ class TestVerify:
             " (SELECT event_id FROM audit_seal WHERE sequence = 5)")  # fmt: skip
         backup(original, file)
 
-        done = give(
-            place("sqlite", like=original, is_migrated=True), "restore", str(file), "--verify"
+        done = place("sqlite", like=original, is_migrated=True).manage(
+            "restore", str(file), "--verify"
         )
 
         assert done.returncode == 3

@@ -30,6 +30,9 @@ class Latchkey(Server):
     """``manage.py serve`` on a free port."""
 
     program = sys.executable
+    # Whether it is forked where the product is loaded: how long it takes to start, and what
+    # memory it shares, are then not those of the product.
+    is_forked = False
 
     def __init__(self, *, database: str = "", redis: str = "", **variables: str) -> None:
         super().__init__()
@@ -52,26 +55,37 @@ class Latchkey(Server):
         self.commands: Commands | None = None
 
     def manage(
-        self, *arguments: str, timeout: float = 180, **variables: str
+        self, *arguments: str, timeout: float = 180, lines: str = "", **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end; with ``variables`` in a process that has read those too."""
-        if not variables:
-            if self.commands is None:
-                self.commands = Commands(self.environment)
+        """Run a command that reads ``lines`` to its end.
+
+        With ``variables`` it is run in a process that has read those too.
+        """
+        if variables:
+            commands = Commands(self.environment | variables)
             try:
-                return self.commands.run(*arguments, timeout=timeout)
-            except subprocess.TimeoutExpired:
-                self.stop_commands()
-                raise
+                return commands.run(*arguments, timeout=timeout, lines=lines)
+            finally:
+                commands.stop()
+        try:
+            return self._loaded().run(*arguments, timeout=timeout, lines=lines)
+        except subprocess.TimeoutExpired:
+            self.stop_commands()
+            raise
+
+    def manage_alone(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in a Python of its own, which reads variables of Python's too."""
         return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env=self.environment | variables,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+            [sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.environment | variables,
+            capture_output=True, text=True, timeout=180, check=False,
+        )  # fmt: skip
+
+    def _loaded(self) -> Commands:
+        if self.commands is not None and self.commands.environment != self.environment:
+            self.stop_commands()
+        if self.commands is None:
+            self.commands = Commands(self.environment)
+        return self.commands
 
     def create_key(self, *arguments: str, environment: str = "production") -> Any:
         """Make a key; return what ``--json`` prints."""
@@ -100,8 +114,8 @@ class Latchkey(Server):
 
     def remove(self) -> None:
         """Stop it with the process of its commands, and delete its folder."""
-        self.stop_commands()
         super().remove()
+        self.stop_commands()
 
     def stop_commands(self) -> None:
         """Stop the process of its commands; the next command starts another."""
@@ -112,13 +126,13 @@ class Latchkey(Server):
     def serve(self) -> None:
         """Serve what is prepared."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "serve"],
-                cwd=ROOT,
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-            )
+            if self.is_forked:
+                self.process = self._loaded().start("serve", log=log)
+            else:
+                self.process = subprocess.Popen(
+                    [sys.executable, "manage.py", "serve"],
+                    cwd=ROOT, env=self.environment, stdout=log, stderr=log,
+                )  # fmt: skip
         wait_until(self.is_ready)
 
     def is_ready(self) -> bool:

@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 import psycopg
 import redis
 
+from tests.support.commands import Command
+
 # A machine may be busy with much else.
 START_SECONDS = 90
 
@@ -62,7 +64,7 @@ class Server:
     def __init__(self) -> None:
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="latchkey-"))
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Command | None = None
 
     @classmethod
     def find(cls) -> str:
