@@ -175,7 +175,7 @@ def test_last_use_is_exact_and_only_of_a_key_that_was_accepted(shipper: Shipper)
 
 
 def test_a_key_that_is_refused_is_not_used_whatever_the_status(
-    shipper: Shipper, settings: Any, monkeypatch: Any
+    shipper: Shipper, settings: Any, monkeypatch: Any, is_postgresql: bool
 ) -> None:
     settings.AUTH_FAILURE_LIMIT = Rate(1, 60)
     revoked, expired, confined = issue(), issue(), issue(networks=["203.0.113.0/24"])
@@ -185,8 +185,10 @@ def test_a_key_that_is_refused_is_not_used_whatever_the_status(
     answers = [caller.get("key") for caller in callers * 2]
     answers.append(Caller(confined).get("key"))
     # As after a failure: without a connection, and with an open circuit breaker.
-    monkeypatch.setattr(counters(), "_connection", None, raising=False)
-    monkeypatch.setattr(counters()._breaker, "_ends_at", monotonic() + 60)
+    store: Any = counters()
+    monkeypatch.setattr(store, "_connection", None, raising=False)
+    breaking = store._commands.primaries()[0] if is_postgresql else store
+    monkeypatch.setattr(breaking._breaker, "_ends_at", monotonic() + 60)
     answers.append(Caller(revoked).get("key"))
 
     shipper.ship()
