@@ -62,7 +62,9 @@ def load_application(target: str) -> Any:
         for number in STOP_SIGNALS:
             # The server's handlers would do nothing here.
             signal.signal(number, signal.SIG_DFL)
-        die_with_parent(server.pid)
+        # Told to stop, one that is busy may never end: its signal handler then waits, with the
+        # interpreter's lock, for a thread that waits for the lock. The server would kill it.
+        die_with_parent(server.pid, signal.SIGKILL)
         name_process("latchkey-web")
         settle(server.pid)
     connection.settings_dict["OPTIONS"] = settings.WEB_DATABASE["OPTIONS"]

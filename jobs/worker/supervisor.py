@@ -33,10 +33,10 @@ STEADY_SECONDS = 30.0
 TURN_SECONDS = 0.1
 
 
-def die_with_parent(parent: int) -> None:
-    """Have the kernel end this process when ``parent`` dies, or end it if it is dead (Linux)."""
+def die_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
+    """Have the kernel send a signal when ``parent`` dies, or end if it is dead (Linux)."""
     if sys.platform == "linux":
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        _libc.prctl(PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
         os._exit(ORPHANED)
 

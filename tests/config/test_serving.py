@@ -237,6 +237,26 @@ def test_nothing_outlives_a_supervisor_that_is_killed(server: Latchkey) -> None:
     server.serve()
 
 
+def test_a_request_that_never_ends_keeps_no_web_process_without_its_server(
+    server: Latchkey,
+) -> None:
+    key = server.create_key("--permission", "customers:write")["key"]
+    web = server.processes("latchkey-web")
+    (parent,) = server.processes("latchkey-server")
+    head = (
+        "POST /api/production/v1/customers HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
+        f"Content-Type: application/json\r\nAuthorization: Bearer {key}\r\n\r\n{{"
+    )
+    with socket.create_connection(("127.0.0.1", server.port)) as caller:
+        caller.sendall(head.encode())
+        time.sleep(0.5)
+
+        os.kill(parent, signal.SIGKILL)
+
+        wait_until(lambda: not any(alive(pid) for pid in web), 5)
+    wait_until(server.is_ready)
+
+
 def alive(pid: int) -> bool:
     try:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
