@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import QuerySet
-from django.db.models.lookups import Exact
+from django.db.models.lookups import Exact, Range
 
 from logs.models import RequestLog
 
@@ -21,6 +21,8 @@ INDEXED = {
     "environment", "key", "customer", "job_id", "status_class", "service", "code", "method",
     "kind", "address", "is_slow", "trace_id",
 }  # fmt: skip
+# Of these the index holds ids alone.
+BY_ID = {"is_slow"}
 
 
 class Walk(NamedTuple):
@@ -48,13 +50,13 @@ def walk(rows: "QuerySet[RequestLog]", *, is_ascending: bool = False) -> Walk:
     for condition in indexed or [None]:
         end = _end(rows, [*ranges, condition] if condition else ranges)
         if end is None:
-            return Walk(_along(rows, condition, indexed), None)
+            return Walk(_along(rows, condition, indexed, is_ascending=is_ascending), None)
         ends.append((end, condition))
     # All have many rows: the one whose rows reach furthest has the fewest.
     choose = max if is_ascending else min
     end, condition = choose(ends, key=lambda pair: pair[0])
     within = rows.filter(pk__lte=end) if is_ascending else rows.filter(pk__gte=end)
-    return Walk(_along(within, condition, indexed), end)
+    return Walk(_along(within, condition, indexed, is_ascending=is_ascending), end)
 
 
 def _conditions(rows: "QuerySet[RequestLog]") -> tuple[list[Any], list[Any], list[Any]]:
@@ -85,17 +87,22 @@ def _end(rows: "QuerySet[RequestLog]", conditions: list[Any]) -> UUID | None:
 
 
 def _along(
-    rows: "QuerySet[RequestLog]", condition: Any, indexed: list[Any]
+    rows: "QuerySet[RequestLog]", condition: Any, indexed: list[Any], *, is_ascending: bool
 ) -> "QuerySet[RequestLog]":
-    """Have SQLite walk the index of a condition; it knows of an index only the average.
+    """Have the database walk the index of a condition.
 
-    PostgreSQL knows which values are frequent.
+    SQLite knows of an index only the average. PostgreSQL knows which values are frequent, and
+    not which meet: it would look through all rows by their id for two that never do.
     """
-    if connection.vendor != "sqlite":
-        return rows
     rows = rows.all()
     children: list[Any] = rows.query.where.children
-    for place, child in enumerate(children):
-        if child in indexed and child is not condition:
-            children[place] = _Unindexed(child.lhs, child.rhs)
+    if connection.vendor == "sqlite":
+        for place, child in enumerate(children):
+            if child in indexed and child is not condition:
+                children[place] = _Unindexed(child.lhs, child.rhs)
+    elif condition is not None and condition.lhs.target.name not in BY_ID:
+        # To PostgreSQL a range may hold several values, which only this index has in this order.
+        children[children.index(condition)] = Range(condition.lhs, [condition.rhs, condition.rhs])
+        column = condition.lhs.target.attname
+        rows = rows.order_by(*((f"-{column}", "pk") if is_ascending else (column, "-pk")))
     return rows
