@@ -1,8 +1,9 @@
-"""The constraint that keeps environments apart below the application."""
+"""The constraint that keeps environments apart below the application, and one that is dropped."""
 
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, models
+from django.db.migrations import AlterField
 
 
 class SameEnvironment(models.BaseConstraint):
@@ -53,3 +54,30 @@ class SameEnvironment(models.BaseConstraint):
 
     def __hash__(self) -> int:
         return hash((self.name, self.field))
+
+
+class DropNotNull(AlterField):
+    """Django's, for a field that changes in nothing but ``null``.
+
+    Of a foreign key Django drops the constraint and adds it again, and PostgreSQL reads the table
+    under a lock meanwhile. This changes the catalogue alone.
+    """
+
+    def database_forwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        self._alter(app_label, schema_editor, from_state, to_state, "DROP")
+
+    def database_backwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        self._alter(app_label, schema_editor, from_state, to_state, "SET")
+
+    def _alter(self, app_label: str, editor: Any, before: Any, after: Any, verb: str) -> None:
+        if editor.connection.vendor != "postgresql":
+            super().database_forwards(app_label, editor, before, after)
+            return
+        model = after.apps.get_model(app_label, self.model_name)
+        table = editor.quote_name(model._meta.db_table)
+        column = editor.quote_name(model._meta.get_field(self.name).column)
+        editor.execute(f"ALTER TABLE {table} ALTER COLUMN {column} {verb} NOT NULL")
