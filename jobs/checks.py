@@ -1,4 +1,4 @@
-"""The system check for ``JOB_TYPE_MODULES``."""
+"""The system checks for ``JOB_TYPE_MODULES`` and ``TASKS``."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from django.core.checks import Error, register
 
 from apikeys.checks import TAG
 from jobs.registry import job_types
+from jobs.tasks import options
 
 
 @register(TAG, deploy=True)
@@ -21,3 +22,12 @@ def check_job_types(**_: Any) -> list[Error]:
             )
         ]
     return []
+
+
+@register(TAG, deploy=True)
+def check_tasks(**kwargs: Any) -> list[Error]:
+    errors = []
+    for fault in options.faults():
+        wrong, _, remedy = fault.partition(". ")
+        errors.append(Error(f"{wrong}.", hint=remedy, id="jobs.E002"))
+    return errors

@@ -14,7 +14,7 @@ from django.utils import timezone
 from apikeys.models import ApiKey
 from apikeys.permissions import Permission
 from jobs.models import Job, JobAttempt, JobFilePart, JobStatus
-from jobs.registry import MAX_FILE_BYTES, JobFailed, Step, job_types
+from jobs.registry import MAX_FILE_BYTES, Failure, JobFailed, Step, job_types
 from logs.capture import redaction
 
 _chance = secrets.SystemRandom()
@@ -22,6 +22,8 @@ _chance = secrets.SystemRandom()
 FIRST_DELAY = 2.0
 MAX_DELAY = 3600.0
 MAX_ERROR_LENGTH = 1000
+MAX_EXCEPTION_LENGTH = 300
+MAX_TRACEBACK_LENGTH = 20_000
 LOST = "The worker was lost: it was killed, ran out of memory or took too long."
 STOPPED = "Cancelled while it was running."
 
@@ -55,6 +57,8 @@ def refusal(key: ApiKey, type_name: str) -> str:
 
 def require_key(job: Job) -> None:
     """Reload the job's key; raise ``Withdrawn`` if it may no longer run the job."""
+    if job.key_id is None:
+        return
     job.key.refresh_from_db()
     if reason := refusal(job.key, job.type):
         raise Withdrawn(f"{reason} while the job ran.")
@@ -91,11 +95,11 @@ def complete(job: Job, result: Any) -> None:
     _end_attempt(job, now, "")
 
 
-def fail(job: Job, error: str, *, is_final: bool = False) -> None:
+def fail(job: Job, failure: Failure) -> None:
     with transaction.atomic():
         leased = _leased(job)
         if leased is not None:
-            _fail(leased, error, is_final=is_final)
+            _fail(leased, failure)
 
 
 def stop(job: Job, reason: str = STOPPED) -> None:
@@ -137,7 +141,7 @@ def recover(now: datetime) -> int:
         with transaction.atomic():
             job = Job.objects.lost(now).select_for_update(skip_locked=True).filter(pk=pk).first()
             if job is not None:
-                _fail(job, LOST)
+                _fail(job, Failure(LOST))
                 count += 1
     return count
 
@@ -166,14 +170,14 @@ def _leased(job: Job) -> Job | None:
     return rows.select_for_update().first()
 
 
-def _fail(job: Job, error: str, *, is_final: bool = False) -> None:
+def _fail(job: Job, failure: Failure) -> None:
     now = timezone.now()
     if job.cancel_requested_at is not None:
         _stop(job, STOPPED)
         return
-    _end_attempt(job, now, error)
-    if is_final or job.attempt >= job.max_attempts:
-        end(job, JobStatus.DEAD, reason=redaction.line(error)[:500])
+    _end_attempt(job, now, failure.message, failure.exception, failure.traceback)
+    if failure.is_final or job.attempt >= job.max_attempts:
+        end(job, JobStatus.DEAD, reason=redaction.line(failure.message)[:500])
         return
     delay = min(FIRST_DELAY * 2 ** (job.attempt - 1), MAX_DELAY)
     # Jitter, so that jobs that failed together do not retry together.
@@ -192,7 +196,12 @@ def _give_back(job: Job, status: JobStatus, run_at: datetime) -> None:
     job.save()
 
 
-def _end_attempt(job: Job, now: datetime, error: str) -> None:
+def _end_attempt(
+    job: Job, now: datetime, error: str, exception: str = "", traceback: str = ""
+) -> None:
     JobAttempt.objects.filter(job=job, number=job.attempt, finished_at=None).update(
-        finished_at=now, error=redaction.line(error)[:MAX_ERROR_LENGTH]
+        finished_at=now,
+        error=redaction.line(error)[:MAX_ERROR_LENGTH],
+        exception=redaction.line(exception)[:MAX_EXCEPTION_LENGTH],
+        traceback="\n".join(map(redaction.line, traceback.split("\n")))[-MAX_TRACEBACK_LENGTH:],
     )

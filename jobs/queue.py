@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from apikeys.environments import Environment
 from apikeys.models import ApiKey
 from audit.actors import Actor
 from audit.trail import record
@@ -24,7 +25,7 @@ from jobs import leases
 from jobs.audited import JobAction
 from jobs.models import Job, JobAttempt, JobCustomer, JobStatus
 from jobs.models.jobs import ENDED, WAITING
-from jobs.registry import JobType, job_types
+from jobs.registry import JobType, RunnableType, job_types, runnable_types
 
 PRUNED_AT_ONCE = 100
 UNKNOWN_FOR = timedelta(days=1)
@@ -70,6 +71,28 @@ def submit(
     return job
 
 
+def submit_task(
+    kind: RunnableType,
+    params: dict[str, Any],
+    *,
+    queue: str,
+    priority: int = 0,
+    run_at: datetime | None = None,
+) -> Job:
+    """Queue a job without a key, in the caller's transaction. No key sees it through the API."""
+    now = timezone.now()
+    return Job.objects.create(
+        environment=Environment.PRODUCTION,
+        type=kind.name,
+        queue=queue,
+        priority=priority,
+        params=params,
+        max_attempts=kind.attempts,
+        queued_at=now,
+        run_at=run_at or now,
+    )
+
+
 def has_due(queues: Collection[str] = ()) -> bool:
     """Say whether a job waits that ``claim`` would start."""
     return _due(timezone.now(), queues).exists()
@@ -87,11 +110,14 @@ def claim(worker: str, queues: Collection[str] = ()) -> Job | None:
             job = _lock_first(waiting)
             if job is None:
                 return None
+            if job.key_id is None:
+                return _start(job, worker, now)
             # Locked, so that a concurrent revoke comes either before or after this start.
             key = ApiKey.objects.select_for_update().get(pk=job.key_id)
             reason = leases.refusal(key, job.type)
             if not reason:
-                return _start(job, key, worker, now)
+                job.key = key
+                return _start(job, worker, now)
             # All of the key's waiting jobs of this type, so that they do not delay other jobs.
             refused = Job.objects.waiting().filter(key=key, type=job.type)
             # Skip a job that another runner has locked: that runner waits for the key's lock.
@@ -107,11 +133,11 @@ def claim(worker: str, queues: Collection[str] = ()) -> Job | None:
 
 def _due(now: datetime, queues: Collection[str]) -> "QuerySet[Job]":
     # During an upgrade, types unknown here are left for workers of the other version.
-    waiting = Job.objects.due(now).filter(type__in=list(job_types()))
+    waiting = Job.objects.due(now).filter(type__in=list(runnable_types()))
     return waiting.filter(queue__in=queues) if queues else waiting
 
 
-def _start(job: Job, key: ApiKey, worker: str, now: datetime) -> Job:
+def _start(job: Job, worker: str, now: datetime) -> Job:
     job.status = JobStatus.RUNNING
     job.lease, job.lease_until = uuid.uuid4(), leases.until(now)
     job.worker, job.attempt = worker, job.attempt + 1
@@ -119,17 +145,18 @@ def _start(job: Job, key: ApiKey, worker: str, now: datetime) -> Job:
     job.cancel_requested_at = None
     job.save()
     JobAttempt.objects.create(job=job, number=job.attempt, worker=worker, started_at=now)
-    job.key = key
     return job
 
 
 def _lock_first(waiting: "QuerySet[Job]") -> Job | None:
     """Return the job that is due first, locked; retries come before new jobs.
 
+    Among either, a higher priority comes first.
+
     One status at a time: each query reads the start of an index, however many jobs wait.
     """
     for status in (JobStatus.FAILED, JobStatus.QUEUED):
-        rows = waiting.filter(status=status).order_by("run_at", "pk")
+        rows = waiting.filter(status=status).order_by("-priority", "run_at", "pk")
         job = rows.select_for_update(skip_locked=True).first()
         if job is not None:
             return job
@@ -163,7 +190,7 @@ def retry(job: Job, *, actor: Actor, attempt: int | None = None) -> Job:
             raise Conflict(f"A job that is {locked.status} is not tried again. Submit another.")
         if attempt is not None and attempt != locked.attempt:
             raise Conflict("The job was tried again meanwhile. Reload the page and check it.")
-        kind = job_types().get(locked.type)
+        kind = runnable_types().get(locked.type)
         locked.status, locked.run_at, locked.reason = JobStatus.QUEUED, timezone.now(), ""
         locked.max_attempts = locked.attempt + (kind.attempts if kind else 1)
         locked.finished_at = None
@@ -189,6 +216,8 @@ def prune(now: datetime) -> int:
 def cancel_unknown_types(now: datetime) -> int:
     """Cancel jobs due for a day whose type this version does not know; return how many."""
     unknown = Job.objects.due(now - UNKNOWN_FOR).exclude(type__in=list(job_types()))
+    # Tasks wait on: this worker may lack the setting TASKS that another one has.
+    unknown = unknown.filter(key__isnull=False)
     return unknown.update(
         status=JobStatus.CANCELLED,
         reason="No worker knows this type of job. Submit one of the types that the guide lists.",

@@ -13,23 +13,38 @@ every step: the key's access may shrink meanwhile.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Generator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError
+from django.utils.module_loading import import_string
 
 from apikeys.guard.serializers import StrictSerializer
 from apikeys.models import ApiKey
 from apikeys.permissions import Permission
-from audit.actors import Actor
+from audit.actors import Actor, Source
+from jobs.models import Job
+from jobs.tasks.options import configured_backends
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
 
 
 class JobFailed(Exception):
     """The job must not be retried; the message is two sentences for its caller."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an attempt ended. Only tasks keep the class and the traceback of an exception."""
+
+    message: str
+    is_final: bool = False
+    exception: str = ""
+    traceback: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,7 @@ class Step:
 
 
 Steps = Generator[Step, None, Any]
+Call = Callable[[], Any]
 
 
 @dataclass(frozen=True)
@@ -57,19 +73,59 @@ class Work:
     done: int
 
 
-@dataclass(frozen=True)
-class JobType:
-    """A declared type; ``time_limit`` is in seconds for each attempt."""
+@dataclass(frozen=True, kw_only=True)
+class RunnableType(ABC):
+    """What a runner can run; ``time_limit`` is in seconds for each attempt."""
 
     name: str
+    time_limit: float
+    attempts: int
+
+    @property
+    @abstractmethod
+    def queues(self) -> Collection[str]:
+        """The queues that its jobs may be in."""
+
+    @abstractmethod
+    def begin(self, job: Job) -> "Steps | Call":
+        """Return the steps of a claimed job, or a function that is called outside transactions."""
+
+    @abstractmethod
+    def failure(self, error: BaseException) -> Failure:
+        """Return what is recorded of an exception."""
+
+    @abstractmethod
+    def ended(self, job: Job) -> None:
+        """React to the end of an attempt, after it was recorded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobType(RunnableType):
+    """A declared type, which keys can submit."""
+
     run: Callable[[Work], Steps]
     params: type[StrictSerializer]
     permissions: tuple[Permission, ...]
-    time_limit: float
-    attempts: int
     queue: str
     file_name: str
     file_type: str
+
+    @property
+    def queues(self) -> Collection[str]:
+        return (self.queue,)
+
+    def begin(self, job: Job) -> Steps:
+        actor = Actor(source=Source.API, name=f"key {job.key_id}, job {job.pk}")
+        return self.run(Work(job.key, actor, job.params, job.state, job.done))
+
+    def failure(self, error: BaseException) -> Failure:
+        # The database's own message is for the operator's log alone.
+        is_database = isinstance(error, DatabaseError | InterfaceError)
+        detail = "the database refused a step" if is_database else error
+        return Failure(f"{type(error).__name__}: {detail}")
+
+    def ended(self, job: Job) -> None:
+        """Do nothing: callers ask for the job."""
 
     @property
     def summary(self) -> str:
@@ -94,7 +150,15 @@ def job_type(
 
     def declare(run: Callable[[Work], Steps]) -> Callable[[Work], Steps]:
         _types[name] = JobType(
-            name, run, params, permissions, time_limit, attempts, queue, file_name, file_type
+            name=name,
+            run=run,
+            params=params,
+            permissions=permissions,
+            time_limit=time_limit,
+            attempts=attempts,
+            queue=queue,
+            file_name=file_name,
+            file_type=file_type,
         )
         return run
 
@@ -110,6 +174,17 @@ def job_types() -> Mapping[str, JobType]:
     for name in settings.JOB_TYPE_MODULES:
         importlib.import_module(name)
     return _types
+
+
+def runnable_types() -> Mapping[str, RunnableType]:
+    """Return what this process can run: the job types, and the tasks of ``TASKS``."""
+    options = configured_backends()
+    if not options:
+        return job_types()
+    # By name, because only those who use tasks have the package that it needs.
+    task_type = import_string("jobs.tasks.running.TaskType")
+    tasks = [task_type.of(backend) for backend in options]
+    return {**job_types(), **{kind.name: kind for kind in tasks}}
 
 
 def type_permissions(name: str) -> tuple[Permission, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from backoffice.filters import ChoiceFilter
-from jobs.registry import job_types
+from jobs.registry import runnable_types
 
 
 class TypeFilter(ChoiceFilter):
@@ -14,4 +14,4 @@ class TypeFilter(ChoiceFilter):
     title = parameter_name = "type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return [(name, name) for name in sorted(job_types())]
+        return [(name, name) for name in sorted(runnable_types())]

@@ -39,6 +39,7 @@ STATUS_COLOURS = {
 }
 MAX_WATCHED = 100
 SHOWN_CUSTOMERS = 5
+NO_KEY = "None: a task of an app"
 
 
 @admin.register(Job)
@@ -193,6 +194,8 @@ class JobAdmin(BulkActions, ReadOnlyAdmin, OwnFiltersOnly, CheckedSelection, Mod
 
     @display(description="Key")
     def of_key(self, job: Job) -> str:
+        if job.key is None:
+            return NO_KEY
         return link_to(job.key, job.key.name)
 
     @display(description="Time")

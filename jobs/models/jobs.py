@@ -61,12 +61,12 @@ class JobQuerySet(models.QuerySet["Job"]):
 
 
 class Job(models.Model):
-    """A background job that runs on behalf of a key."""
+    """A background job that runs on behalf of a key, or a task of another app, which has none."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     environment = models.CharField(max_length=MAX_ENVIRONMENT_LENGTH, choices=Environment)
     key: "models.ForeignKey[Any, Any]" = models.ForeignKey(
-        ApiKey, on_delete=models.PROTECT, related_name="jobs", db_index=False
+        ApiKey, null=True, on_delete=models.PROTECT, related_name="jobs", db_index=False
     )
     customers: "models.ManyToManyField[Any, JobCustomer]" = models.ManyToManyField(
         Customer, through="JobCustomer", related_name="jobs"
@@ -83,6 +83,8 @@ class Job(models.Model):
     status = models.CharField(max_length=9, choices=JobStatus, default=JobStatus.QUEUED)
     reason = models.CharField(max_length=500, blank=True)
     run_at = models.DateTimeField(default=timezone.now)
+    # The highest first; 0 for jobs of keys.
+    priority = models.SmallIntegerField(default=0, db_default=0)
     attempt = models.PositiveIntegerField(default=0)
     max_attempts = models.PositiveIntegerField(default=1)
     # The token of the runner that holds the job, and when the lease expires unless renewed.
@@ -123,6 +125,7 @@ class Job(models.Model):
         indexes = [
             models.Index(fields=["key", "-id"], name="job_by_key"),
             models.Index(fields=["status", "run_at", "id"], name="job_by_turn"),
+            models.Index(fields=["status", "-priority", "run_at", "id"], name="job_by_priority"),
             models.Index(fields=["finished_at"], name="job_by_end"),
         ]
 
@@ -184,6 +187,9 @@ class JobAttempt(models.Model):
     started_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True)
     error = models.CharField(max_length=1000, blank=True)
+    # Of a task: the path of the exception's class, and its traceback with credentials masked.
+    exception = models.CharField(max_length=300, blank=True, db_default="")
+    traceback = models.TextField(blank=True, db_default="")
 
     class Meta:
         default_permissions = ()

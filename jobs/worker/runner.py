@@ -13,19 +13,18 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Generator
 from pathlib import Path
 from types import TracebackType
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
-from audit.actors import Actor, Source
 from database.connections.postgresql import connect
 from jobs import leases, queue
 from jobs.leases import CancelRequested, LeaseLost, Withdrawn
 from jobs.models import Job
-from jobs.registry import JobFailed, JobType, Work, job_types
+from jobs.registry import Call, Failure, JobFailed, RunnableType, Steps, runnable_types
 from jobs.worker.supervisor import stop_event
 
 logger = logging.getLogger(__name__)
@@ -62,13 +61,17 @@ class Runner:
             if job is None:
                 self._stopping.wait(IDLE_SECONDS)
             else:
-                self._run(job, job_types()[job.type])
+                self._run(job, runnable_types()[job.type])
                 ends_at = time.monotonic() + MAX_IDLE_SECONDS
 
-    def _run(self, job: Job, kind: JobType) -> None:
+    def _run(self, job: Job, kind: RunnableType) -> None:
         with Heartbeat(job, kind.time_limit, self._stopping):
             try:
-                self._steps(job, kind)
+                work = kind.begin(job)
+                if isinstance(work, Generator):
+                    self._steps(job, work)
+                else:
+                    self._call(job, work)
             except LeaseLost:
                 logger.warning("job %s belongs to another runner now", job.pk)
             except CancelRequested:
@@ -77,19 +80,29 @@ class Runner:
                 reason = str(withdrawn)
                 _retry_until_recorded(lambda: leases.stop(job, reason))
             except JobFailed as error:
-                message = str(error)
-                _retry_until_recorded(lambda: leases.fail(job, message, is_final=True))
-            except (Exception, MemoryError) as error:
+                refused = Failure(str(error), is_final=True)
+                _retry_until_recorded(lambda: leases.fail(job, refused))
+            # A job that exits ends itself, not its runner.
+            except (Exception, MemoryError, SystemExit) as error:
                 logger.exception("job %s (%s) failed", job.pk, job.type)
-                # The database's own message is for the operator's log alone.
-                is_database = isinstance(error, DatabaseError | InterfaceError)
-                detail = "the database refused a step" if is_database else error
-                message = f"{type(error).__name__}: {detail}"
-                _retry_until_recorded(lambda: leases.fail(job, message))
+                failure = kind.failure(error)
+                _retry_until_recorded(lambda: leases.fail(job, failure))
+        kind.ended(job)
 
-    def _steps(self, job: Job, kind: JobType) -> None:
-        actor = Actor(source=Source.API, name=f"key {job.key_id}, job {job.pk}")
-        steps = kind.run(Work(job.key, actor, job.params, job.state, job.done))
+    def _call(self, job: Job, call: Call) -> None:
+        """Call a function that commits its effects itself: if it is cut off, it is called again."""
+        if self._stopping.is_set():
+            _retry_until_recorded(lambda: leases.release(job))
+            return
+        result = call()
+
+        def complete() -> None:
+            with transaction.atomic():
+                leases.complete(job, result)
+
+        _retry_until_recorded(complete)
+
+    def _steps(self, job: Job, steps: Steps) -> None:
         # ``claim()`` has just checked the key, so the first step does not.
         is_first = True
         while True:
@@ -173,7 +186,7 @@ class Heartbeat:
         connection.close()
 
     def _fail_for_time(self) -> None:
-        leases.fail(self._job, f"The job took longer than {self._time_limit:.0f} s.")
+        leases.fail(self._job, Failure(f"The job took longer than {self._time_limit:.0f} s."))
 
     def _end(self, say: Callable[[], object]) -> None:
         """End the process, which rolls the step back and lets the lease expire."""
@@ -213,6 +226,6 @@ def limit_memory(more_bytes: int) -> None:
 
 def main(queues: Collection[str]) -> None:
     stopping = stop_event()
-    job_types()
+    runnable_types()
     limit_memory(settings.JOB_MEMORY_BYTES)
     Runner(queues, stopping).run()

@@ -62,6 +62,33 @@ def test_the_page_of_a_job_shows_its_life_and_no_secret() -> None:
     assert "&lt;script&gt;" in page
 
 
+def test_a_job_without_a_key_is_shown_found_cancelled_and_tried_again() -> None:
+    staff = client_of("Key administrator")
+    job = make_job(None, type="tasks.default", params={"task": "app.tasks.send"})
+    customer = make_customer()
+    job.customers.add(customer, through_defaults={"environment": job.environment})
+    make_job(issue().key)
+
+    pages = [
+        staff.get(LIST),
+        staff.get(page_of(job)),
+        staff.get(reverse("admin:customers_customer_change", args=(customer.pk,))),
+        staff.post(LIST, {"action": "cancel_selected", "_selected_action": [str(job.pk)]}),
+        dialog(staff, "cancel", job),
+        dialog(staff, "retry", job),
+        staff.get(f"{reverse('admin:search')}?q={job.pk}"),
+    ]
+
+    assert [page.status_code for page in pages] == [*[200] * 6, 302]
+    assert "None: a task of an app" in pages[0].text
+    assert "None: a task of an app" in pages[1].text
+    assert "app.tasks.send" in pages[1].text
+    assert Job.objects.get(pk=job.pk).status == "queued"
+    assert set(Event.objects.about(job).values_list("action", flat=True)) == {
+        "cancelled", "retried",
+    }  # fmt: skip
+
+
 def test_a_job_is_cancelled_and_tried_again_by_dialogs_only() -> None:
     staff = client_of("Key administrator")
     job = make_job(issue().key)

@@ -9,7 +9,7 @@ from apikeys.permissions import Permission
 from customers.models import Customer
 from jobs.models import Job, JobAttempt, JobFilePart
 from tests.support.api_client import Caller
-from tests.support.factories import ACTOR, issue, make_customer
+from tests.support.factories import ACTOR, issue, make_customer, make_job
 
 pytestmark = pytest.mark.django_db
 
@@ -130,3 +130,18 @@ def test_a_job_type_that_is_none_is_told_what_was_probably_meant() -> None:
 
     assert close == "There is no such job type. Did you mean 'customers.export'?"
     assert "Use one of customers.export, " in far
+
+
+def test_a_job_without_a_key_is_shown_to_no_key() -> None:
+    caller = Caller(issue(permissions=list(Permission)))
+    job = make_job(None, status="succeeded", file_name="a.txt", file_type="text/plain")
+
+    answers = [
+        caller.get(f"jobs/{job.pk}"),
+        caller.get(f"jobs/{job.pk}/result"),
+        caller.post(f"jobs/{job.pk}/cancel", {}),
+        caller.post("jobs", {"type": "tasks.default", "params": {}}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [404, 404, 404, 400]
+    assert caller.get("jobs").json()["data"] == []

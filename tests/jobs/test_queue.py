@@ -18,7 +18,7 @@ from database.refusals import Conflict
 from jobs import leases, queue
 from jobs.leases import CancelRequested, LeaseLost, Withdrawn
 from jobs.models import Job, JobAttempt, JobFilePart
-from jobs.registry import Step, job_types
+from jobs.registry import Failure, Step, job_types
 from tests.support.factories import ACTOR, expire, issue, make_customer, make_job
 
 pytestmark = pytest.mark.django_db
@@ -182,7 +182,7 @@ def test_a_failure_is_tried_again_later_and_later_until_it_is_given_up() -> None
     job = claimed(max_attempts=3)
     delays = []
     for _ in range(2):
-        leases.fail(job, "It broke.")
+        leases.fail(job, Failure("It broke."))
         found = stored(job)
         assert found.status == "failed"
         delays.append((found.run_at - timezone.now()).total_seconds())
@@ -190,7 +190,7 @@ def test_a_failure_is_tried_again_later_and_later_until_it_is_given_up() -> None
         again = queue.claim("another")
         assert again is not None
         job = again
-    leases.fail(job, "It broke again.")
+    leases.fail(job, Failure("It broke again."))
 
     found = stored(job)
     assert (found.status, found.reason, found.attempt) == ("dead", "It broke again.", 3)
@@ -203,7 +203,7 @@ def test_a_failure_is_tried_again_later_and_later_until_it_is_given_up() -> None
 def test_an_error_is_kept_without_secrets_on_one_line() -> None:
     job = claimed(max_attempts=1)
 
-    leases.fail(job, "lk_prod_AbCdEfGhIjK1_" + "Zx81kQ" * 6 + "\nsecond line\x00")
+    leases.fail(job, Failure("lk_prod_AbCdEfGhIjK1_" + "Zx81kQ" * 6 + "\nsecond line\x00"))
 
     error = stored(job).attempts.get().error
     assert error.isprintable()
@@ -224,7 +224,7 @@ def test_a_lost_job_is_tried_again_and_its_old_runner_can_write_nothing() -> Non
     for write in writes:
         with pytest.raises(LeaseLost), transaction.atomic():
             write()
-    leases.fail(job, "too late")
+    leases.fail(job, Failure("too late"))
     leases.release(job)
     assert stored(job).status == "failed"
     assert stored(job).attempts.get().error == leases.LOST
@@ -277,7 +277,7 @@ def test_a_running_job_that_is_cancelled_writes_nothing_more() -> None:
 
 @pytest.mark.parametrize(
     "happens",
-    [leases.release, lambda job: leases.fail(job, "It broke."), lose],
+    [leases.release, lambda job: leases.fail(job, Failure("It broke.")), lose],
     ids=["the worker stops", "the attempt fails", "the runner is lost"],
 )
 def test_what_was_cancelled_while_it_ran_is_not_tried_again(

@@ -85,9 +85,11 @@ def make_event(customer: Customer | None = None, **fields: Any) -> TelemetryEven
     return event
 
 
-def make_job(key: ApiKey, **fields: Any) -> Job:
-    """Make a job as it stands, without a runner."""
+def make_job(key: ApiKey | None, **fields: Any) -> Job:
+    """Make a job as it stands, without a runner; without a key it is a task's."""
     fields.setdefault("type", "customers.export")
+    if key is None:
+        return Job.objects.create(environment=Environment.PRODUCTION, **fields)
     about = list(key.scope.values_list("customer_id", flat=True))
     fields.setdefault("customer_count", len(about) if key.is_scoped else None)
     job = Job.objects.create(environment=key.environment, key=key, **fields)

@@ -10,7 +10,7 @@ from apikeys.management.arguments import whole_number
 from apikeys.management.base_command import LineCommand
 from database.refusals import Refused
 from database.suggestions import suggestion
-from jobs.registry import job_types
+from jobs.registry import runnable_types
 from jobs.worker.processes import add_worker
 from jobs.worker.supervisor import Family, apart
 
@@ -44,7 +44,7 @@ class Command(LineCommand):
         if options["queue"]:
             # Without the databases: this process opens no connection.
             self.check(tags=[TAG], include_deployment_checks=True)
-            queues = {kind.queue for kind in job_types().values()}
+            queues = {name for kind in runnable_types().values() for name in kind.queues}
             if unknown := set(options["queue"]) - queues:
                 name = min(unknown)
                 raise Refused(f"There is no queue {name!r}. {suggestion(name, sorted(queues))}")
