@@ -46,13 +46,18 @@ test-access: $(NPM)/.installed
 test-clients: $(VENV)/.installed-dev
 	@$(PY) -m pytest -m client
 
-# What starts the product itself runs on both storage pairs wherever it runs; settings and
-# documents are read alike on both.
+# What starts the product itself runs on both storage pairs wherever it runs; settings, documents and
+# clients of Redis are alike on both.
+ALIKE := promises browser docs proxies npm clients operations $(addsuffix .py, \
+	config/test_edge config/test_manage config/test_request_lines config/test_roles \
+	config/test_serving config/test_settings database/test_redis_cache \
+	database/test_redis_cluster database/test_redis_sentinel database/test_redis_tls \
+	logs/test_otel metrics/test_prometheus packaging/test_deploy_files packaging/test_upgrades \
+	people/test_in_browser people/test_sign_in_through_provider)
+
 test-postgres: $(VENV)/.installed-dev
 	@$(PY) -m tests.support.on_postgres $(PY) -m pytest -n 2 --dist worksteal \
-		--ignore tests/promises --ignore tests/browser --ignore tests/docs --ignore tests/proxies \
-		--ignore tests/npm --ignore tests/clients --ignore tests/operations \
-		--ignore tests/config/test_serving.py --ignore tests/config/test_settings.py
+		$(addprefix --ignore tests/,$(ALIKE))
 
 check: lint types docs-check deploy migrations test
 

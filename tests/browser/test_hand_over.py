@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Error, Page, expect
 
 from tests.support.product import Latchkey
-from tests.support.visitor import CREDENTIAL, PICTURES, Visitor
+from tests.support.visitor import CREDENTIAL, Visitor, take_picture
 
 PASSPHRASE = "seven green bottles"
 
@@ -24,7 +24,7 @@ def recipient(visitor: Visitor, browser: Browser) -> Iterator[Page]:
 
 
 def picture(page: Page, visitor: Visitor, name: str) -> None:
-    page.screenshot(path=PICTURES / f"{name}-{visitor.look}.png", full_page=True)
+    take_picture(page, f"{name}-{visitor.look}")
     width = page.locator("main").bounding_box()
     assert width is not None
     assert width["x"] >= 0

@@ -1,7 +1,7 @@
 """Somebody at a screen, in Debian's Chromium.
 
-Pictures of every page, wide and narrow, light and dark, are left in ``test-results``; with
-``LATCHKEY_ALL_LOOKS=1`` in all four combinations.
+With ``LATCHKEY_PICTURES=some`` pictures of every page, wide in light and narrow in dark, are left
+in ``test-results``; with ``LATCHKEY_PICTURES=all`` in all four combinations.
 """
 
 import os
@@ -21,9 +21,16 @@ ARGUMENTS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 LOOKS = [("light", 1280), ("dark", 390)]
-if os.environ.get("LATCHKEY_ALL_LOOKS"):
+if os.environ.get("LATCHKEY_PICTURES") == "all":
     LOOKS += [("dark", 1280), ("light", 390)]
 CREDENTIAL = re.compile(r"^lk_prod_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}$")
+
+
+def take_picture(page: Page, name: str) -> None:
+    """Take a picture of the whole page if pictures are wanted."""
+    if os.environ.get("LATCHKEY_PICTURES"):
+        PICTURES.mkdir(exist_ok=True)
+        page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
 
 
 class Visitor:
@@ -84,11 +91,10 @@ class Visitor:
         self.page.wait_for_url("**/admin/")
 
     def picture(self, name: str) -> None:
-        """Take a picture of the whole page, and see that nothing is cut off at its side."""
+        """See that nothing is cut off at the page's side; take a picture if that is wanted."""
         assert self.page.url.startswith("http"), "no page is open yet"
-        PICTURES.mkdir(exist_ok=True)
         self.page.wait_for_timeout(200)
-        self.page.screenshot(path=PICTURES / f"{name}-{self.look}.png", full_page=True)
+        take_picture(self.page, f"{name}-{self.look}")
         overflow = self.page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
