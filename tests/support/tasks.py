@@ -1,6 +1,7 @@
 """Tasks as other apps have them, and what they leave behind."""
 
 import sys
+import time
 from typing import Any
 
 from django.db import connection
@@ -75,3 +76,20 @@ def count(context: JobContext, steps: int) -> Steps:
 
 def names() -> list[str]:
     return sorted(Customer.objects.values_list("name", flat=True))
+
+
+@task(takes_context=True)
+def step_slowly(context: JobContext, steps: int) -> Steps:
+    """Leave a customer for each step, in its transaction."""
+    for number in range(context.done, steps):
+        time.sleep(0.1)
+        make_customer(name=f"{context.task_result.id} {number}")
+        yield Step(number + 1, steps)
+
+
+@task(takes_context=True)
+def go_through_slowly(context: TaskContext, steps: int) -> None:
+    """Leave a customer for each step, each committed by itself."""
+    for number in range(steps):
+        time.sleep(0.1)
+        make_customer(name=f"{context.task_result.id} {number}")
