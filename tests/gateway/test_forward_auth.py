@@ -372,15 +372,16 @@ def test_the_record_is_the_original_request_s(proxy: Proxy) -> None:
 
 def test_a_key_in_the_place_of_a_method_or_a_service_is_not_recorded(proxy: Proxy) -> None:
     key = issue().credential
-    secret = key.rpartition("_")[2]
+    # With what stands before it: three digits alone may be those of a status or a size.
+    start = "_" + key.rpartition("_")[2][:3]
 
     method = record_of(proxy.ask(method=key))
     service = record_of(Proxy(key[:40]).ask())
 
     assert (method.code, service.code) == ("forwarded_incomplete", "unknown_service")
-    assert secret[:3] not in json.dumps(method)
+    assert start not in json.dumps(method)
     assert service.service == ""
-    assert secret[:3] not in json.dumps(service)
+    assert start not in json.dumps(service)
 
 
 def test_a_refusal_s_body_is_not_kept(proxy: Proxy) -> None:

@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -136,6 +137,7 @@ class _Loader:
     """The process that has loaded the libraries."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
@@ -148,8 +150,10 @@ class _Loader:
     def fork(self, environment: dict[str, str], requests: socket.socket) -> int:
         """Have a fork load the product and run what comes by ``requests``; return its id."""
         message = json.dumps(environment).encode()
-        socket.send_fds(self._requests, [message], [requests.fileno()])
-        return int(self._requests.recv(16))
+        # Each thread gets the answer to its own request.
+        with self._lock:
+            socket.send_fds(self._requests, [message], [requests.fileno()])
+            return int(self._requests.recv(16))
 
     def _stop(self) -> None:
         self._requests.close()
