@@ -1,12 +1,15 @@
 """A list by several filters looks at a bounded number of requests, and says how far it looked."""
 
 import json
+from copy import copy
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
+from database.uuid7 import new_id
 from logs import export, walks
 from logs.models import RequestLog
 from tests.support.factories import client_of, make_request
@@ -91,6 +94,21 @@ def test_a_rare_filter_is_looked_through_whole(staff: Client) -> None:
     assert "Nothing fits these filters" in missing
 
 
+@pytest.fixture
+def never_met() -> None:
+    """Many requests to a service and many with a code, none of which are the same."""
+    request = make_request()
+    requests = [copy(request) for _ in range(2000)]
+    for number, one in enumerate(requests):
+        one.pk = new_id()
+        one.service, one.code = (None, "unavailable") if number % 2 else ("orders", "")
+    RequestLog.objects.bulk_create(requests)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE logs_requestlog")
+
+
+@pytest.mark.usefixtures("never_met")
 @pytest.mark.parametrize("is_ascending", [True, False])
 def test_the_index_of_the_filter_that_is_chosen_is_walked(is_ascending: bool) -> None:
     rows = RequestLog.objects.filter(service="orders", code="unavailable").order_by("-pk")
