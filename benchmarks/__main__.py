@@ -4,6 +4,7 @@
 what is missing then fails the run, as a section that fails always does.
 """
 
+import argparse
 import os
 import platform
 import shutil
@@ -15,6 +16,8 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
+from benchmarks.capacity import tables
+from benchmarks.capacity.model import MEASURED
 from tests.support.servers import Missing, Postgres, Redis, running
 
 SECTIONS = {
@@ -30,8 +33,13 @@ SECTIONS = {
     "keys": "Authentication by number of keys stored",
     "metrics": "Metrics: counting, and a scrape with many keys",
     "memory": "Start, first requests and memory of make run",
+    "costs": "What one request costs each process, disk and network (wrk)",
+    "capacity": "The machines that many requests need",
 }
-PROGRAMS = {"http": "wrk", "decisions": "wrk"}
+MODULES = {"costs": "benchmarks.capacity.costs"}
+PROGRAMS = {"http": "wrk", "decisions": "wrk", "costs": "wrk"}
+# From costs that were measured before.
+COMPUTED = "capacity"
 TINY = {
     "BENCH_ROUNDS": "1",
     "BENCH_SECONDS": "1",
@@ -67,7 +75,7 @@ def run(section: str, pair: str, environment: dict[str, str]) -> None:
     console.rule(f"{SECTIONS[section]}: {pair}", align="left")
     with TemporaryDirectory(prefix="latchkey-bench-") as folder:
         done = subprocess.run(
-            [sys.executable, "-m", f"benchmarks.{section}"],
+            [sys.executable, "-m", MODULES.get(section, f"benchmarks.{section}")],
             env=os.environ | {"LATCHKEY_VAR": folder, "PYTHONWARNINGS": "ignore"} | environment,
             check=False,
         )
@@ -75,21 +83,30 @@ def run(section: str, pair: str, environment: dict[str, str]) -> None:
         raise SystemExit(f"{section} failed on {pair}. Its output is above.")
 
 
-def main() -> None:
-    """Run the sections named on the command line, or all of them, on both storage pairs."""
-    console.print(machine())
-    sections = sys.argv[1:]
-    is_tiny = sections[:1] == ["--tiny"]
+def options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
+    parser.add_argument("--tiny", action="store_true", help="see that the sections run")
+    parser.add_argument("--json", type=Path, help="write what costs measures to this file too")
+    parser.add_argument("--costs", type=Path, default=MEASURED, help="what capacity reads")
+    parser.add_argument("--write", action="store_true", help="have capacity write docs/scaling.md")
+    given = parser.parse_args()
+    if unknown := set(given.sections) - set(SECTIONS):
+        parser.error(f"there is no section {', '.join(unknown)}. Choose from those of --help.")
+    return given
+
+
+def leave_out(missing: str, *, is_tiny: bool) -> None:
+    """Say that a program is missing; end a tiny run for it."""
+    told = f"{missing} is not installed, so not every section can run. Install it."
     if is_tiny:
-        sections = sections[1:]
-        os.environ.update(TINY)
+        raise SystemExit(told)
+    console.print(told)
 
-    def leave_out(missing: str) -> None:
-        told = f"{missing} is not installed, so not every section can run. Install it."
-        if is_tiny:
-            raise SystemExit(told)
-        console.print(told)
 
+def measure(sections: list[str], *, is_tiny: bool) -> None:
+    """Run sections on both storage pairs."""
     with ExitStack() as stack:
         servers = None
         try:
@@ -98,11 +115,11 @@ def main() -> None:
                 stack.enter_context(running(Redis())),
             )
         except Missing as missing:
-            leave_out(str(missing))
-        for section in sections or SECTIONS:
+            leave_out(str(missing), is_tiny=is_tiny)
+        for section in sections:
             program = PROGRAMS.get(section)
             if program and shutil.which(program) is None:
-                leave_out(program)
+                leave_out(program, is_tiny=is_tiny)
                 continue
             run(section, "SQLite with a counter file", {"DATABASE_URL": "", "REDIS_URL": ""})
             if servers:
@@ -112,6 +129,25 @@ def main() -> None:
                     addresses = {"DATABASE_URL": url, "REDIS_URL": counters.url}
                     run(section, "PostgreSQL with Redis", addresses)
                 counters.empty()
+
+
+def main() -> None:
+    """Run the sections named on the command line, or all of them."""
+    given = options()
+    sections = given.sections or list(SECTIONS)
+    console.print(machine())
+    if given.tiny:
+        os.environ.update(TINY)
+    os.environ["BENCH_MACHINE"] = f"{machine()}, load {os.getloadavg()[0]:.1f} before"
+    if given.json:
+        os.environ["BENCH_JSON"] = str(given.json.resolve())
+    if measured := [section for section in sections if section != COMPUTED]:
+        measure(measured, is_tiny=given.tiny)
+    if COMPUTED in sections:
+        console.rule(SECTIONS[COMPUTED], align="left")
+        print(tables.text(given.costs))
+        if given.write:
+            tables.write(given.costs)
 
 
 if __name__ == "__main__":
