@@ -36,9 +36,10 @@ from apikeys.limiter.store import MAX_BACKWARD, NEVER, SLOTS
 from apikeys.limits import MAX_LIMIT, WINDOWS
 from benchmarks.capacity import consumption, snapshot
 from benchmarks.capacity.model import Costs
-from benchmarks.capacity.questions import Asked, prepare, script
+from benchmarks.capacity.questions import prepare, script
 from benchmarks.capacity.relay import Relay, relaying
 from benchmarks.capacity.snapshot import Figures, Processes
+from benchmarks.decisions import Way
 from logs import retention
 from logs.capture import spool
 from logs.models import RequestContent, RequestLog
@@ -86,7 +87,7 @@ def serving(**addresses: str) -> Iterator[Latchkey]:
         product.remove()
 
 
-def measure(requests: dict[str, list[Asked]]) -> dict[str, Figures]:
+def measure(requests: dict[str, list[Way]]) -> dict[str, Figures]:
     """Return what one request of each kind used."""
     samples: dict[str, list[Figures]] = {kind: [] for kind in requests}
     with serving() as product, TemporaryDirectory() as folder:
@@ -149,7 +150,7 @@ def measure_busy_redis() -> float:
     return (consumption.of(pids).cpu - before.cpu) / hits
 
 
-def measure_network(requests: dict[str, list[Asked]]) -> dict[str, list[float]]:
+def measure_network(requests: dict[str, list[Way]]) -> dict[str, list[float]]:
     """Return the bytes of one request of each kind: HTTP, to PostgreSQL and to Redis."""
     addresses = {"database": os.environ["DATABASE_URL"], "redis": os.environ["REDIS_URL"]}
     ports = {name: urlsplit(url).port for name, url in addresses.items() if url}
@@ -161,7 +162,7 @@ def measure_network(requests: dict[str, list[Asked]]) -> dict[str, list[float]]:
             return {kind: _bytes_each(url, asked, all_relays) for kind, asked in requests.items()}
 
 
-def _bytes_each(url: str, requests: list[Asked], relays: list[Relay]) -> list[float]:
+def _bytes_each(url: str, requests: list[Way], relays: list[Relay]) -> list[float]:
     """Return what one request adds to each relay, without what passes when nothing is asked."""
     rest, before = time.monotonic(), [relay.passed for relay in relays]
     time.sleep(SECONDS)

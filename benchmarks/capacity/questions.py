@@ -2,12 +2,11 @@
 
 import json
 import os
-from typing import NamedTuple
 
 from django.core.management import call_command
 
 from audit.actors import Actor, Source
-from benchmarks.decisions import BASE, FORWARD, VERIFY, issue
+from benchmarks.decisions import BASE, FORWARD, VERIFY, Way, issue
 from customers.models import Customer
 from gateway import lifecycle
 
@@ -16,20 +15,7 @@ GUARDED = "GET customers/{id}"
 SERVICE = "orders"
 
 
-class Asked(NamedTuple):
-    """A request."""
-
-    path: str
-    headers: dict[str, str]
-    body: str = ""
-
-    @property
-    def method(self) -> str:
-        """Return POST with a body, GET without one."""
-        return "POST" if self.body else "GET"
-
-
-def prepare() -> dict[str, list[Asked]]:
+def prepare() -> dict[str, list[Way]]:
     """Make the service, customers and keys; return the requests of each kind."""
     call_command("migrate", verbosity=0)
     lifecycle.create(SERVICE, actor=Actor(Source.SYSTEM, "benchmark"))
@@ -47,19 +33,19 @@ def prepare() -> dict[str, list[Asked]]:
     asked = {"service": SERVICE, "method": "GET", "path": "/v1/orders/42"}
     bearers = [{"Authorization": f"Bearer {credential}"} for credential in credentials]
     return {
-        FORWARD: [Asked(f"/auth/production/{SERVICE}", bearer | forwarded) for bearer in bearers],
+        FORWARD: [Way(f"/auth/production/{SERVICE}", bearer | forwarded) for bearer in bearers],
         VERIFY: [
-            Asked(f"{BASE}/keys/verify", asking, json.dumps(asked | {"key": credential}))
+            Way(f"{BASE}/keys/verify", asking, json.dumps(asked | {"key": credential}))
             for credential in credentials
         ],
         GUARDED: [
-            Asked(f"{BASE}/customers/{customer.pk}", bearer)
+            Way(f"{BASE}/customers/{customer.pk}", bearer)
             for customer, bearer in zip(customers, bearers, strict=True)
         ],
     }
 
 
-def script(requests: list[Asked]) -> str:
+def script(requests: list[Way]) -> str:
     """Return a script of wrk that sends the requests in turn."""
     lines = ["local made, n = {}, 0", "init = function()"]
     for asked in requests:
