@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from backoffice import csv_lines
 from database import timestamps
 from logs.models import RequestLog
-from logs.walks import walk
+from logs.stores import log_store
 
 FORMATS = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 COLUMNS = (
@@ -39,10 +39,10 @@ def lines(rows: "QuerySet[RequestLog]", form: str) -> Iterator[str]:
 
 def chunks(rows: "QuerySet[RequestLog]") -> Iterator[list[RequestLog]]:
     """Yield all rows by ranges of ids: each query is short, and no cursor stays open."""
-    rows = rows.select_related("content")
+    rows = log_store().related(rows, "content")
     last: UUID | None = None
     while True:
-        walked, ends_at = walk(_before(last, rows))
+        walked, ends_at = log_store().walk(_before(last, rows))
         while chunk := list(_before(last, walked)[:CHUNK]):
             yield chunk
             last = chunk[-1].pk

@@ -1,6 +1,5 @@
 """The logs endpoints: a key sees the requests made with itself."""
 
-from typing import Any
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
@@ -12,6 +11,7 @@ from apikeys.permissions import Permission
 from logs.models import RequestLog
 from logs.models.requests import mark_redacted_requests
 from logs.serializers import LogDetailSerializer, LogQuery, LogSerializer
+from logs.stores import log_store
 
 
 class LogsView(GuardedView):
@@ -41,7 +41,7 @@ class LogView(GuardedView):
     )
     def get(self, request: Request, environment: str, log_id: UUID) -> Response:
         """Answer the request with its headers and bodies, as far as they are kept."""
-        rows: Any = RequestLog.objects.visible_to(self.key).select_related("content")
+        rows = log_store().related(RequestLog.objects.visible_to(self.key), "content")
         log = get_object_or_404(rows, pk=log_id)
         mark_redacted_requests([log], self.key)
         return self.show(log)

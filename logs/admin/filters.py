@@ -13,7 +13,7 @@ from backoffice import filters
 from backoffice.changelists.in_force import Segment, address_of
 from backoffice.filters import ChoiceFilter
 from logs.models import Kind
-from logs.models.requests import service_names
+from logs.stores import log_store
 
 MAX_SERVICES = 200
 # Whoever opens the documentation from the admin would find that first.
@@ -60,7 +60,7 @@ class ServiceFilter(ChoiceFilter):
     parameter_name = "service"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        names = service_names(MAX_SERVICES)
+        names = log_store().service_names(MAX_SERVICES)
         chosen = self.value()
         # Without a choice Django would leave the filter out, and list every request.
         if chosen and chosen not in names:

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from backoffice.page_sections import page_section
 from logs import usage_charts
 from logs.models import RequestLog
+from logs.stores import log_store
 
 SHOWN = 10
 VIEW = "logs.view_requestlog"
@@ -42,5 +43,6 @@ def service_usage(request: HttpRequest, service: Any) -> dict[str, Any]:
     "customer", "requests", "Requests", permission=VIEW, template="logs/request_list.html"
 )
 def customer_requests(request: HttpRequest, customer: Any) -> dict[str, Any]:
-    rows = RequestLog.objects.filter(customer=customer).select_related("key").newest_first()
+    newest = RequestLog.objects.filter(customer=customer).newest_first()
+    rows = log_store().related(newest, "key")
     return {"customer": customer, "records": rows[:SHOWN]}

@@ -9,7 +9,8 @@ from django.utils.functional import cached_property
 
 from backoffice.changelists.pagination import MAX_COUNTED, KeysetChangeList
 from database.uuid7 import first_id_at
-from logs.walks import Walk, walk
+from logs.stores import log_store
+from logs.walks import Walk
 
 # Read one by one, which takes some ten milliseconds.
 MAX_NEWEST = 2000
@@ -41,7 +42,7 @@ class RequestList(KeysetChangeList):
     """Looks for rows along one index; count and histogram are made of the same newest rows."""
 
     def walk(self, rows: Any, *, is_ascending: bool = False) -> Walk:
-        return walk(rows, is_ascending=is_ascending)
+        return log_store().walk(rows, is_ascending=is_ascending)
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)

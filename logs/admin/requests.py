@@ -57,6 +57,7 @@ from logs.admin.waterfall import bars_of
 from logs.audited import record_export
 from logs.capture import traceparent
 from logs.models import Kind, RequestLog
+from logs.stores import log_store
 
 STATUS_COLOURS = {"2": "success", "3": "info", "4": "warning", "5": "danger"}
 
@@ -96,7 +97,6 @@ class RequestLogAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
     list_filter_submit = True
     list_per_page = 50
     when_empty = "Call the API with a key: each request is listed here a second later."
-    list_select_related = ("key",)
     list_before_template = "logs/request_list_head.html"
     search_fields = ("pk",)
     search_help_text = "Request, job or trace id, address, or a part of the path"
@@ -106,7 +106,8 @@ class RequestLogAdmin(ReadOnlyAdmin, OwnFiltersOnly, ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Read customers apart: a joined one would hide the requests about one that is gone."""
-        return super().get_queryset(request).prefetch_related("customer")
+        rows = super().get_queryset(request).prefetch_related("customer")
+        return log_store().related(rows, "key")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return RequestList if newer_than(request) is None else NewerRequests

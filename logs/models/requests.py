@@ -1,6 +1,6 @@
 """The request log: a narrow row to list and search, and a wide one with the content.
 
-Only ``logs.shipping.shipper`` writes rows. Ids are time-ordered, so the primary key is the order
+Only ``logs.stores`` writes rows. Ids are time-ordered, so the primary key is the order
 of the list and the range that retention deletes. References have no database constraint: records
 outlive customers, and checking costs more than writing.
 """
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Self
 
-from django.db import connection, models
+from django.db import models
 from django.db.models import Q
 
 from apikeys.environments import MAX_ENVIRONMENT_LENGTH, Environment
@@ -24,16 +24,6 @@ from logs.capture.record import DECISION, MAX_HOST_LENGTH, REQUEST
 SLOW_MICROSECONDS = 500_000
 MAX_SERVICE_LENGTH = 40
 MAX_PHASES_LENGTH = 80
-# Goes from each name to the next in the index by service, however many requests each has.
-SERVICE_NAMES = """
-WITH RECURSIVE names (name) AS (
-    SELECT min(service) FROM logs_requestlog WHERE service IS NOT NULL
-    UNION ALL
-    SELECT (SELECT min(service) FROM logs_requestlog WHERE service > name) FROM names
-    WHERE name IS NOT NULL
-)
-SELECT name FROM names WHERE name IS NOT NULL LIMIT %s
-"""
 
 
 class Kind(models.TextChoices):
@@ -169,13 +159,6 @@ class RequestLog(models.Model):
     def trace(self) -> str | None:
         """The trace id as W3C Trace Context writes it."""
         return None if self.trace_id is None else self.trace_id.hex
-
-
-def service_names(limit: int) -> list[str]:
-    """Return the services for which there are decisions in the log, by name."""
-    with connection.cursor() as cursor:
-        cursor.execute(SERVICE_NAMES, [limit])
-        return [name for (name,) in cursor.fetchall()]
 
 
 def mark_redacted_requests(logs: Sequence[RequestLog], key: ApiKey) -> None:

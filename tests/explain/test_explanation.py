@@ -22,7 +22,7 @@ from gateway import lifecycle as services
 from gateway.models import Service
 from gateway.rules import parse_rules
 from logs.models import RequestLog
-from logs.shipping import shipper
+from logs.stores import database
 from review.findings import BY_NAME
 from review.lifecycle import dismiss
 from tests.support.api_client import Caller, record_of
@@ -51,7 +51,7 @@ def address(network: str) -> str:
 def explained(answer: Any) -> Explanation:
     """Ship the record of an answer, and explain it."""
     record = record_of(answer)
-    shipper.store([record])
+    database.store([record])
     return explain(RequestLog.objects.get(pk=record.id))
 
 

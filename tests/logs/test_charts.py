@@ -8,7 +8,7 @@ import pytest
 
 from logs.models import BUCKETS, HourlyUsage
 from logs.models.usage import BOUNDS
-from logs.shipping.shipper import usage
+from logs.shipping import usage
 from logs.usage_charts import (
     PERIODS,
     Slots,
