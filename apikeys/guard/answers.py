@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cache
+from inspect import getattr_static
 from operator import attrgetter, itemgetter
 from typing import Any
 from uuid import UUID
@@ -101,6 +102,83 @@ def _compiled(serializer_class: Any) -> Representation:
 def represent(serializer_class: SerializerClass, row: Any) -> dict[str, Any]:
     """Return what ``serializer_class`` declares of a row, for ``JSONRenderer`` to write."""
     return representation(serializer_class).of(row)
+
+
+class Shown:
+    """What a serializer of REST framework's generic views says of rows, by fields made once.
+
+    ``data`` is what the serializer's own code makes of its shared fields. Whatever else is asked
+    goes to a serializer that ``make`` returns, and so does ``data`` from then on.
+    """
+
+    def __init__(
+        self, serializer_class: Any, rows: Any, make: Callable[[], Any], *, many: bool
+    ) -> None:
+        self._class, self._rows, self._make, self._many = serializer_class, rows, make, many
+        self._made: Any = None
+
+    @property
+    def data(self) -> Any:
+        if self._made is not None:
+            return self._made.data
+        shown = _shared(self._class).to_representation
+        if not self._many:
+            return shown(self._rows)
+        rows = self._rows.all() if isinstance(self._rows, Manager) else self._rows
+        return [shown(row) for row in rows]
+
+    def __getattr__(self, name: str) -> Any:
+        if self._made is None:
+            self._made = self._make()
+        return getattr(self._made, name)
+
+
+# What a class that only declares fields leaves as REST framework has it.
+_DECLARING = (
+    "__init__",
+    "__new__",
+    "data",
+    "fields",
+    "get_fields",
+    "many_init",
+    "to_representation",
+)
+# REST framework's own fields that read more than a row's attribute.
+_READING_MORE = (serializers.SerializerMethodField, serializers.HiddenField, serializers.FileField)
+
+
+@cache
+def can_share(serializer_class: Any) -> bool:
+    """Whether the answers of a serializer depend on the row alone, and not on the request."""
+    kinds = (serializers.ModelSerializer, serializers.Serializer)
+    framework = next((kind for kind in kinds if issubclass(serializer_class, kind)), None)
+    return (
+        framework is not None
+        and all(
+            getattr_static(serializer_class, name) is getattr_static(framework, name)
+            for name in _DECLARING
+        )
+        and not hasattr(getattr(serializer_class, "Meta", None), "list_serializer_class")
+        and all(_reads_attribute(field) for field in _shared(serializer_class).fields.values())
+    )
+
+
+def _reads_attribute(field: Any) -> bool:
+    is_known = type(field).__module__ == serializers.Field.__module__ or isinstance(
+        field, ObjectField
+    )
+    child = getattr(field, "child", None)
+    return (
+        is_known
+        and field.source != "*"
+        and not isinstance(field, _READING_MORE)
+        and (child is None or _reads_attribute(child))
+    )
+
+
+@cache
+def _shared(serializer_class: Any) -> Any:
+    return serializer_class()
 
 
 def _is_column(field: Any) -> bool:

@@ -9,6 +9,7 @@ generated from it, so neither can drift.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from typing import Any, ClassVar, NoReturn, TypeVar, cast
 from uuid import UUID
 
@@ -20,7 +21,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apikeys.guard import idempotency, statements, throttling
-from apikeys.guard.answers import SerializerClass, etag, represent, representation
+from apikeys.guard.answers import (
+    SerializerClass,
+    Shown,
+    can_share,
+    etag,
+    represent,
+    representation,
+)
 from apikeys.guard.context import context_of
 from apikeys.guard.isolation import visible_columns
 from apikeys.guard.key_lookup import KEY_FIELDS
@@ -258,6 +266,15 @@ class GuardedView(APIView):
             for name, value in throttling.headers(decision).items():
                 response[name] = value
         return response
+
+    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the serializer of a generic view, with fields made once where it only answers."""
+        generic: Any = super()
+        is_answer = len(args) == 1 and args[0] is not None and kwargs.keys() <= {"many"}
+        if is_answer and can_share(serializer_class := cast(Any, self).get_serializer_class()):
+            make = partial(generic.get_serializer, *args, **kwargs)
+            return Shown(serializer_class, args[0], make, many=kwargs.get("many", False))
+        return generic.get_serializer(*args, **kwargs)
 
     def show(self, row: Any, status: int = 200, **headers: str) -> Response:
         """Answer a row as the method declares it; one that can be changed has an ETag."""
