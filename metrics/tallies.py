@@ -46,6 +46,12 @@ class Tallies:
         # The child would add to the numbers of its parent, at the same time as it.
         os.register_at_fork(after_in_child=self._forget)
 
+    def open(self) -> None:
+        """Take a file before the first number, which would wait for the disk."""
+        with self._lock:
+            if not self._cells:
+                self._open()
+
     def add(self, key: Key, amount: int = 1) -> None:
         with self._lock:
             row = self._rows.get(key)

@@ -1,6 +1,6 @@
 """What a thread of a web process does before its first request, so that no caller waits for it.
 
-It answers two pages that store nothing, opens its connections and the spool's file, and rehearses
+It answers two pages that store nothing, opens its connections and its files, and rehearses
 ``GET key``: with a key that is stored nowhere, whose limits are asked for and not counted, and
 whose record is dropped.
 """
@@ -28,6 +28,7 @@ from apikeys.views import CallingKeyView
 from config.server.environ import environ_of
 from logs.capture import record
 from logs.middleware import exchange, spool
+from metrics.tallies import TALLIES
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -46,6 +47,7 @@ def warm_up(application: Application) -> None:
         key_lookup.find("")
         rehearse()
         spool().open()
+        TALLIES.open()
 
 
 ENVIRONMENT = Environment(settings.API_ENVIRONMENTS[0])
