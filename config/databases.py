@@ -5,6 +5,7 @@ with Redis. Time limits here keep the promise that a dependency that is down cos
 two seconds at most; ``docs/decisions.md`` has the sums.
 """
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ Settings = dict[str, Any]
 
 SQLITE_ENGINE = "django.db.backends.sqlite3"
 POSTGRESQL_ENGINE = "django.db.backends.postgresql"
+POSTGRESQL_PORT = 5432
 
 # What reads a SQLite file gives up well inside two seconds in a web process. What writes waits
 # for its turn: an API request until its deadline, a page longer, because a form is at stake.
@@ -27,6 +29,7 @@ WEB_BUSY_SECONDS = 1.0
 PAGE_WRITE_SECONDS = 8.0
 BUSY_SECONDS = 7.0
 POOL_TIMEOUT_SECONDS = 0.6
+CONNECT_SECONDS = 2
 # The server lets go of what a host holds that vanished or stands still.
 SESSION = {
     "statement_timeout": "30s",
@@ -50,7 +53,7 @@ def database(url: str, folder: Path, *, web_threads: int | None = None) -> Setti
     if not url:
         url = f"sqlite:///{folder / 'latchkey.sqlite3'}"
     try:
-        config: Settings = dict(dj_database_url.parse(url))
+        config = _parse(url)
     except ValueError:
         config = {"ENGINE": None}
     if config["ENGINE"] == SQLITE_ENGINE and config.get("NAME"):
@@ -62,6 +65,30 @@ def database(url: str, folder: Path, *, web_threads: int | None = None) -> Setti
         "is not the address of a PostgreSQL database",
         "Write it as postgres://user:password@host:5432/name, or leave it out for SQLite",
     )
+
+
+def _parse(url: str) -> Settings:
+    """Return what ``url`` names; it may name several hosts, of which the primary is used.
+
+    They are written as libpq has them (PostgreSQL §34.1.1.2): ``host1:5432,host2:5432``.
+    """
+    scheme, _, rest = url.partition("://")
+    end = re.search(r"[/?#]|$", rest)
+    authority, path = rest[: end.start()], rest[end.start() :]  # type: ignore[union-attr]
+    user, at, listed = authority.rpartition("@")
+    hosts = listed.split(",")
+    if len(hosts) == 1:
+        return dict(dj_database_url.parse(url))
+    # Each is read as the only one would be: ports are numbers, IPv6 addresses in brackets.
+    named = [dj_database_url.parse(f"{scheme}://{user}{at}{host}{path}") for host in hosts]
+    config: Settings = dict(named[0])
+    config["HOST"] = ",".join(one["HOST"] for one in named)
+    config["PORT"] = ",".join(str(one["PORT"] or POSTGRESQL_PORT) for one in named)
+    if not all(one["HOST"] for one in named):
+        raise ValueError(url)
+    # A standby answers too, and takes no writes.
+    config.setdefault("OPTIONS", {}).setdefault("target_session_attrs", "read-write")
+    return config
 
 
 def redis_url(url: str) -> str:
@@ -115,7 +142,9 @@ def _postgresql(config: Settings, web_threads: int | None) -> Settings:
         "reconnect_timeout": POOL_TIMEOUT_SECONDS,
     }
     if web_threads is None:
-        pool |= {"min_size": 1, "max_size": 10, "timeout": 2.0}
+        # A host that is silent takes so long before the next is tried.
+        seconds = CONNECT_SECONDS * (1 + config["HOST"].count(","))
+        pool |= {"min_size": 1, "max_size": 10, "timeout": float(seconds)}
     else:
         # A connection for each thread, so nobody waits for one unless the server is gone.
         pool |= {"min_size": web_threads, "max_size": web_threads + 1}
@@ -125,7 +154,7 @@ def _postgresql(config: Settings, web_threads: int | None) -> Settings:
         "CONN_HEALTH_CHECKS": False,
         "OPTIONS": {
             **config.get("OPTIONS", {}),
-            "connect_timeout": 2,
+            "connect_timeout": CONNECT_SECONDS,
             "options": " ".join(f"-c {name}={value}" for name, value in SESSION.items()),
             "tcp_user_timeout": 15_000,
             "keepalives_idle": 10,

@@ -294,7 +294,9 @@ check_provider(OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET, OIDC_ROLES, is_o
 
 # --- Storage -----------------------------------------------------------------------------------
 _database_url = variables.text(
-    "DATABASE_URL", "", "`postgres://user:password@host:5432/name`; if not set, SQLite."
+    "DATABASE_URL",
+    "",
+    "`postgres://user:password@host:5432/name`, or hosts (docs/scaling.md); if not set, SQLite.",
 )
 DATABASES = {"default": databases.database(_database_url, LATCHKEY_VAR)}
 # Latchkey's own: what web processes take instead. A request cannot wait as long as a worker can.

@@ -56,6 +56,8 @@ def start(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
         ("DATABASE_URL", "nonsense"),
         ("DATABASE_URL", "postgres://localhost:port/x"),
         ("DATABASE_URL", "postgres://user:hunter2@localhost"),
+        ("DATABASE_URL", "postgres://user:hunter2@one:5432,two:port/x"),
+        ("DATABASE_URL", "postgres://user:hunter2@one,/x"),
         ("REDIS_URL", "localhost:6379"),
         ("REDIS_URL", "http://localhost"),
         ("SECRET_KEY", "short"),

@@ -131,31 +131,47 @@ class Postgres(Server):
             return str(debian[-1])
         return super().find()
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         super().__init__()
         self.url = f"postgres://latchkey@127.0.0.1:{self.port}/postgres"
+        self.options = options
+        # PostgreSQL refuses to run as root.
+        self._user = "postgres" if getpass.getuser() == "root" else None
 
     def start(self) -> None:
         """Start it, making the cluster the first time."""
-        program = Path(self.find())
         data = self.folder / "data"
-        # PostgreSQL refuses to run as root.
-        user = "postgres" if getpass.getuser() == "root" else None
         if not data.exists():
-            if user:
-                shutil.chown(self.folder, user)
-            subprocess.run(
-                [program.with_name("initdb"), "-D", data, "-U", "latchkey", "-A", "trust",
-                 "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
-                check=True, user=user, stdout=subprocess.DEVNULL, cwd=self.folder,
-            )  # fmt: skip
+            if self._user:
+                shutil.chown(self.folder, self._user)
+            self.make_cluster(data)
         self.process = subprocess.Popen(
-            [program, "-D", data, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
+            [self.find(), "-D", data, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
              "-c", f"unix_socket_directories={self.folder}", "-c", "max_connections=200",
-             "-c", "max_wal_size=4GB"],
-            user=user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder,
+             "-c", "max_wal_size=4GB", *self.options],
+            user=self._user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder,
         )  # fmt: skip
         wait_until(self._answers)
+
+    def make_cluster(self, data: Path) -> None:
+        """Make the data folder."""
+        self._run_there(
+            "initdb", "-D", str(data), "-U", "latchkey", "-A", "trust", "-E", "UTF8",
+            "--locale=C.UTF-8", "--no-sync",
+        )  # fmt: skip
+
+    def ask(self, sql: str) -> list[Any]:
+        """Return the rows that a statement answers, none for one that answers nothing."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            cursor = connection.execute(sql)
+            return cursor.fetchall() if cursor.description else []
+
+    def _run_there(self, program: str, *arguments: str) -> None:
+        """Run a program of the same version as the server's user."""
+        command = [Path(self.find()).with_name(program), *arguments]
+        subprocess.run(
+            command, check=True, user=self._user, stdout=subprocess.DEVNULL, cwd=self.folder
+        )
 
     @classmethod
     def run(cls, program: str, *arguments: str) -> None:
@@ -185,10 +201,44 @@ class Postgres(Server):
         """Stop it at once: SIGINT is PostgreSQL's fast shutdown."""
         super().stop(signal_number)
 
+    def remove(self) -> None:
+        """Stop it without waiting for who may still want something, and delete its folder."""
+        with contextlib.suppress(ProcessLookupError):
+            if self.process is not None:
+                self.thaw()
+        super().stop(signal.SIGQUIT)
+        super().remove()
+
     def _answers(self) -> bool:
         ready = Path(self.find()).with_name("pg_isready")
         command = [str(ready), "-h", "127.0.0.1", "-p", str(self.port), "-q"]
         return subprocess.run(command, check=False).returncode == 0
+
+
+class Standby(Postgres):
+    """A streaming standby of ``primary``, for which that waits once it is told to."""
+
+    def __init__(self, primary: Postgres) -> None:
+        super().__init__()
+        self.primary = primary
+
+    def make_cluster(self, data: Path) -> None:
+        """Copy the primary's data folder, with how to follow it."""
+        self._run_there(
+            "pg_basebackup", "-D", str(data), "-d", self.primary.url, "--checkpoint=fast",
+            "--write-recovery-conf", "--no-sync",
+        )  # fmt: skip
+
+    def have_commits_wait(self) -> None:
+        """Have the primary acknowledge nothing that is not on this disk too."""
+        self.primary.ask("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self.primary.ask("SELECT pg_reload_conf()")
+        states = "SELECT sync_state FROM pg_stat_replication"
+        wait_until(lambda: self.primary.ask(states) == [("sync",)])
+
+    def promote(self) -> None:
+        """Make it the primary."""
+        assert self.ask("SELECT pg_promote()") == [(True,)]
 
 
 class Redis(Server):
