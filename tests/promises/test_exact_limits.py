@@ -1,5 +1,6 @@
 """Promise 2: exactly the limit is admitted, whatever comes at once, to however many processes."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import pytest
@@ -26,12 +27,15 @@ CALLERS = 25
 REQUESTS = 20
 
 
-def admitted(latchkey: Latchkey, limit: int, asked: Asked = KEY) -> tuple[int, list[Answer]]:
+def admitted(
+    latchkey: Latchkey, limit: int, asked: Asked = KEY, urls: Sequence[str] = ()
+) -> tuple[int, list[Answer]]:
     """Send 500 requests at once; return how many were admitted, and the refusals."""
+    urls = urls or [latchkey.url]
     made = latchkey.create_key("--per-minute", str(limit), "--per-hour", "400")
 
-    def call(_: int) -> list[Answer]:
-        connection = Connection(latchkey.url, made["key"])
+    def call(number: int) -> list[Answer]:
+        connection = Connection(urls[number % len(urls)], made["key"])
         answers = [connection.send("GET", asked.path, **asked.headers) for _ in range(REQUESTS)]
         connection.close()
         return answers

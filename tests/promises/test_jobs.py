@@ -5,6 +5,7 @@ import random
 import signal
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -78,8 +79,14 @@ class Asker:
             cursor = f"&cursor={page['next_cursor']}"
 
 
-def crash(product: Latchkey, *, kills: int, jobs: int, seed: int = 1) -> tuple[int, int, int]:
-    """Ask for jobs, kill at random; return how many are stuck, lost effects, doubled effects."""
+def crash(
+    product: Latchkey, *, kills: int, jobs: int, seed: int = 1, hosts: Sequence[Latchkey] = ()
+) -> tuple[int, int, int]:
+    """Ask for jobs, kill at random; return how many are stuck, lost effects, doubled effects.
+
+    With ``hosts`` these are killed in turn, of which ``product`` is one.
+    """
+    hosts = hosts or [product]
     chance = random.Random(seed)  # noqa: S311
     asker = Asker(product)
     asked: list[str] = []
@@ -88,7 +95,7 @@ def crash(product: Latchkey, *, kills: int, jobs: int, seed: int = 1) -> tuple[i
         asked += [asker.submit("test.count", steps=STEPS, seconds=0.05) for _ in range(each)]
         time.sleep(chance.uniform(0.1, 0.8))
         part = ("runner", "runner", "worker", "server")[number % 4]
-        for pid in product.processes(f"latchkey-{part}")[:2]:
+        for pid in hosts[number % len(hosts)].processes(f"latchkey-{part}")[:2]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
     stuck = 0

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
@@ -60,12 +60,19 @@ def kill_web_and_worker(product: Latchkey, chance: random.Random) -> None:
 
 
 def crash(
-    product: Latchkey, *, kills: int, seed: int = 1, harm: Harm = kill_web_and_worker
+    product: Latchkey,
+    *,
+    kills: int,
+    seed: int = 1,
+    harm: Harm = kill_web_and_worker,
+    urls: Sequence[str] = (),
 ) -> tuple[int, int, int]:
     """Load, and kill web and worker, or do other ``harm``, again and again.
 
-    Returns how many answers came, how many of them are not on record, and how many are twice.
+    With ``urls`` these are loaded instead. Returns how many answers came, how many of them are not
+    on record, and how many are twice.
     """
+    urls = urls or [product.url]
     chance = random.Random(seed)  # noqa: S311
     credential = product.create_key("--permission", "keys:verify", *LOTS)["key"]
     body = json.dumps({"key": credential}).encode()
@@ -77,7 +84,8 @@ def crash(
         answers: list[Answer] = []
         # Those with a wrong key are on record too.
         sent = credential if number % 4 else credential[:-1] + "x"
-        connection = Connection(product.url, sent)
+        url = urls[number % len(urls)]
+        connection = Connection(url, sent)
         while not stopping.is_set():
             try:
                 path = PATHS[len(answers) % len(PATHS)]
@@ -85,7 +93,7 @@ def crash(
                 answers.append(connection.send(method, path, sent_body, **headers))
             except (OSError, http.client.HTTPException):
                 connection.close()
-                connection = Connection(product.url, sent)
+                connection = Connection(url, sent)
                 time.sleep(0.02)
         connection.close()
         return answers

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -27,7 +28,7 @@ class Change(NamedTuple):
 
 
 KEY, CUSTOMERS = "/api/production/v1/key", "/api/production/v1/customers?limit=1"
-DECISION = "/auth/production/orders"
+DECISION = "/auth/production/shop"
 CHANGES = {
     "revoke": Change(("revoke_api_key",), KEY, 401),
     "narrow a permission": Change(
@@ -42,15 +43,21 @@ CHANGES = {
 }
 
 
-def wrongly_accepted(product: Latchkey, change: Change, *, seconds: float) -> tuple[int, int]:
-    """Load, change, go on; return how many started after the answer, and were accepted."""
+def wrongly_accepted(
+    product: Latchkey, change: Change, *, seconds: float, urls: Sequence[str] = ()
+) -> tuple[int, int]:
+    """Load, change, go on; return how many started after the answer, and were accepted.
+
+    With ``urls`` these are loaded instead of the product that changes.
+    """
+    urls = urls or [product.url]
     made = product.create_key("--permission", "customers:read", *LOTS)
-    product.guard("orders", "GET /customers customers:read")
+    product.guard("shop", "GET /customers customers:read")
     stopping = threading.Event()
     answered_at: list[float] = []
 
-    def call(_: int) -> list[Answer]:
-        connection, answers = Connection(product.url, made["key"]), []
+    def call(number: int) -> list[Answer]:
+        connection, answers = Connection(urls[number % len(urls)], made["key"]), []
         while not stopping.is_set():
             answers.append(connection.send("GET", change.path, **forwarded("/customers")))
         connection.close()

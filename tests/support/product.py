@@ -34,9 +34,11 @@ class Latchkey(Server):
     # memory it shares, are then not those of the product.
     is_forked = False
 
-    def __init__(self, *, database: str = "", redis: str = "", **variables: str) -> None:
+    def __init__(
+        self, *, database: str = "", redis: str = "", address: str = "127.0.0.1", **variables: str
+    ) -> None:
         super().__init__()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{address}:{self.port}"
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": os.environ.get("HOME", "/"),
@@ -44,6 +46,7 @@ class Latchkey(Server):
             "LATCHKEY_ADMIN_PASSWORD": PASSWORD,
             "DATABASE_URL": database,
             "REDIS_URL": redis,
+            "HOST": address,
             "PORT": str(self.port),
             "WEB_CONCURRENCY": "2",
             # Tests of jobs ask for runners.

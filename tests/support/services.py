@@ -29,6 +29,7 @@ REMEDIES = {
     "Prometheus": "apt-get install prometheus",
     "promtool": "apt-get install prometheus",
     "systemd": "apt-get install systemd",
+    "faketime": "apt-get install faketime",
 }
 NAMES: dict[type[Server], str] = {
     Postgres: "PostgreSQL",
@@ -51,6 +52,7 @@ PROGRAMS = {
     "Prometheus": "prometheus",
     "promtool": "promtool",
     "systemd": "systemd-analyze",
+    "faketime": "faketime",
 }
 NODE_MODULES = Path(__file__).parents[1] / "npm/node_modules"
 # What PyPI installs beside this Python, what npm installed, and Debian's daemons.
