@@ -52,8 +52,9 @@ ALIKE := promises browser docs proxies npm clients operations $(addsuffix .py, \
 	config/test_edge config/test_manage config/test_request_lines config/test_roles \
 	config/test_serving config/test_settings database/test_redis_cache \
 	database/test_redis_cluster database/test_redis_sentinel database/test_redis_tls \
-	logs/test_otel metrics/test_prometheus packaging/test_deploy_files packaging/test_upgrades \
-	people/test_in_browser people/test_sign_in_through_provider)
+	logs/test_otel metrics/test_prometheus packaging/test_deploy_files \
+	packaging/test_partitioning packaging/test_upgrades people/test_in_browser \
+	people/test_sign_in_through_provider)
 
 test-postgres: $(VENV)/.installed-dev
 	@$(PY) -m tests.support.on_postgres $(PY) -m pytest -n 2 --dist worksteal \

@@ -10,5 +10,9 @@ class LogsConfig(AppConfig):
     verbose_name = "Logs"
     audited = ("logs.audited.LOG",)
     metrics = ("logs.metrics.METRICS",)
-    periodic_tasks = ("logs.retention.PRUNING", "logs.retention.FORGETTING")
+    periodic_tasks = (
+        "logs.partitions.upkeep.MAKING",
+        "logs.retention.PRUNING",
+        "logs.retention.FORGETTING",
+    )
     worker_threads = ("logs.shipping.shipper.run",)

@@ -1,4 +1,6 @@
-"""Deletes old requests in small batches, by a range of the time-ordered ids.
+"""Deletes old requests: whole days at once on PostgreSQL, the rest in small batches.
+
+Both go by a range of the time-ordered ids. A day is a partition there, which is dropped.
 
 Hourly usage stays. So do the networks of keys, until a key was not sent from one for long, and
 the peaks of days, as long as anybody asks for them.
@@ -16,6 +18,7 @@ from django.db.models import Q, QuerySet
 from database.periodic_tasks import PeriodicTask
 from logs import usage_peaks
 from logs.models import DailyPeak, KeyNetwork, RequestContent, RequestLog
+from logs.partitions import upkeep
 
 BATCH = 500
 # Between two batches, for waiting writers: SQLite has one writer at a time.
@@ -34,7 +37,16 @@ def count(timestamp: datetime) -> int:
 
 
 def prune(timestamp: datetime) -> Iterator[int]:
-    """Delete the requests before ``timestamp``; yield how many after each batch."""
+    """Delete the requests before ``timestamp``; yield how many after each step."""
+    if whole := upkeep.whole_until(timestamp):
+        number = count(whole)
+        # What somebody has locked is deleted row by row.
+        if upkeep.drop_before(whole):
+            yield number
+    yield from _delete_before(timestamp)
+
+
+def _delete_before(timestamp: datetime) -> Iterator[int]:
     while True:
         oldest = RequestLog.objects.before(timestamp).order_by("pk").values_list("pk", flat=True)
         ids = list(oldest[:BATCH])
@@ -51,7 +63,10 @@ def prune(timestamp: datetime) -> Iterator[int]:
 
 
 def prune_expired(now: datetime) -> None:
-    for _ in prune(expired_before(now)):
+    """Delete what is expired; of the days that are dropped, each once all of it is."""
+    timestamp = expired_before(now)
+    upkeep.drop_before(timestamp)
+    for _ in _delete_before(upkeep.days_begin(timestamp)):
         pass
 
 

@@ -14,6 +14,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from logs.capture.record import REQUEST_CUT, RESPONSE_CUT, Record
 from logs.models import RequestContent, RequestLog, SpoolPosition
 from logs.models.requests import SLOW_MICROSECONDS
+from logs.partitions.catalogue import waited_for
 from logs.shipping import networks, usage
 from logs.shipping.spool_reader import Batch
 from logs.stores import LogStore, Rows, SetAside
@@ -81,7 +82,7 @@ def store(rows: Sequence[Record], position: SpoolPosition | None = None) -> int:
 
     Return how many they are. Raises what the database raises, and then nothing is added.
     """
-    with transaction.atomic():
+    with waited_for(), transaction.atomic():
         if rows:
             # Generated lazily, while the server receives the rows before.
             _insert(RequestLog._meta.db_table, LOG_COLUMNS, map(_log_row, rows))

@@ -31,7 +31,8 @@ UNMAPPED = "PRAGMA mmap_size = 0"
 # Or the rows of an index are in memory while it is made.
 SORTED_ON_DISK = "PRAGMA temp_store = FILE"
 POSTGRESQL_INDEXES = """
-SELECT part.relname, whole.relname, pg_get_indexdef(indexrelid) FROM pg_index
+SELECT part.relname, whole.relname, replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON ')
+FROM pg_index
 JOIN pg_class AS part ON part.oid = indexrelid JOIN pg_class AS whole ON whole.oid = indrelid
 WHERE NOT indisunique AND whole.relname = ANY(%s) AND pg_table_is_visible(whole.oid)
 """
@@ -77,7 +78,8 @@ def copy_out(table: Table, member: Member) -> None:
     """Write the rows of a table."""
     name = connection.ops.quote_name(table.name)
     if connection.vendor == "postgresql":
-        statement = f"COPY {name} ({table.column_list}) TO STDOUT"
+        # Of a table with partitions PostgreSQL copies a query alone.
+        statement = f"COPY (SELECT {table.column_list} FROM {name}) TO STDOUT"  # noqa: S608
         with connection.cursor() as cursor, cursor.copy(statement) as copy:
             for line in copy:
                 member.write(line)

@@ -12,11 +12,14 @@ from pathlib import Path
 from django.conf import settings
 from django.core.management import call_command
 from django.db import DataError, IntegrityError
+from django.utils import timezone
 
 from apikeys.checks import wrong_peppers
 from apikeys.models import ApiKey
 from apikeys.peppers import Peppers, parse_peppers
 from database.refusals import Refused
+from logs import retention
+from logs.partitions import upkeep
 from operations.backups import databases, schema
 from operations.backups.archive import Reader
 from operations.backups.making import secret_key_fingerprint
@@ -68,6 +71,8 @@ def restore(archive: Reader, secrets: Secrets | None) -> Iterator[str]:
         if schema.applied() != migrations:
             schema.drop_all()
             schema.migrate_to(migrations)
+        # Or all that is restored is in one partition, which is never dropped.
+        upkeep.divide_oldest(retention.expired_before(timezone.now()))
         _load(archive, tables)
         call_command("migrate", verbosity=0, interactive=False)
 
