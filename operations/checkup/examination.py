@@ -12,7 +12,7 @@ from apikeys.limiter import counters
 from apikeys.limiter.store import CountersUnavailable
 from database import deadline
 from database.outages import is_outage
-from operations.checkup import configuration, contents, databases, disk
+from operations.checkup import configuration, contents, databases, disk, request_log
 from operations.checkup.findings import Check, Finding
 
 DATABASE_SECONDS = 6.0
@@ -35,6 +35,9 @@ IN_THE_TABLES: Sequence[Check] = (
     contents.check_peppers,
     contents.check_expiry,
     contents.check_worker,
+    request_log.check_owner,
+    request_log.check_days,
+    request_log.check_locks,
     contents.check_audit,
 )
 

@@ -341,3 +341,60 @@ def test_for_people_each_finding_is_a_line(idle: Latchkey) -> None:
     codes = [line.split()[0] for line in done.stdout.splitlines()]
     assert done.returncode == 3
     assert codes == ["debug", "peppers", "worker"]
+
+
+def test_a_request_log_that_somebody_else_owns_is_found(on_postgres: Latchkey) -> None:
+    url = on_postgres.environment["DATABASE_URL"]
+    with psycopg.connect(url, autocommit=True) as connection:
+        name = url.rpartition("/")[2].encode()
+        connection.execute(b"CREATE ROLE worker LOGIN IN ROLE pg_read_all_data")
+        connection.execute(b"GRANT ALL ON DATABASE " + name + b" TO worker")
+
+        found = findings(on_postgres, DATABASE_URL=url.replace("latchkey@", "worker@"))
+
+        connection.execute(b"DROP OWNED BY worker")
+        connection.execute(b"DROP ROLE worker")
+    assert "user worker does not own logs_request" in found["log-owner"]
+    assert "log-owner" not in findings(on_postgres)
+
+
+def test_a_request_log_without_a_day_for_tomorrow_is_found(on_postgres: Latchkey) -> None:
+    table = "logs_requestcontent"
+    with psycopg.connect(on_postgres.environment["DATABASE_URL"], autocommit=True) as connection:
+        later = connection.execute(
+            "SELECT inhrelid::regclass::text, pg_get_expr(relpartbound, inhrelid) FROM pg_inherits"
+            " JOIN pg_class ON oid = inhrelid WHERE inhparent = %s::regclass ORDER BY 2",
+            [table],
+        ).fetchall()[1:4]
+        for name, _ in later:
+            connection.execute(f"DROP TABLE {name}".encode())
+        begin = later[0][1].partition(" TO ")[0]
+        connection.execute(
+            f"CREATE TABLE later PARTITION OF {table} {begin} TO (MAXVALUE)".encode()
+        )
+
+    found = findings(on_postgres)
+
+    assert found["log-partitions"] == f"The table {table} has no partition for tomorrow."
+
+
+def test_few_locks_for_many_partitions_are_found(on_postgres: Latchkey) -> None:
+    url = on_postgres.environment["DATABASE_URL"]
+    name = url.rpartition("/")[2].encode()
+    with psycopg.connect(url, autocommit=True) as connection:
+        # As with max_locks_per_transaction = 20 and max_connections = 20.
+        connection.execute("CREATE SCHEMA small")
+        connection.execute(
+            "CREATE FUNCTION small.current_setting(text) RETURNS text LANGUAGE sql AS"
+            " $$ SELECT '20' $$"
+        )
+        connection.execute(
+            b"ALTER DATABASE " + name + b" SET search_path = small, pg_catalog, public"
+        )
+
+        found = findings(on_postgres)
+
+        connection.execute(b"ALTER DATABASE " + name + b" RESET search_path")
+
+    assert "PostgreSQL has room for 400 locks" in found["log-locks"]
+    assert "log-locks" not in findings(on_postgres)
