@@ -70,12 +70,17 @@ def divide_oldest(since: datetime) -> None:
     """Make days from ``since`` on of what is before all days, where that has no rows yet."""
     for table in KEYS:
         oldest = next(iter(partitions(table)), None)
-        if oldest is None or oldest.span.upper is None or oldest.span.lower is not None:
-            continue
-        days = list(_days(day_of(since), made_at(oldest.span.upper) - DAY, oldest.span.upper))
-        with transaction.atomic(), connection.cursor() as cursor:
-            if days and _is_turn(cursor) and not _has_rows(cursor, oldest.name):
-                _divide(cursor, table, oldest, days)
+        if oldest is not None and oldest.span.lower is None:
+            _attempt("made", partial(_split_oldest, table, oldest, since))
+
+
+def _split_oldest(table: str, oldest: Partition, since: datetime) -> bool:
+    upper = oldest.span.upper
+    days = list(_days(day_of(since), made_at(upper) - DAY, upper)) if upper else []
+    with transaction.atomic(), connection.cursor() as cursor:
+        if days and _is_turn(cursor) and not _has_rows(cursor, oldest.name):
+            _divide(cursor, table, oldest, days)
+    return True
 
 
 def whole_until(timestamp: datetime) -> datetime | None:

@@ -1,7 +1,8 @@
 """Partitions change while others use the log, and wait where those would have to."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -22,9 +23,12 @@ from logs.models import RequestLog
 from logs.partitions import upkeep
 from logs.partitions.catalogue import partitions
 from logs.shipping.shipper import REJECTED, Shipper
+from logs.stores.database import LOG_COLUMNS
 from tests.logs.partitions.test_upkeep import DAY, NOON, days, past, place_of, request_at, today
 from tests.support.factories import make_request, record_line
+from tests.support.servers import wait_until
 
+WAITS = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'logs_requestlog'::regclass"
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -96,16 +100,14 @@ def test_one_process_at_a_time_changes_partitions(
 
 
 def test_rows_are_moved_once_those_who_write_them_have_ended(
-    other: psycopg.Connection[Any], caplog: pytest.LogCaptureFixture
+    other: psycopg.Connection[Any], caplog: pytest.LogCaptureFixture, monkeypatch: Any
 ) -> None:
     upkeep.make_ahead(timezone.now())
     later = today() + 20 * DAY + NOON
     log = request_at(later)
+    columns = ", ".join(LOG_COLUMNS[1:])
     other.execute(
-        "INSERT INTO logs_requestlog SELECT (%s), l.* FROM (SELECT at, environment, secret_version,"
-        " job_id, permission, method, path, route, query, status, status_class, code, duration,"
-        " is_slow, request_bytes, response_bytes, address, user_agent, customer_id, key_id, kind,"
-        " service, host, caller_id, phases, trace_id FROM logs_requestlog LIMIT 1) AS l",
+        f"INSERT INTO logs_requestlog (id, {columns}) SELECT %s, {columns} FROM logs_requestlog",  # noqa: S608
         [first_id_at(later + timedelta(seconds=1))],
     )
 
@@ -113,9 +115,23 @@ def test_rows_are_moved_once_those_who_write_them_have_ended(
 
     assert "are made later" in caplog.text
     assert place_of(log).is_gap
-    other.commit()
-    upkeep.make_ahead(timezone.now())
+    monkeypatch.setattr(upkeep, "ATTEMPTS", 1000)
+    with ThreadPoolExecutor() as pool:
+        moving = pool.submit(in_thread, lambda: upkeep.make_ahead(timezone.now()))
+        waits = (
+            "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'logs_requestlog'::regclass"
+        )
+        wait_until(lambda: other.execute(waits.encode()).fetchone() is not None)
+        other.commit()
+        moving.result(60)
     assert [place_of(one).is_gap for one in RequestLog.objects.all()] == [False, False]
+
+
+def in_thread(act: Callable[[], object]) -> None:
+    try:
+        act()
+    finally:
+        connection.close()
 
 
 def test_what_no_partition_takes_waits_in_the_spool(tmp_path: Path) -> None:
