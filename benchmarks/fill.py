@@ -7,11 +7,14 @@ filled are dropped first and made again afterwards, which takes a fraction of th
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
-from django.db import connection, models
+from django.db import connection, models, transaction
 
 from audit.models import Event
+from database.uuid7 import first_id_at
 from logs.models import HourlyUsage, RequestLog
+from logs.partitions import upkeep
 
 CHUNK = 250_000
 CUSTOMERS = 20
@@ -96,6 +99,12 @@ GROUP BY 1, environment, key_id, coalesce(service, '')
 ORDER BY 1
 ON CONFLICT DO NOTHING
 """
+CONTENT = """
+INSERT INTO logs_requestcontent (request_id, request_headers, response_headers, request_body,
+    response_body, is_request_cut, is_response_cut)
+SELECT id, '{{"Host": "keys.example", "Accept": "*/*"}}', '{{"Content-Type": "application/json"}}',
+    '', '', {false}, {false} FROM logs_requestlog WHERE id >= '{first}' AND id < '{last}'
+"""
 EVENTS = """
 INSERT INTO audit_event (id, created_at, source, actor_name, action, object_type, object_id,
     object_label, environment, reason, changes)
@@ -158,19 +167,34 @@ def fill_keys(first: int, last: int, days: int) -> None:
 
 
 @_in_bulk()
-def fill_requests(number: int, days: int, keys: int) -> None:
+def fill_requests(number: int, days: int, keys: int, *, with_content: bool = False) -> None:
     """Make requests of the first ``keys`` keys, and their usage, spread over the days."""
     step = days * DAY // number
     began = int(time.time() * 1000) - number * step
+    upkeep.divide_oldest(datetime.fromtimestamp(began / 1000, UTC))
     with _without_indexes(RequestLog):
-        _insert(REQUESTS, 1, number, began=began, step=step, keys=keys,
-                environment=ENVIRONMENT.format("n"), hash=HASH)  # fmt: skip
+        # Those of a day in a transaction: PostgreSQL writes no WAL of a table that is new in it.
+        for first in range(1, number + 1, number // days):
+            last = min(first + number // days - 1, number)
+            with transaction.atomic():
+                _insert(REQUESTS, first, last, began=began, step=step, keys=keys,
+                        environment=ENVIRONMENT.format("n"), hash=HASH)  # fmt: skip
+                if with_content:
+                    _fill_content(began + first * step, began + (last + 1) * step)
     with _without_indexes(HourlyUsage), connection.cursor() as cursor:
         cursor.execute(USAGE.format(
             **PARTS[connection.vendor],
             buckets=", ".join(f"bucket_{number}" for number in range(16)),
             zeros=", ".join(["0"] * 13),
         ))  # fmt: skip
+
+
+def _fill_content(first: int, last: int) -> None:
+    first_id, last_id = (
+        first_id_at(datetime.fromtimestamp(ms / 1000, UTC)) for ms in (first, last)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(CONTENT.format(**PARTS[connection.vendor], first=first_id, last=last_id))
 
 
 @_in_bulk()

@@ -20,12 +20,14 @@ from django.test import Client
 from django.utils import timezone
 
 from benchmarks import fill
+from benchmarks.log_days import measure_day
 from benchmarks.pages import print_medians
 from customers.models import Customer
 from database.uuid7 import new_id
 from logs import retention
 from logs.capture.spool import Spool
 from logs.models import RequestLog
+from logs.partitions import upkeep
 from logs.shipping.shipper import Shipper
 from review.findings import FINDINGS
 
@@ -71,14 +73,14 @@ def measure_shipping() -> None:
     print(f"shipping     {shipped / seconds:7.0f} records/s")
 
 
-def fill_all() -> None:
+def fill_all(*, with_content: bool = False) -> None:
     """Make what the pages are measured over."""
     began = time.perf_counter()
     Customer.objects.bulk_create(
         Customer(id=UUID(int=number), environment="production", name=f"Customer {number}")
         for number in range(1, fill.CUSTOMERS + 1)
     )
-    fill.fill_requests(ROWS, DAYS, KEYS)
+    fill.fill_requests(ROWS, DAYS, KEYS, with_content=with_content)
     fill.fill_events(EVENTS, DAYS * 12)
     print(
         f"{ROWS:,} requests, {KEYS:,} keys and {EVENTS:,} audit events"
@@ -192,9 +194,19 @@ def signed_in() -> Client:
 
 
 def main() -> None:
-    """Measure both."""
+    """Measure both, or fill or measure alone."""
     Path(settings.LATCHKEY_VAR).mkdir(exist_ok=True)
     call_command("migrate", verbosity=0)
+    if sys.argv[1:] == ["fill"]:
+        fill.fill_keys(1, KEYS, DAYS * 12)
+        fill_all(with_content=True)
+        return
+    if sys.argv[1:] == ["measure"]:
+        upkeep.make_ahead(timezone.now())
+        measure_shipping()
+        measure_pages(signed_in())
+        measure_day()
+        return
     fill.fill_keys(1, KEYS, DAYS * 12)
     measure_shipping()
     sys.stdout.flush()
