@@ -8,7 +8,7 @@ query calls ``connect``.
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import psycopg
 from psycopg import errors, generators
@@ -20,6 +20,9 @@ from database import deadline
 from database.connections import before_commit
 
 RV = TypeVar("RV")
+
+# More than ``statement_timeout``, which config/databases.py sets.
+MAX_WAIT_SECONDS = 35.0
 
 # Between us and the server something hands our statement's name to another connection, or the
 # table changed under the statement: the query itself is fine.
@@ -37,6 +40,9 @@ class ServerSilent(psycopg.OperationalError):
 class GuardConnection(psycopg.Connection[Any]):
     """What the pool hands out."""
 
+    # How long to wait without a deadline, for ever if this is None.
+    max_wait: ClassVar[float | None] = None
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._names: dict[str, bytes] = {}
@@ -52,7 +58,8 @@ class GuardConnection(psycopg.Connection[Any]):
         frozen or the network swallows packets.
         """
         try:
-            return super().wait(gen, interval, timeout or deadline.seconds_left())
+            seconds = timeout or deadline.seconds_left() or self.max_wait
+            return super().wait(gen, interval, seconds)
         except errors._WaitTimeout:
             # Half a conversation is left on the wire: no later query may read its answer.
             self.pgconn.finish()
@@ -96,6 +103,14 @@ class GuardConnection(psycopg.Connection[Any]):
         if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
             raise errors.error_from_result(result)
         return result
+
+
+def limit_waits() -> None:
+    """Hang up on a server that is silent for longer than it lets a statement take.
+
+    For processes that have no deadlines and run no migrations: another server may have taken over.
+    """
+    GuardConnection.max_wait = MAX_WAIT_SECONDS
 
 
 def _name(sql: str) -> bytes:

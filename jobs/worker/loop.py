@@ -10,12 +10,14 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 from django.utils import timezone
 
+from database import deadline
 from database.connections.postgresql import connect
 from database.outages import Unavailable
 from database.periodic_tasks import PeriodicTask, declared
@@ -29,6 +31,8 @@ logger = logging.getLogger(__name__)
 FORGET_WORKERS_AFTER = timedelta(days=1)
 MAX_SLEEP = 1.0
 QUEUE_POLL_SECONDS = 0.2
+# A heartbeat must not wait for a server that is silent: another may have taken over.
+OWN_SECONDS = 7.0
 
 
 class WorkerLoop:
@@ -70,7 +74,7 @@ class WorkerLoop:
             if tell is not None:
                 _do(PeriodicTask("status line", 0, lambda now: tell(_status())))
 
-        _keep(self._tasks, stopping, between)
+        _keep(self._tasks, stopping, between, OWN_SECONDS)
         for thread in joined:
             thread.join()
         _do(PeriodicTask("deregistration", 0, self._deregister))
@@ -87,13 +91,14 @@ def _keep(
     tasks: Sequence[PeriodicTask],
     stopping: threading.Event,
     between: Callable[[], None] = lambda: None,
+    seconds: float | None = None,
 ) -> None:
     due_at = dict.fromkeys(tasks, 0.0)
     while not stopping.is_set():
         between()
         for task in tasks:
             if time.monotonic() >= due_at[task]:
-                _do(task)
+                _do(task, seconds)
                 due_at[task] = time.monotonic() + task.every
         wait = min(due_at.values()) - time.monotonic()
         stopping.wait(max(0.0, min(wait, MAX_SLEEP)))
@@ -106,8 +111,10 @@ def _watch_queues(
     """Ask for a runner again and again while a job waits: those that run may all be busy."""
     while not stopping.wait(QUEUE_POLL_SECONDS):
         try:
-            connect(connection)
-            if queue.has_due(queues):
+            with deadline.running(OWN_SECONDS):
+                connect(connection)
+                is_due = queue.has_due(queues)
+            if is_due:
                 ask()
         except (DatabaseError, InterfaceError) as error:
             logger.warning("looking for jobs failed: %s", " ".join(str(error).split()))
@@ -119,12 +126,13 @@ def _watch_queues(
     connection.close()
 
 
-def _do(task: PeriodicTask) -> None:
-    """Run a task; log an outage as one line and a defect with its traceback."""
+def _do(task: PeriodicTask, seconds: float | None = None) -> None:
+    """Run a task, within ``seconds``; log an outage as one line, a defect with its traceback."""
     close_old_connections()
     try:
-        connect(connection)
-        task.run(timezone.now())
+        with deadline.running(seconds) if seconds else nullcontext():
+            connect(connection)
+            task.run(timezone.now())
     except (DatabaseError, InterfaceError, Unavailable) as error:
         logger.warning("%s failed: %s", task.name, " ".join(str(error).split()))
     except Exception:

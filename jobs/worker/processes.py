@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from apikeys.management.base_command import console
+from database.connections.postgresql import limit_waits
 from jobs.worker import runner
 from jobs.worker.loop import WorkerLoop
 from jobs.worker.supervisor import Family, stop_event
@@ -20,6 +21,7 @@ def add_worker(family: Family, *, concurrency: int, queues: Collection[str] = ()
 
 def _work(queues: Collection[str], ask: Callable[[], object] | None) -> None:
     stopping = stop_event()
+    limit_waits()
     terminal = console(sys.stderr)
     loop = WorkerLoop(queues=queues, ask=ask)
     if terminal.is_terminal:

@@ -20,7 +20,7 @@ from types import TracebackType
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
-from database.connections.postgresql import connect
+from database.connections.postgresql import connect, limit_waits
 from jobs import leases, queue
 from jobs.leases import CancelRequested, LeaseLost, Withdrawn
 from jobs.models import Job
@@ -226,6 +226,7 @@ def limit_memory(more_bytes: int) -> None:
 
 def main(queues: Collection[str]) -> None:
     stopping = stop_event()
+    limit_waits()
     runnable_types()
     limit_memory(settings.JOB_MEMORY_BYTES)
     Runner(queues, stopping).run()
