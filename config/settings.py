@@ -19,6 +19,7 @@ from config import VERSION, databases, log_config, secret_files
 from config.admin_site.unfold import UNFOLD  # noqa: F401 - read by django-unfold
 from config.env import Variables, configuration_error, env_file
 from database.client_address import is_loopback
+from logs.capture.durability import MAX_PATH, SOCKET, SPOOL, STORE
 from people.oidc.configuration import check_provider, read_issuer, read_roles
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -114,6 +115,11 @@ LOG_SPOOL_BYTES = variables.number(
     "Maximum spool size; while full, requests get 503.",
     least=1_048_576,
     most=2**50,
+)
+LOG_DURABILITY = variables.choice(
+    "LOG_DURABILITY",
+    [SPOOL, STORE],
+    "Where a record is before its answer leaves: this host's `spool`, or the `store`.",
 )
 LOG_RETENTION_DAYS = variables.number(
     "LOG_RETENTION_DAYS", 30, "Days that the request log is kept.", least=1, most=36_500
@@ -299,6 +305,19 @@ _database_url = variables.text(
     "`postgres://user:password@host:5432/name`, or hosts (docs/scaling.md); if not set, SQLite.",
 )
 DATABASES = {"default": databases.database(_database_url, LATCHKEY_VAR)}
+if LOG_DURABILITY == STORE:
+    if DATABASES["default"]["ENGINE"] != databases.POSTGRESQL_ENGINE:
+        raise configuration_error(
+            "LOG_DURABILITY",
+            "is store, which SQLite on the same disk makes no safer",
+            "Name a PostgreSQL database in DATABASE_URL, or leave LOG_DURABILITY out",
+        )
+    if len(os.fsencode(LOG_SPOOL / SOCKET)) > MAX_PATH:
+        raise configuration_error(
+            "LATCHKEY_VAR",
+            f"has a longer path than LOG_DURABILITY=store has room for, {MAX_PATH} bytes in all",
+            "Choose a folder with a shorter one",
+        )
 # Latchkey's own: what web processes take instead. A request cannot wait as long as a worker can.
 WEB_DATABASE = databases.database(_database_url, LATCHKEY_VAR, web_threads=WEB_THREADS)
 # Latchkey's own: where rate limits are counted.

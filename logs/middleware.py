@@ -1,7 +1,8 @@
 """The outermost middleware: puts the requests under ``/api/`` on record.
 
-The record is on disk before the answer is released. When it cannot be, nothing is answered
-but a 503: before the request has any effect if the spool is full, after it if a disk fails.
+The record is on disk before the answer is released, or in the log store (``LOG_DURABILITY``). When
+it cannot be, nothing is answered but a 503: before the request has any effect if the spool is full
+or the worker is away, after it if a disk fails or the store does.
 """
 
 import logging
@@ -19,11 +20,12 @@ from django.utils.module_loading import import_string
 
 from apikeys.guard import problems
 from apikeys.guard.context import RequestContext, context_of
-from apikeys.guard.middleware import API
+from apikeys.guard.middleware import API, ARRIVED_AT
 from apikeys.guard.problems import Problem
 from database.client_address import client_address
 from logs import metrics
 from logs.capture import record, traceparent
+from logs.capture.durability import SOCKET, STORE, Acknowledgements
 from logs.capture.record import Exchange, Record
 from logs.capture.spool import Spool, SpoolUnavailable
 
@@ -32,7 +34,16 @@ logger = logging.getLogger(__name__)
 
 @cache
 def spool() -> Spool:
-    opened = Spool(settings.LOG_SPOOL, settings.LOG_SPOOL_BYTES, processes=settings.WEB_CONCURRENCY)
+    acknowledgements = None
+    if settings.LOG_DURABILITY == STORE:
+        acknowledgements = Acknowledgements(settings.LOG_SPOOL / SOCKET)
+        Thread(target=acknowledgements.listen, name="stored", daemon=True).start()
+    opened = Spool(
+        settings.LOG_SPOOL,
+        settings.LOG_SPOOL_BYTES,
+        processes=settings.WEB_CONCURRENCY,
+        acknowledgements=acknowledgements,
+    )
     Thread(target=opened.watch, name="spool", daemon=True).start()
     return opened
 
@@ -63,7 +74,7 @@ def put_on_record(exchange: Exchange, context: RequestContext, began_at: int) ->
     """Write the record of a request; False if that fails, and it must not be answered then."""
     line = record.line(exchange, context, began_at)
     try:
-        spool().append(line)
+        spool().append(line, exchange.meta.get(ARRIVED_AT))
     except SpoolUnavailable as error:
         logger.error("request %s cannot be recorded: %s", context.request_id, error)
         metrics.NOT_RECORDED.add()

@@ -12,7 +12,9 @@ from apikeys.limiter.store import CountersUnavailable
 from database import deadline
 from database.connections.postgresql import connect
 from jobs.models import Worker
+from logs import middleware
 from logs.capture import spool
+from logs.capture.durability import STORE
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +80,8 @@ def _check_spool() -> None:
         raise _Absent("the spool is full, so requests are refused")
     if not spool.can_write(settings.LOG_SPOOL):
         raise _Absent("the spool cannot be written, so requests are refused")
+    if settings.LOG_DURABILITY == STORE and not middleware.spool().has_room:
+        raise _Absent("the worker of this host stores no records, so requests are refused")
 
 
 def _check_worker() -> None:

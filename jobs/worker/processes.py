@@ -14,7 +14,8 @@ from jobs.worker.supervisor import Family, stop_event
 def add_worker(family: Family, *, concurrency: int, queues: Collection[str] = ()) -> None:
     """Have ``family`` run a worker of ``queues``, or of all; there is no runner before a job."""
     ask = family.demand.ask if concurrency else None
-    family.add("worker", partial(_work, queues, ask))
+    # It stores the records of the last requests, which may wait for that.
+    family.add("worker", partial(_work, queues, ask), stops_last=True)
     for number in range(concurrency):
         family.add(f"runner {number + 1}", partial(runner.main, queues), on_demand=True)
 

@@ -27,6 +27,8 @@ ORPHANED = 71
 _libc = ctypes.CDLL(None)
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STOP_SECONDS = 15.0
+# Of these, for those that others need until they have stopped.
+LAST_SECONDS = 3.0
 FIRST_PAUSE = 0.2
 MAX_PAUSE = 3.0
 STEADY_SECONDS = 30.0
@@ -96,8 +98,11 @@ class Demand:
 class Child:
     """A program to keep running, or to run when it is asked for."""
 
-    def __init__(self, name: str, run: Callable[[], object], *, on_demand: bool) -> None:
+    def __init__(
+        self, name: str, run: Callable[[], object], *, on_demand: bool, stops_last: bool
+    ) -> None:
         self.name = name
+        self.stops_last = stops_last
         self.on_demand = on_demand
         self._run = run
         self._process: ForkProcess | None = None
@@ -168,9 +173,17 @@ class Family:
         self.demand = Demand()
         self._children: list[Child] = []
 
-    def add(self, name: str, run: Callable[[], object], *, on_demand: bool = False) -> None:
+    def add(
+        self,
+        name: str,
+        run: Callable[[], object],
+        *,
+        on_demand: bool = False,
+        stops_last: bool = False,
+    ) -> None:
         """Keep ``run`` running, or start it whenever ``demand`` is asked."""
-        self._children.append(Child(name, run, on_demand=on_demand))
+        child = Child(name, run, on_demand=on_demand, stops_last=stops_last)
+        self._children.append(child)
 
     def supervise(self, each_turn: Callable[[], object] = lambda: None) -> None:
         """Run until SIGINT or SIGTERM, then stop the programs.
@@ -194,8 +207,13 @@ class Family:
                 each_turn()
                 is_asked = self.demand.wait(TURN_SECONDS)
         finally:
-            for child in self._children:
-                child.stop()
             ends_at = time.monotonic() + STOP_SECONDS
-            for child in self._children:
-                child.wait(ends_at)
+            self._stop(ends_at - LAST_SECONDS, are_last=False)
+            self._stop(ends_at, are_last=True)
+
+    def _stop(self, ends_at: float, *, are_last: bool) -> None:
+        children = [child for child in self._children if child.stops_last is are_last]
+        for child in children:
+            child.stop()
+        for child in children:
+            child.wait(ends_at)

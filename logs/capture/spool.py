@@ -17,6 +17,7 @@ import orjson
 
 from database.circuit_breaker import CircuitBreaker
 from database.uuid7 import new_id
+from logs.capture.durability import Acknowledgements
 from logs.capture.spool_file import SpoolFile
 
 logger = logging.getLogger(__name__)
@@ -40,8 +41,17 @@ class SpoolUnavailable(Exception):
 class Spool:
     """Appends records; safe for threads, one per process of ``processes``."""
 
-    def __init__(self, folder: Path, max_bytes: int, *, processes: int = 1) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        max_bytes: int,
+        *,
+        processes: int = 1,
+        acknowledgements: Acknowledgements | None = None,
+    ) -> None:
+        """With ``acknowledgements`` a record is written once the worker has stored it."""
         self._folder = folder
+        self._acknowledgements = acknowledgements
         self._max_bytes = max_bytes
         # Shipped records are freed by whole files, so a file is a small share of the limit.
         share = max_bytes // (4 * processes)
@@ -67,7 +77,9 @@ class Spool:
                 logger.error("the request log's spool is full: requests are refused")
         # The breaker opens only where there is no file, or where one could not be restored.
         is_failing = self._file is None or self._is_broken
-        return not (self._is_full or (is_failing and self._breaker.is_open))
+        if self._is_full or (is_failing and self._breaker.is_open):
+            return False
+        return self._acknowledgements is None or self._acknowledgements.keep_up
 
     def open(self) -> None:
         """Make this process's file before the first record."""
@@ -75,26 +87,35 @@ class Spool:
             if self._file is None:
                 self._rotate()
 
-    def append(self, record: bytes) -> None:
+    def append(self, record: bytes, arrived_at: float | None = None) -> None:
+        """Write the record of a request, which arrived then (``time.monotonic``)."""
         with self._lock:
-            try:
-                file = self._file
-                if file is None or file.written >= self._rotate_bytes:
-                    file = self._rotate()
-                file.append(record + b"\n")
-            except OSError as error:
-                # The next record goes to a new file, so half a line stays the last one of this.
-                self._leave()
-                self._breaker.open()
-                raise SpoolUnavailable(str(error)) from error
-            # Checked after the write: a file that was removed before it is restored before the
-            # response leaves; ``watch`` restores one that is removed afterwards.
-            for _ in range(ATTEMPTS):
-                if file.is_linked:
-                    return
-                # Only this file: ``watch`` restores the others, which may hold megabytes.
-                self._report([self._restore(file)])
-            raise SpoolUnavailable("the spool is removed again and again")
+            file = self._append(record)
+            if self._acknowledgements is None:
+                return
+            ticket = self._acknowledgements.expect(file, file.written)
+        if not self._acknowledgements.wait(ticket, arrived_at):
+            raise SpoolUnavailable("the worker has not stored it in time")
+
+    def _append(self, record: bytes) -> SpoolFile:
+        try:
+            file = self._file
+            if file is None or file.written >= self._rotate_bytes:
+                file = self._rotate()
+            file.append(record + b"\n")
+        except OSError as error:
+            # The next record goes to a new file, so half a line stays the last one of this.
+            self._leave()
+            self._breaker.open()
+            raise SpoolUnavailable(str(error)) from error
+        # Checked after the write: a file that was removed before it is restored before the
+        # response leaves; ``watch`` restores one that is removed afterwards.
+        for _ in range(ATTEMPTS):
+            if file.is_linked:
+                return file
+            # Only this file: ``watch`` restores the others, which may hold megabytes.
+            self._report([self._restore(file)])
+        raise SpoolUnavailable("the spool is removed again and again")
 
     def check(self) -> None:
         """Restore files that were removed, and close those that are shipped.

@@ -46,6 +46,11 @@ class SpoolFile:
         """Whether the file is empty, which means of a rotated file that it is shipped."""
         return os.fstat(self._descriptor).st_size == 0
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether its writer has closed it, which it does once it is shipped."""
+        return self._descriptor < 0
+
     def append(self, data: bytes) -> None:
         written = os.write(self._descriptor, data)
         self.written += written

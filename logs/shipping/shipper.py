@@ -18,6 +18,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from database.connections.postgresql import connect
 from logs import metrics
+from logs.capture.durability import SOCKET, STORE, Announcer
 from logs.capture.record import Record
 from logs.models import SpoolPosition
 from logs.shipping.spool_reader import Batch, Reader, is_at
@@ -36,10 +37,13 @@ IDENTIFIER = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class Shipper:
     """Ships a spool for as long as it holds the spool's lock: one process a host does."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_announced: bool = False) -> None:
+        """Say to web processes what is stored if that ``is_announced``."""
         self._folder = folder
         self._reader: Reader | None = None
         self._lock: int | None = None
+        self._is_announced = is_announced
+        self._announcer: Announcer | None = None
 
     def ship(self) -> int:
         """Ship what is there; return how many records. Raises what the store raises."""
@@ -56,7 +60,7 @@ class Shipper:
                 metrics.SHIPPED.add(amount=taken)
                 total += taken
                 reader.done(batch)
-                reader.note_progress()
+                self._note_progress(reader)
         except BaseException:
             # The batch may have been committed or not: read the offset again.
             self._reader = None
@@ -64,13 +68,13 @@ class Shipper:
         if reader.removed:
             SpoolPosition.objects.filter(pk__in=reader.removed).delete()
             reader.removed.clear()
-        reader.note_progress()
+        self._note_progress(reader)
         return total
 
     def run(self, stopping: threading.Event, *, every: float) -> None:
         """Ship again and again until ``stopping`` is set, and once more after."""
         while True:
-            is_last = stopping.wait(every)
+            is_last = self._wait(stopping, every)
             try:
                 connect(connection)
                 self.ship()
@@ -90,6 +94,21 @@ class Shipper:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = self._reader = None
+        if self._announcer is not None:
+            self._announcer.close()
+            self._announcer = None
+
+    def _wait(self, stopping: threading.Event, seconds: float) -> bool:
+        """Wait for a record, or for so long; say whether to stop."""
+        if self._announcer is None:
+            return stopping.wait(seconds)
+        self._announcer.wait(seconds)
+        return stopping.is_set()
+
+    def _note_progress(self, reader: Reader) -> None:
+        reader.note_progress()
+        if self._announcer is not None:
+            self._announcer.say(reader.offsets)
 
     def _begin(self) -> Reader | None:
         """Take the spool's lock and begin where the store is; None while another has it."""
@@ -107,6 +126,8 @@ class Shipper:
             os.close(lock)
             return False
         self._lock = lock
+        if self._is_announced:
+            self._announcer = Announcer(self._folder / SOCKET)
         return True
 
     def _take(self, batch: Batch) -> int:
@@ -128,7 +149,8 @@ class Shipper:
 
 def run(stopping: threading.Event) -> None:
     """Ship this host's spool until ``stopping`` is set, and what came till then."""
-    with closing(Shipper(settings.LOG_SPOOL)) as shipper:
+    is_announced = settings.LOG_DURABILITY == STORE
+    with closing(Shipper(settings.LOG_SPOOL, is_announced=is_announced)) as shipper:
         shipper.run(stopping, every=log_store().ship_seconds)
 
 

@@ -7,7 +7,7 @@ caller confirms it with ``done``.
 import fcntl
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from time import time
@@ -61,6 +61,11 @@ class Reader:
             fresh.write_bytes(orjson.dumps(self._offsets))
             fresh.replace(self._folder / PROGRESS)
             self._noted = dict(self._offsets)
+
+    @property
+    def offsets(self) -> Mapping[str, int]:
+        """How far each file is read."""
+        return self._offsets
 
     def done(self, batch: "Batch") -> None:
         self._offsets[batch.path.name] = batch.ends_at

@@ -58,6 +58,8 @@ def start(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
         ("DATABASE_URL", "postgres://user:hunter2@localhost"),
         ("DATABASE_URL", "postgres://user:hunter2@one:5432,two:port/x"),
         ("DATABASE_URL", "postgres://user:hunter2@one,/x"),
+        ("LOG_DURABILITY", "disk"),
+        ("LOG_DURABILITY", "store"),
         ("REDIS_URL", "localhost:6379"),
         ("REDIS_URL", "http://localhost"),
         ("SECRET_KEY", "short"),
@@ -165,6 +167,23 @@ def test_it_starts_on_the_machine_itself_or_where_it_is_allowed(
     assert host == settings.HOST
     assert settings.DEBUG
     assert settings.ALLOWED_HOSTS == ["*"]
+
+
+def test_records_can_be_in_the_store_before_their_answers_on_postgresql(read: Read) -> None:
+    settings = read(LOG_DURABILITY="store", DATABASE_URL="postgres://pg1/latchkey")
+
+    assert settings.LOG_DURABILITY == "store"
+
+
+def test_a_data_folder_whose_path_is_too_long_for_a_socket_stops_the_start(
+    read: Read, tmp_path: Path
+) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"^LATCHKEY_VAR .*\. Choose a folder"):
+        read(
+            LOG_DURABILITY="store",
+            DATABASE_URL="postgres://pg1/latchkey",
+            LATCHKEY_VAR=str(tmp_path / ("x" * 100)),
+        )
 
 
 def test_mail_settings_that_are_right_start(read: Read) -> None:
