@@ -19,6 +19,7 @@ from rich.progress import Progress
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.support.settings")
 django.setup()
 
+from tests.hosts import test_durability, test_promotion, test_rolling_restart
 from tests.promises import (
     test_contention,
     test_exact_limits,
@@ -30,6 +31,7 @@ from tests.promises import (
 )
 from tests.support.fuzz import World, fuzz
 from tests.support.fuzz_decisions import RULES, fuzz_decisions
+from tests.support.hosts import Hosts
 from tests.support.product import Latchkey, running_on
 from tests.support.proxy import TRUSTING
 from tests.support.redis_servers import RedisCluster, RedisNodes, RedisSentinel
@@ -188,6 +190,83 @@ def failover(scale: float) -> None:
         )
 
 
+def promotions(rounds: int) -> None:
+    """A primary of PostgreSQL that is lost, and its standby promoted."""
+    for harm in (test_promotion.kill, test_promotion.freeze):
+        found = []
+        for _ in range(rounds):
+            with Hosts() as both:
+                found.append(test_promotion.promote(both, harm))
+        lost, changes = sum(one.lost for one in found), sum(one.changes for one in found)
+        since_loss = sorted(one.after_loss for one in found)
+        since_promotion = sorted(one.after_promotion for one in found)
+        console.print(
+            f"promotion, {rounds} x {harm.__name__} of the primary: {lost} of {changes:,}"
+            f" acknowledged changes lost; both hosts answered again"
+            f" {statistics.median(since_promotion):.1f} s after the promotion, at most"
+            f" {since_promotion[-1]:.1f} s, and {statistics.median(since_loss):.1f} s after the"
+            f" loss, at most {since_loss[-1]:.1f} s"
+        )
+
+
+def lost_hosts(rounds: int) -> None:
+    """A host that never comes back."""
+    for where in ("spool", "store"):
+        with Hosts(LOG_DURABILITY=where) as both:
+            losses = []
+            for _ in range(rounds):
+                losses.append(test_durability.lose_host(both, rate=200, seconds=3))
+                both.two.serve()
+        console.print(
+            f"a lost host, LOG_DURABILITY={where}, {rounds} times:"
+            f" {', '.join(str(loss.lost) for loss in losses)} records lost of"
+            f" {sum(loss.answered for loss in losses):,} answered requests, at"
+            f" {statistics.median(loss.rate for loss in losses):.0f} a second"
+        )
+
+
+def rolling_restarts(rounds: int) -> None:
+    """Both hosts restarted in turn under load."""
+    ways = {
+        "taken out of the balancer": test_rolling_restart.restart_drained,
+        "told to stop": test_rolling_restart.restart,
+    }
+    with Hosts() as both:
+        for what, act in ways.items():
+            outcomes = Counter[str]()
+            for _ in range(rounds):
+                outcomes += test_rolling_restart.under_load(both, act)
+            failed = {name: count for name, count in outcomes.items() if name != "200"}
+            console.print(
+                f"rolling restart, {rounds} x both hosts in turn, {what} first,"
+                f" {test_rolling_restart.RATE} requests/s: {outcomes.total():,} requests,"
+                f" failed: {failed or 0}"
+            )
+
+
+def hosts(scale: float) -> None:
+    """Two hosts: what is lost with PostgreSQL's primary, with one of them, and by restarts."""
+    rounds = max(1, int(5 * scale))
+    promotions(rounds)
+    lost_hosts(rounds)
+    rolling_restarts(rounds)
+
+
+def durability(scale: float) -> None:
+    """What LOG_DURABILITY=store costs."""
+    seconds = max(1.0, 5 * scale)
+    for where, threads in (("spool", 4), ("store", 4), ("store", 16)):
+        settings = {"LOG_DURABILITY": where, "WEB_THREADS": str(threads)}
+        with pair("PostgreSQL with Redis", **settings) as product:
+            for callers in (1, 8, 32):
+                found = test_durability.speed(product, callers, seconds)
+                console.print(
+                    f"LOG_DURABILITY={where}, WEB_THREADS={threads}, {callers} callers:"
+                    f" {found.rate:.0f} requests/s, median {found.median * 1000:.1f} ms,"
+                    f" 99 % within {found.late * 1000:.1f} ms"
+                )
+
+
 RUNS: dict[str, Callable[[float], None]] = {
     "revocation": revocation,
     "limits": exact_limits,
@@ -197,6 +276,8 @@ RUNS: dict[str, Callable[[float], None]] = {
     "bodies": unfinished_bodies,
     "fuzz": hostile,
     "failover": failover,
+    "hosts": hosts,
+    "durability": durability,
 }
 
 

@@ -73,6 +73,32 @@ def lose_host(hosts: Hosts, *, rate: int, seconds: float) -> Loss:
     return Loss(len(answers), len(answers) / (answers[-1].ended - began), len(lost))
 
 
+class Speed(NamedTuple):
+    """Answers a second, and seconds within which half and 99 % of them come."""
+
+    rate: float
+    median: float
+    late: float
+
+
+def speed(latchkey: Latchkey, callers: int, seconds: float) -> Speed:
+    """Have so many callers send as fast as they are answered."""
+    credential = latchkey.create_key(*LOTS)["key"]
+    ends_at = time.monotonic() + seconds
+
+    def call(_: int) -> list[Answer]:
+        connection, answers = Connection(latchkey.url, credential), []
+        while time.monotonic() < ends_at:
+            answers.append(connection.send("GET", "/api/production/v1/key"))
+        connection.close()
+        return answers
+
+    answers = at_once(callers, call)
+    assert {answer.status for answer in answers} == {200}
+    times = sorted(answer.ended - answer.began for answer in answers)
+    return Speed(len(times) / seconds, times[len(times) // 2], times[int(len(times) * 0.99)])
+
+
 def test_a_host_that_never_comes_back_loses_nothing_that_it_answered() -> None:
     with Hosts(own={1: STORE}) as hosts:
         found = lose_host(hosts, rate=200, seconds=2)

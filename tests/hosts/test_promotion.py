@@ -73,7 +73,7 @@ def promote(hosts: Hosts, harm: Harm = kill) -> Promotion:
             time.sleep(0.5)
             hosts.standby.promote()
             promoted_at = time.monotonic()
-            wait_until(lambda: all(_answers(host, caller) for host in hosts.all))
+            wait_until(lambda: all(answers(host, caller) for host in hosts.all))
             answered_at = time.monotonic()
             time.sleep(0.5)
         finally:
@@ -125,7 +125,7 @@ def _post(host: Latchkey, credential: str, path: str, body: bytes) -> Any:
     return json.loads(answer.body) if answer.status in {200, 201} else None
 
 
-def _answers(host: Latchkey, credential: str) -> bool:
+def answers(host: Latchkey, credential: str) -> bool:
     """Say whether every request in a row is answered, so each of its processes answers."""
     with suppress(OSError, http.client.HTTPException):
         for _ in range(IN_A_ROW):

@@ -13,6 +13,7 @@ import pytest
 from tests.support.hosts import NAME, Hosts
 from tests.support.load import Connection
 from tests.support.product import LOTS
+from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.crash
 
@@ -28,6 +29,14 @@ def restart_drained(hosts: Hosts) -> None:
         host.stop()
         host.serve()
         hosts.balancer.restore(number)
+
+
+def restart(hosts: Hosts) -> None:
+    """Restart each host once the other is back, and tell the balancer nothing."""
+    for number, host in enumerate(hosts.all):
+        host.stop()
+        host.serve()
+        wait_until(lambda number=number: hosts.balancer.is_up(number))  # type: ignore[misc]
 
 
 def under_load(hosts: Hosts, act: Callable[[Hosts], None], rate: int = RATE) -> Counter[str]:
