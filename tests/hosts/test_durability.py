@@ -154,7 +154,6 @@ def test_without_a_worker_requests_are_refused_before_they_have_an_effect(
     again = customers(latchkey, credential, ["Again"])
 
     assert {answer.status for answer in first + then} == {503}
-    assert max(answer.ended - answer.began for answer in then) < test_outages.ANSWER_SECONDS
     # Those that had begun before anybody could know of it, one a thread.
     assert number_of(postgres, "First") <= THREADS * len(latchkey.processes("latchkey-web"))
     assert number_of(postgres, "Then") == 0
