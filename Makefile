@@ -5,6 +5,7 @@
 # make test-schema    lint the public schema, and compile a client of it
 # make test-clients   build the clients and guard services of five frameworks with them
 # make test-access    judge every page of the admin with axe-core
+# make test-clickhouse  keep the request log in ClickHouse's engine (chDB)
 # make test-postgres  run the tests of the code itself on PostgreSQL with Redis
 # make check          lint, types, documents, deployment and migration checks, tests
 # make docs           write the tables of docs/ from the code
@@ -22,13 +23,13 @@ PY := $(VENV)/bin/python
 NPM := tests/npm/node_modules
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test test-crash test-proxies test-schema test-access test-clients test-postgres check lint types lock sbom docs icons lighthouse docs-check deploy migrations bench bench-tiny soak clean
+.PHONY: run test test-crash test-proxies test-schema test-access test-clients test-clickhouse test-postgres check lint types lock sbom docs icons lighthouse docs-check deploy migrations bench bench-tiny soak clean
 
 run: $(VENV)/.installed
 	@exec $(PY) manage.py serve --bootstrap
 
 test: $(VENV)/.installed-dev
-	@$(PY) -m pytest -n 2 --dist worksteal -m "not crash and not proxy and not npm and not client"
+	@$(PY) -m pytest -n 2 --dist worksteal -m "not crash and not proxy and not npm and not client and not clickhouse"
 
 # One after the other: what is promised in seconds is promised of a machine that is not busy.
 test-crash: $(VENV)/.installed-dev
@@ -46,13 +47,20 @@ test-access: $(NPM)/.installed
 test-clients: $(VENV)/.installed-dev
 	@$(PY) -m pytest -m client
 
+# The rules of every store, and those of this one.
+test-clickhouse: $(VENV)/.installed-chdb
+	@$(PY) -m tests.support.clickhouse $(PY) -m pytest -m "not clickhouse" \
+		tests/logs/stores/test_log_store.py tests/logs/test_api.py
+	@$(PY) -m pytest -m clickhouse tests/logs/stores
+
 # What starts the product itself runs on both storage pairs wherever it runs; settings, documents and
 # clients of Redis are alike on both.
 ALIKE := promises browser docs proxies npm clients operations $(addsuffix .py, \
 	config/test_edge config/test_manage config/test_request_lines config/test_roles \
 	config/test_serving config/test_settings database/test_redis_cache \
 	database/test_redis_cluster database/test_redis_sentinel database/test_redis_tls \
-	logs/test_otel metrics/test_prometheus packaging/test_deploy_files \
+	logs/stores/test_clickhouse logs/stores/test_configuration logs/test_otel \
+	metrics/test_prometheus packaging/test_deploy_files \
 	packaging/test_partitioning packaging/test_upgrades people/test_in_browser \
 	people/test_sign_in_through_provider)
 
@@ -79,7 +87,9 @@ lock: $(VENV)/.created
 	@grep '^uv==' requirements-dev.txt | xargs $(PY) -m pip install --quiet
 	@$(COMPILE) requirements.txt --output-file requirements.lock
 	@$(COMPILE) requirements-otel.txt --constraints requirements.lock --output-file requirements-otel.lock
+	@$(COMPILE) requirements-clickhouse.txt --constraints requirements.lock --output-file requirements-clickhouse.lock
 	@$(COMPILE) requirements-dev.txt --constraints requirements.lock --output-file requirements-dev.lock
+	@$(COMPILE) requirements-chdb.txt --constraints requirements-dev.lock --output-file requirements-chdb.lock
 
 sbom: $(VENV)/.installed-dev
 	@$(VENV)/bin/uv venv --quiet --clear $(VENV)/sbom
@@ -125,6 +135,10 @@ $(VENV)/.installed: requirements.lock $(VENV)/.created
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	@$(PY) -m pip install --quiet --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+$(VENV)/.installed-chdb: requirements-chdb.lock $(VENV)/.installed-dev
+	@$(PY) -m pip install --quiet --require-hashes --requirement requirements-chdb.lock
 	@touch $@
 
 $(NPM)/.installed: tests/npm/package-lock.json $(VENV)/.installed-dev

@@ -4,10 +4,13 @@ So the page of a customer can show the customer's jobs, and knows nothing of job
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+
+from database.outages import LogStoreUnavailable
 
 OVERVIEW = "overview"
 
@@ -67,7 +70,7 @@ def sections_of(request: HttpRequest, row: Any, tab: str = "") -> list[dict[str,
         {
             "name": section.name,
             "label": section.label,
-            "html": render_to_string(section.template, section.context(request, row), request),
+            "html": _html(section, request, row),
         }
         for section in _permitted(request, row)
         if tab in {"", section.tab}
@@ -90,12 +93,21 @@ def page_facts(model_name: str, about: str, *, permission: str) -> Callable[[Fac
 
 
 def facts_of(request: HttpRequest, row: Any, about: str) -> list[Any]:
-    return [
-        fact
-        for permission, facts in _facts.get((row._meta.model_name, about), ())
-        if request.user.has_perm(permission)
-        for fact in facts(request, row)
-    ]
+    """Return what is known; without the log store, what it says is left out."""
+    found: list[Any] = []
+    for permission, facts in _facts.get((row._meta.model_name, about), ()):
+        if request.user.has_perm(permission):
+            with suppress(LogStoreUnavailable):
+                found += facts(request, row)
+    return found
+
+
+def _html(section: _Section, request: HttpRequest, row: Any) -> str:
+    """Return a section; a key can be revoked while the log store is away."""
+    try:
+        return render_to_string(section.template, section.context(request, row), request)
+    except LogStoreUnavailable:
+        return render_to_string("backoffice/log_store_unavailable.html", {}, request)
 
 
 def _permitted(request: HttpRequest, row: Any) -> list[_Section]:

@@ -6,13 +6,15 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from apikeys.limiter.store import CountersUnavailable
-from database.outages import is_missing_table, is_outage, is_read_only
+from database.outages import LogStoreUnavailable, is_missing_table, is_outage, is_read_only
 
 
 def describe_outage(error: BaseException) -> str | None:
     """Return two sentences for an operator, or None for an error that is no outage."""
     if isinstance(error, CountersUnavailable) or _is_of_redis(error):
         return "The rate-limit counters cannot be reached. Check REDIS_URL or the data folder."
+    if isinstance(error, LogStoreUnavailable):
+        return f"The log store cannot be used: {error}. Check LOG_STORE_URL and the server."
     if is_missing_table(error):
         return "The database has not been set up. Run `manage.py migrate` first."
     if is_read_only(error):

@@ -5,6 +5,7 @@ with Redis. Time limits here keep the promise that a dependency that is down cos
 two seconds at most; ``docs/decisions.md`` has the sums.
 """
 
+import importlib.util
 import re
 from functools import partial
 from pathlib import Path
@@ -100,6 +101,22 @@ def redis_url(url: str) -> str:
             problem, remedy = error.args
             raise configuration_error("REDIS_URL", problem, remedy) from None
     return url
+
+
+def log_store(url: str) -> Settings:
+    """Return the ClickHouse at ``url``."""
+    try:
+        config: Settings = import_string("database.clickhouse.address.parse")(url)
+    except ValueError as error:
+        problem, remedy = error.args
+        raise configuration_error("LOG_STORE_URL", problem, remedy) from None
+    if importlib.util.find_spec("clickhouse_connect") is None:
+        raise configuration_error(
+            "LOG_STORE_URL",
+            "needs packages that are not installed",
+            "Install requirements-clickhouse.lock, or leave it out",
+        )
+    return config
 
 
 def cache(redis: str, folder: Path) -> Settings:

@@ -318,6 +318,28 @@ if LOG_DURABILITY == STORE:
             f"has a longer path than LOG_DURABILITY=store has room for, {MAX_PATH} bytes in all",
             "Choose a folder with a shorter one",
         )
+# Latchkey's own: where the request log is, if not in the database.
+LOG_STORE_URL = variables.text(
+    "LOG_STORE_URL",
+    "",
+    "`clickhouse://user:password@host:8123/name` for the request log; if not set, the database.",
+)
+LOG_STORE_CLUSTER = variables.text(
+    "LOG_STORE_CLUSTER", "", "ClickHouse's cluster that replicates the log (docs/scaling.md)."
+)
+if LOG_STORE_URL:
+    DATABASES["log_store"] = databases.log_store(LOG_STORE_URL)
+    DATABASE_ROUTERS = ["logs.stores.router.LogRouter"]
+if LOG_STORE_URL and LOG_DURABILITY == STORE:
+    raise configuration_error(
+        "LOG_STORE_URL",
+        "cannot be used with LOG_DURABILITY=store",
+        "Leave one of them out",
+    )
+if LOG_STORE_CLUSTER and not re.fullmatch(r"[\w.\-{}]+", LOG_STORE_CLUSTER):
+    raise configuration_error(
+        "LOG_STORE_CLUSTER", "is no name of a cluster", "Write it as system.clusters names it"
+    )
 # Latchkey's own: what web processes take instead. A request cannot wait as long as a worker can.
 WEB_DATABASE = databases.database(_database_url, LATCHKEY_VAR, web_threads=WEB_THREADS)
 # Latchkey's own: where rate limits are counted.

@@ -10,6 +10,10 @@ class Unavailable(Exception):
     """A dependency that is no database cannot be reached."""
 
 
+class LogStoreUnavailable(OperationalError):
+    """The request log's own store cannot be reached; the database may well be."""
+
+
 # What SQLite says of a file that was damaged.
 DAMAGED = ("malformed", "not a database")
 # What SQLite says of a file, and PostgreSQL of a standby, that takes no writes.

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db.models import F, QuerySet, Sum
 
+from database.outages import LogStoreUnavailable
 from logs.models import HourlyUsage, RequestLog
 
 WITHIN = timedelta(hours=24)
@@ -34,7 +36,9 @@ def refusals(key_ids: Iterable[str], now: datetime) -> dict[str, Refusals]:
 
 
 def most_frequent_code(key_id: str, now: datetime) -> str:
-    """Return the code of most refusals among a key's newest requests; blank for none."""
+    """Return the code of most refusals among a key's newest requests; blank for none known."""
     newest = RequestLog.objects.filter(key_id=key_id).since(now - WITHIN).newest_first()
-    codes = Counter(filter(None, newest.values_list("code", flat=True)[:CODES_FROM]))
+    codes: Counter[str] = Counter()
+    with suppress(LogStoreUnavailable):
+        codes.update(filter(None, newest.values_list("code", flat=True)[:CODES_FROM]))
     return codes.most_common(1)[0][0] if codes else ""

@@ -12,13 +12,14 @@ from time import sleep
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import Q, QuerySet
 
 from database.periodic_tasks import PeriodicTask
 from logs import usage_peaks
 from logs.models import DailyPeak, KeyNetwork, RequestContent, RequestLog
 from logs.partitions import upkeep
+from logs.stores import log_store
 
 BATCH = 500
 # Between two batches, for waiting writers: SQLite has one writer at a time.
@@ -38,24 +39,33 @@ def count(timestamp: datetime) -> int:
 
 def prune(timestamp: datetime) -> Iterator[int]:
     """Delete the requests before ``timestamp``; yield how many after each step."""
+    store = log_store()
+    if store.deletes_by_itself:
+        yield from store.prune(timestamp)
+    # The database has what came before there was such a store.
     if whole := upkeep.whole_until(timestamp):
-        number = count(whole)
+        number = _in_database(RequestLog).before(whole).count()
         # What somebody has locked is deleted row by row.
         if upkeep.drop_before(whole):
             yield number
     yield from _delete_before(timestamp)
 
 
+def _in_database(model: Any) -> Any:
+    return model.objects.using(DEFAULT_DB_ALIAS)
+
+
 def _delete_before(timestamp: datetime) -> Iterator[int]:
+    rows, contents = _in_database(RequestLog), _in_database(RequestContent)
     while True:
-        oldest = RequestLog.objects.before(timestamp).order_by("pk").values_list("pk", flat=True)
+        oldest = rows.before(timestamp).order_by("pk").values_list("pk", flat=True)
         ids = list(oldest[:BATCH])
         if not ids:
             return
         with transaction.atomic():
             first, last = ids[0], ids[-1]
-            RequestContent.objects.filter(pk__gte=first, pk__lte=last).delete()
-            deleted, _ = RequestLog.objects.filter(pk__gte=first, pk__lte=last).delete()
+            contents.filter(pk__gte=first, pk__lte=last).delete()
+            deleted, _ = rows.filter(pk__gte=first, pk__lte=last).delete()
         yield deleted
         if len(ids) < BATCH:
             return

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from django.utils import timezone
 from apikeys.environments import Environment
 from apikeys.models import ApiKey
 from backoffice import charts
+from database.outages import LogStoreUnavailable
 from logs import links
 from logs.models import BUCKETS, HourlyUsage, RequestLog, RequestLogQuerySet
 from logs.models.usage import BOUNDS
@@ -172,7 +174,10 @@ def overview() -> dict[str, Any]:
     usage = HourlyUsage.objects.filter(hour__gte=began)
     services = _add_traffic(slots, usage)
     refusals = RequestLog.objects.filter(~Q(code="")).since(began).newest_first()
-    codes = Counter(refusals.values_list("code", flat=True)[:LOOKED_AT])
+    codes: Counter[str] = Counter()
+    # The front page is read to get at the keys, whether the log can be read or not.
+    with suppress(LogStoreUnavailable):
+        codes.update(refusals.values_list("code", flat=True)[:LOOKED_AT])
     return {
         "traffic": [
             {"environment": environment, "total": slot.sum(), "chart": _stacked(slot)}

@@ -10,9 +10,11 @@ from django.conf import settings
 from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 from django.test import Client
+from django.utils.module_loading import import_string
 from playwright.sync_api import Browser, sync_playwright
 
 from backoffice.proofs import PROVED_AT
+from logs.stores import log_store
 from tests.support.command_line import run  # noqa: F401 - a fixture
 from tests.support.factories import client_of
 from tests.support.product import Latchkey
@@ -44,6 +46,34 @@ def prove(request: HttpRequest, **_: object) -> None:
 
 
 user_logged_in.connect(prove, dispatch_uid="tests")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let what tests the database reach the log store as well, where it has a server."""
+    if not settings.LOG_STORE_URL:
+        return
+    for item in items:
+        mark = item.get_closest_marker("django_db")
+        if mark is not None:
+            options = {**mark.kwargs, "databases": "__all__"}
+            item.add_marker(pytest.mark.django_db(**options), append=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _log_store(django_db_blocker: Any) -> None:
+    """Have the log store ready, where it has a server."""
+    if settings.LOG_STORE_URL:
+        with django_db_blocker.unblock():
+            log_store().prepare()
+
+
+@pytest.fixture(autouse=True)
+def _empty_log_store(django_db_blocker: Any) -> Iterator[None]:
+    """Leave nothing to the next test: a rollback does not reach that server."""
+    yield
+    if settings.LOG_STORE_URL:
+        with django_db_blocker.unblock():
+            import_string("tests.support.log_rows.empty")()
 
 
 @pytest.fixture(scope="session")

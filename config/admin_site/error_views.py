@@ -22,7 +22,7 @@ from apikeys.guard import problems
 from apikeys.guard.context import context_of
 from backoffice.model_pages import RowNotFound
 from config.command_errors import describe_outage, is_down
-from database.outages import Unavailable
+from database.outages import LogStoreUnavailable, Unavailable
 from logs.capture import redaction
 from logs.capture.secret_names import is_secret
 
@@ -116,12 +116,16 @@ def failed(request: HttpRequest) -> HttpResponse:
         )
     logger.error("request %s: %s", context_of(request).request_id, outage)
     kept = _kept_fields(request)
+    is_log = isinstance(error, LogStoreUnavailable)
     response = _page(
         request,
         HTTPStatus.SERVICE_UNAVAILABLE,
         "The database is busy or cannot be reached, so this may not have been saved."
         " What you typed is kept: wait a moment and send it again."
         if kept
+        else "The log store cannot be reached, and this page shows requests."
+        " Wait a moment and load the page again."
+        if is_log
         else "The database or the counters cannot be reached."
         " Wait a moment and load the page again.",
         kept,

@@ -11,6 +11,8 @@ class SpoolPosition(models.Model):
 
     file = models.CharField(max_length=60, primary_key=True)
     offset = models.PositiveBigIntegerField()
+    # Where the batch ends that is being stored outside of this database; null while none is.
+    fixed_to = models.PositiveBigIntegerField(null=True)
 
     class Meta:
         default_permissions = ()

@@ -114,7 +114,8 @@ class Shipper:
         """Take the spool's lock and begin where the store is; None while another has it."""
         if self._lock is None and not self._take_lock():
             return None
-        self._reader = Reader(self._folder, log_store().begin_at)
+        log_store().prepare()
+        self._reader = Reader(self._folder, log_store().start)
         return self._reader
 
     def _take_lock(self) -> bool:

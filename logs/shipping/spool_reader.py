@@ -20,17 +20,26 @@ from logs.capture.spool import PROGRESS, files, size_of
 logger = logging.getLogger(__name__)
 
 
+class Start(NamedTuple):
+    """How far a file is read, and where its next batch ends if that was fixed before."""
+
+    offset: int
+    fixed_to: int | None = None
+
+
 class Reader:
     """Reads a spool's files; one process at a time.
 
-    ``begin_at`` says how far a file is read that was not seen before: it may have been removed
+    ``start`` says where to begin with a file that was not seen before: it may have been removed
     and restored.
     """
 
-    def __init__(self, folder: Path, begin_at: Callable[[str], int] = lambda name: 0) -> None:
+    def __init__(self, folder: Path, start: Callable[[str], Start] = lambda name: Start(0)) -> None:
         self._folder = folder
-        self._begin_at = begin_at
+        self._start = start
         self._offsets: dict[str, int] = {}
+        # Where the next batch of a file ends, whatever came in since it was read first.
+        self._fixed_to: dict[str, int] = {}
         self._noted: dict[str, int] | None = None
         # Files that were removed, for whoever keeps their offsets.
         self.removed: list[str] = []
@@ -41,7 +50,10 @@ class Reader:
         for path in files(self._folder):
             name = path.name
             if name not in self._offsets:
-                self._offsets[name] = self._begin_at(name)
+                offset, fixed_to = self._start(name)
+                self._offsets[name] = offset
+                if fixed_to is not None and fixed_to > offset:
+                    self._fixed_to[name] = fixed_to
             # What comes in meanwhile is for the next round: one busy file keeps none waiting.
             size_now = size_of(path)
             while self._offsets[name] < size_now:
@@ -69,6 +81,7 @@ class Reader:
 
     def done(self, batch: "Batch") -> None:
         self._offsets[batch.path.name] = batch.ends_at
+        self._fixed_to.pop(batch.path.name, None)
 
     def _remove_unlocked(self) -> None:
         for path in self._folder.glob("*.new"):
@@ -79,6 +92,9 @@ class Reader:
 
     def _read(self, path: Path, max_bytes: int) -> "Batch | None":
         offset = self._offsets[path.name]
+        fixed_to = self._fixed_to.get(path.name)
+        if fixed_to is not None:
+            max_bytes = fixed_to - offset
         try:
             with path.open("rb") as file:
                 file.seek(offset)
@@ -91,7 +107,7 @@ class Reader:
         end = data.rfind(b"\n") + 1
         if not end:
             return None
-        return Batch(path, data[: end - 1].split(b"\n"), offset + end)
+        return Batch(path, data[: end - 1].split(b"\n"), offset, offset + end)
 
     def _remove_if_left(self, path: Path) -> None:
         """Remove a file that is read to its end and that nobody writes to any more."""
@@ -114,6 +130,7 @@ class Reader:
             os.ftruncate(file, 0)
             path.unlink(missing_ok=True)
             self._offsets.pop(path.name)
+            self._fixed_to.pop(path.name, None)
             self.removed.append(path.name)
         except BlockingIOError:
             return
@@ -122,10 +139,11 @@ class Reader:
 
 
 class Batch(NamedTuple):
-    """Some lines of a file, and where they end."""
+    """Some lines of a file, and where they begin and end."""
 
     path: Path
     lines: list[bytes]
+    begins_at: int
     ends_at: int
 
 

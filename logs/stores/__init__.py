@@ -5,16 +5,18 @@ deletes rows, how far a list is looked through, and how rows are read with what 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import cache
-from typing import Any, Protocol
+from typing import Protocol
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
 from logs.capture.record import Record
 from logs.models import RequestLog
-from logs.shipping.spool_reader import Batch
+from logs.shipping.spool_reader import Batch, Start
 from logs.walks import Walk
 
 Rows = QuerySet[RequestLog]
@@ -31,15 +33,21 @@ class LogStore(ABC):
 
     # How long the worker gathers records before it stores them.
     ship_seconds: float
+    # Whether rows that are too old are deleted by the store, and not by ``logs.retention``.
+    deletes_by_itself = False
 
     @property
     @abstractmethod
     def batch_bytes(self) -> int:
         """How much of a spool file a batch may hold."""
 
+    def prepare(self) -> None:
+        """Have it ready for rows; called before the first batch, and after each failure."""
+        return
+
     @abstractmethod
-    def begin_at(self, file: str) -> int:
-        """Return how many bytes of a spool file are stored."""
+    def start(self, file: str) -> Start:
+        """Return how many bytes of a spool file are stored, and how far it is being stored."""
 
     @abstractmethod
     def add(self, batch: Batch, records: Sequence[Record], set_aside: SetAside) -> int:
@@ -61,10 +69,14 @@ class LogStore(ABC):
     def service_names(self, limit: int) -> list[str]:
         """Return the services for which there are decisions in the log, by name."""
 
+    def prune(self, timestamp: datetime) -> Iterator[int]:
+        """Delete the requests before ``timestamp``; yield how many after each part."""
+        raise NotImplementedError
+
 
 @cache
 def log_store() -> LogStore:
     """Return the store of this installation."""
-    make: Callable[[], Any] = import_string("logs.stores.database.DatabaseStore")
-    store: LogStore = make()
+    name = "clickhouse.ClickHouseStore" if settings.LOG_STORE_URL else "database.DatabaseStore"
+    store: LogStore = import_string(f"logs.stores.{name}")()
     return store

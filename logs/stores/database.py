@@ -16,7 +16,7 @@ from logs.models import RequestContent, RequestLog, SpoolPosition
 from logs.models.requests import SLOW_MICROSECONDS
 from logs.partitions.catalogue import waited_for
 from logs.shipping import networks, usage
-from logs.shipping.spool_reader import Batch
+from logs.shipping.spool_reader import Batch, Start
 from logs.stores import LogStore, Rows, SetAside
 from logs.walks import Walk, walk
 
@@ -49,9 +49,9 @@ class DatabaseStore(LogStore):
     def batch_bytes(self) -> int:
         return BATCH_BYTES[connection.vendor]
 
-    def begin_at(self, file: str) -> int:
+    def start(self, file: str) -> Start:
         offsets = SpoolPosition.objects.filter(pk=file).values_list("offset", flat=True)
-        return offsets.first() or 0
+        return Start(offsets.first() or 0)
 
     def add(self, batch: Batch, records: Sequence[Record], set_aside: SetAside) -> int:
         position = SpoolPosition(file=batch.path.name, offset=batch.ends_at)

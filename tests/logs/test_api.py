@@ -11,7 +11,7 @@ from apikeys.models import ApiKey
 from apikeys.permissions import Permission
 from customers.models import Customer
 from database.uuid7 import first_id_at
-from logs.models import RequestContent, RequestLog
+from logs.models import RequestLog
 from tests.support.api_client import Caller
 from tests.support.factories import ACTOR, issue, make_customer, make_decision, make_request
 
@@ -99,12 +99,11 @@ def test_a_key_reads_the_decisions_about_itself_and_not_those_that_it_asked_for(
 
 def hold(**fields: Any) -> RequestLog:
     """Make a request whose query, headers and bodies hold something."""
-    log = make_request(query="email=held@x.example", **fields)
-    RequestContent.objects.filter(request=log).update(
-        request_body="held", response_body="held", request_headers='{"X": "held"}',
-        response_headers='{"Y": "held"}',
-    )  # fmt: skip
-    return log
+    content = {
+        "request_body": "held", "response_body": "held", "request_headers": '{"X": "held"}',
+        "response_headers": '{"Y": "held"}',
+    }  # fmt: skip
+    return make_request(query="email=held@x.example", content=content, **fields)
 
 
 def held(key: ApiKey, **customers: Customer | None) -> list[RequestLog]:

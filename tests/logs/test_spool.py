@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logs.capture.spool import Spool, SpoolUnavailable, backlog, files, restored_at
-from logs.shipping.spool_reader import Reader
+from logs.shipping.spool_reader import Reader, Start
 from tests.support.product import ROOT
 
 LOTS = 10**9
@@ -103,7 +103,21 @@ def test_a_reader_goes_on_where_it_is_told_to(tmp_path: Path) -> None:
 
     assert drain(reader) == [b"2"]
     assert drain(Reader(tmp_path)) == [b"1", b"2"]
-    assert drain(Reader(tmp_path, {path.name: 2}.__getitem__)) == [b"2"]
+    assert drain(Reader(tmp_path, {path.name: Start(2)}.__getitem__)) == [b"2"]
+
+
+def test_a_batch_that_was_begun_ends_where_it_did(tmp_path: Path) -> None:
+    writer = Spool(tmp_path, LOTS)
+    for text in (b"1", b"2", b"3", b"4"):
+        writer.append(text)
+    reader = Reader(tmp_path, lambda name: Start(2, fixed_to=6))
+    sizes = []
+
+    for batch in reader.batches(LOTS):
+        sizes.append((batch.begins_at, batch.ends_at, len(batch.lines)))
+        reader.done(batch)
+
+    assert sizes == [(2, 6, 2), (6, 8, 1)]
 
 
 def test_a_file_that_is_written_to_all_the_time_keeps_no_other_waiting(tmp_path: Path) -> None:
@@ -270,7 +284,8 @@ def test_a_file_that_the_worker_emptied_before_it_died_is_removed_by_the_next(
     writer.append(b"current")
     os.truncate(emptied, 0)
 
-    found = drain(Reader(tmp_path, {emptied.name: 8, files(tmp_path)[1].name: 0}.__getitem__))
+    read = {emptied.name: Start(8), files(tmp_path)[1].name: Start(0)}
+    found = drain(Reader(tmp_path, read.__getitem__))
 
     assert found == [b"current"]
     assert emptied not in files(tmp_path)
@@ -332,7 +347,7 @@ def test_nothing_is_lost_or_doubled_whatever_is_removed_in_between(steps: list[o
         folder = Path(parent) / "spool"
         writer = Spool(folder, LOTS)
         writer._rotate_bytes = 20
-        reader = Reader(folder, lambda name: positions.get(name, 0))
+        reader = Reader(folder, lambda name: Start(positions.get(name, 0)))
 
         def ship() -> None:
             for batch in reader.batches(10):
@@ -349,7 +364,7 @@ def test_nothing_is_lost_or_doubled_whatever_is_removed_in_between(steps: list[o
             elif step == "ship":
                 ship()
             elif step == "restart":
-                reader = Reader(folder, lambda name: positions.get(name, 0))
+                reader = Reader(folder, lambda name: Start(positions.get(name, 0)))
             elif callable(step):
                 step(folder)
 

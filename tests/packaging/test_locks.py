@@ -1,6 +1,7 @@
 """The locks: what is installed is what the requirements name, by its hashes, from any index."""
 
 import re
+from collections import ChainMap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,9 @@ HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}\Z")
 PAIRS = [
     ("requirements.txt", "requirements.lock"),
     ("requirements-otel.txt", "requirements-otel.lock"),
+    ("requirements-clickhouse.txt", "requirements-clickhouse.lock"),
     ("requirements-dev.txt", "requirements-dev.lock"),
+    ("requirements-chdb.txt", "requirements-chdb.lock"),
 ]
 
 
@@ -78,10 +81,12 @@ def test_every_package_of_a_lock_has_its_hashes_and_is_needed(lock: str) -> None
 
 
 def test_tests_run_with_the_packages_that_the_product_runs_with() -> None:
-    product, extra, tests = (locked(ROOT / lock) for _, lock in PAIRS)
+    *product, tests, engine = (locked(ROOT / lock) for _, lock in PAIRS)
 
-    for name, package in (product | extra).items():
+    for name, package in ChainMap(*product).items():
         assert tests[name][:2] == package[:2], f"{name} differs. Run make lock"
+    for name in set(engine) & set(tests):
+        assert engine[name][:2] == tests[name][:2], f"{name} differs. Run make lock"
 
 
 @pytest.mark.parametrize("lock", [lock for _, lock in PAIRS])

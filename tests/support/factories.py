@@ -24,6 +24,7 @@ from jobs.models import Job
 from logs.capture.record import Record
 from logs.models import RequestContent, RequestLog
 from logs.models.requests import SLOW_MICROSECONDS
+from tests.support import log_rows
 
 ACTOR = Actor(source=Source.COMMAND, name="a test")
 PASSWORD = "correct horse battery staple"
@@ -98,12 +99,16 @@ def make_job(key: ApiKey | None, **fields: Any) -> Job:
 
 
 def make_request(
-    *, key: ApiKey | None = None, customer: Customer | None = None, **fields: Any
+    *,
+    key: ApiKey | None = None,
+    customer: Customer | None = None,
+    content: dict[str, Any] | None = None,
+    **fields: Any,
 ) -> RequestLog:
     """Make a recorded request, as it stands once it was shipped."""
     identifier = fields.pop("id", None) or new_id()
     status = fields.pop("status", 200)
-    log = RequestLog.objects.create(
+    log = RequestLog(
         id=identifier,
         at=made_at(identifier),
         environment=fields.pop("environment", key.environment if key else Environment.PRODUCTION),
@@ -124,9 +129,8 @@ def make_request(
             **fields,
         },
     )
-    RequestContent.objects.create(
-        request=log, request_headers="{}", response_headers="{}", response_body="{}"
-    )
+    kept = {"request_headers": "{}", "response_headers": "{}", "response_body": "{}"}
+    log_rows.save(log, RequestContent(request=log, **kept | (content or {})))
     return log
 
 

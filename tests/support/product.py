@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
 from apikeys.limits import MAX_LIMIT, WINDOWS
-from tests.support.commands import ROOT, Commands
+from tests.support.commands import ROOT, Command, Commands
 from tests.support.servers import Postgres, Redis, Server, running, wait_until
 from tests.support.services import available
 
@@ -82,6 +82,11 @@ class Latchkey(Server):
             [sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.environment | variables,
             capture_output=True, text=True, timeout=180, check=False,
         )  # fmt: skip
+
+    def start_command(self, *arguments: str, log: IO[bytes]) -> Command:
+        """Start a command that goes on, in place of ``serve``."""
+        self.process = command = self._loaded().start(*arguments, log=log)
+        return command
 
     def _loaded(self) -> Commands:
         if self.commands is not None and self.commands.environment != self.environment:

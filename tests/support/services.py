@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import pytest
 
+from tests.support.clickhouse import ClickHouse
 from tests.support.redis_servers import RedisCluster, RedisSentinel
 from tests.support.servers import Missing, Postgres, Redis, S, Server
 
@@ -30,12 +31,14 @@ REMEDIES = {
     "promtool": "apt-get install prometheus",
     "systemd": "apt-get install systemd",
     "faketime": "apt-get install faketime",
+    "ClickHouse": "make test-clickhouse",
 }
 NAMES: dict[type[Server], str] = {
     Postgres: "PostgreSQL",
     Redis: "Redis",
     RedisCluster: "Redis",
     RedisSentinel: "Redis",
+    ClickHouse: "ClickHouse",
 }
 PROGRAMS = {
     "nginx": "nginx",

@@ -9,7 +9,9 @@ import os
 import tempfile
 from urllib.parse import urlsplit
 
-for name in ("DATABASE_URL", "REDIS_URL", "TRUSTED_PROXIES", "API_ENVIRONMENTS", "HTTPS"):
+for name in (
+    "DATABASE_URL", "REDIS_URL", "LOG_STORE_URL", "TRUSTED_PROXIES", "API_ENVIRONMENTS", "HTTPS",
+):  # fmt: skip
     os.environ.setdefault(name, "")
 # A database of Redis for each worker of xdist, as Django makes one of PostgreSQL: clearing the
 # cache empties the whole database, and the counters of whoever else counts there.
@@ -21,8 +23,11 @@ os.environ["LATCHKEY_VAR"] = tempfile.mkdtemp(prefix="latchkey-tests-")
 from django.contrib.auth.hashers import Argon2PasswordHasher  # noqa: E402
 
 from config.settings import *  # noqa: E402, F403
-from config.settings import LOGGING  # noqa: E402
+from config.settings import DATABASES, LOGGING  # noqa: E402
 
+if "log_store" in DATABASES:
+    # Nothing to migrate or roll back; tests/conftest.py empties it.
+    DATABASES["log_store"]["TEST"] = {"MIRROR": "default"}
 # A line for each request of a test's own client says nothing.
 LOGGING["loggers"] = {**LOGGING["loggers"], "httpx": {"level": "WARNING"}}
 # Each test client would list every static file anew; so they are looked for when one is asked for.
