@@ -140,9 +140,13 @@ class Announcer:
     def __init__(self, path: Path) -> None:
         path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
-        path.chmod(0o600)
-        self._listener.listen()
+        try:
+            self._listener.bind(str(path))
+            path.chmod(0o600)
+            self._listener.listen()
+        except OSError:
+            self._listener.close()
+            raise
         self._listener.setblocking(False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)

@@ -47,8 +47,10 @@ class Shipper:
 
     def ship(self) -> int:
         """Ship what is there; return how many records. Raises what the store raises."""
-        if self._lock is not None and not is_at(self._folder / LOCK, self._lock):
-            logger.error("the lock file of the spool was removed: shipping starts over")
+        if self._lock is not None and not self._is_in_place(self._lock):
+            logger.error(
+                "the lock file of the spool was removed, or its socket: shipping starts over"
+            )
             self.close()
         reader = self._reader or self._begin()
         if reader is None:
@@ -98,6 +100,11 @@ class Shipper:
             self._announcer.close()
             self._announcer = None
 
+    def _is_in_place(self, lock: int) -> bool:
+        """Whether nobody removed what others find this worker by."""
+        is_found = self._announcer is None or (self._folder / SOCKET).is_socket()
+        return is_found and is_at(self._folder / LOCK, lock)
+
     def _wait(self, stopping: threading.Event, seconds: float) -> bool:
         """Wait for a record, or for so long; say whether to stop."""
         if self._announcer is None:
@@ -126,9 +133,13 @@ class Shipper:
         except BlockingIOError:
             os.close(lock)
             return False
-        self._lock = lock
         if self._is_announced:
-            self._announcer = Announcer(self._folder / SOCKET)
+            try:
+                self._announcer = Announcer(self._folder / SOCKET)
+            except OSError:
+                os.close(lock)
+                raise
+        self._lock = lock
         return True
 
     def _take(self, batch: Batch) -> int:

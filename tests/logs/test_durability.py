@@ -12,6 +12,7 @@ import pytest
 from logs.capture.durability import SOCKET, Acknowledgements, Announcer
 from logs.capture.spool import Spool, SpoolUnavailable
 from logs.capture.spool_file import SpoolFile
+from logs.shipping.shipper import LOCK, Shipper
 from tests.support.servers import wait_until
 
 
@@ -119,3 +120,33 @@ def test_nothing_is_admitted_after_the_worker_is_gone(
     announcer.close()
 
     wait_until(lambda: not spool.has_room)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", [SOCKET, LOCK])
+def test_a_worker_whose_socket_or_lock_was_removed_makes_them_again(
+    folder: Path, name: str
+) -> None:
+    with closing(Shipper(folder, is_announced=True)) as shipper:
+        shipper.ship()
+        (folder / name).unlink()
+
+        shipper.ship()
+
+        acknowledgements = Acknowledgements(folder / SOCKET)
+        threading.Thread(target=acknowledgements.listen, daemon=True).start()
+        wait_until(lambda: acknowledgements.keep_up)
+    assert (folder / LOCK).exists()
+
+
+@pytest.mark.django_db
+def test_a_worker_that_could_not_make_its_socket_tries_again(folder: Path) -> None:
+    with closing(Shipper(folder, is_announced=True)) as shipper:
+        (folder / SOCKET).mkdir()
+        with pytest.raises(OSError, match="directory"):
+            shipper.ship()
+        (folder / SOCKET).rmdir()
+
+        shipper.ship()
+
+        assert (folder / SOCKET).is_socket()
