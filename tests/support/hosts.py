@@ -49,7 +49,7 @@ class Balancer(Server):
             [program("HAProxy"), "-f", path],
             stdout=subprocess.DEVNULL, stderr=(self.folder / "log").open("wb"),
         )  # fmt: skip
-        wait_until(lambda: listens(self.port))
+        wait_until(lambda: listens(self.port) and self.socket.exists())
         wait_until(lambda: all(self.is_up(number) for number in range(len(self.hosts))))
 
     def tell(self, command: str) -> str:
