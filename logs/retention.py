@@ -6,13 +6,14 @@ Hourly usage stays. So do the networks of keys, until a key was not sent from on
 the peaks of days, as long as anybody asks for them.
 """
 
+import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from time import sleep
 from typing import Any
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import DEFAULT_DB_ALIAS, ProgrammingError, transaction
 from django.db.models import Q, QuerySet
 
 from database.periodic_tasks import PeriodicTask
@@ -20,6 +21,8 @@ from logs import usage_peaks
 from logs.models import DailyPeak, KeyNetwork, RequestContent, RequestLog
 from logs.partitions import upkeep
 from logs.stores import log_store
+
+logger = logging.getLogger(__name__)
 
 BATCH = 500
 # Between two batches, for waiting writers: SQLite has one writer at a time.
@@ -46,9 +49,19 @@ def prune(timestamp: datetime) -> Iterator[int]:
     if whole := upkeep.whole_until(timestamp):
         number = _in_database(RequestLog).before(whole).count()
         # What somebody has locked is deleted row by row.
-        if upkeep.drop_before(whole):
+        if _dropped_before(whole):
             yield number
     yield from _delete_before(timestamp)
+
+
+def _dropped_before(timestamp: datetime) -> bool | None:
+    """Drop whole days; False if they are in use, None if this database user may not drop them."""
+    try:
+        return upkeep.drop_before(timestamp)
+    except ProgrammingError as error:
+        reason = " ".join(str(error).split())
+        logger.warning("days of the request log are deleted row by row, not dropped: %s", reason)
+        return None
 
 
 def _in_database(model: Any) -> Any:
@@ -75,8 +88,8 @@ def _delete_before(timestamp: datetime) -> Iterator[int]:
 def prune_expired(now: datetime) -> None:
     """Delete what is expired; of the days that are dropped, each once all of it is."""
     timestamp = expired_before(now)
-    upkeep.drop_before(timestamp)
-    for _ in _delete_before(upkeep.days_begin(timestamp)):
+    may_drop = _dropped_before(timestamp) is not None
+    for _ in _delete_before(upkeep.days_begin(timestamp) if may_drop else timestamp):
         pass
 
 

@@ -8,6 +8,7 @@ import logging
 import ssl
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from math import ceil
 from typing import Any
 from uuid import UUID
 
@@ -35,6 +36,7 @@ REASONS = {
     497: "the user may not do this on the server",
     516: "the server refuses the user or the password",
 }
+SHARE = 0.75
 MAX_REASON_LENGTH = 200
 
 # It would log what it raises, with a traceback.
@@ -46,8 +48,7 @@ class _Pool(PoolManager):
     """Sends once, and waits no longer than the request may."""
 
     def request(self, method: str, url: str, *args: Any, **options: Any) -> Any:
-        left = deadline.seconds_left()
-        read = READ_SECONDS if left is None else left
+        read = _seconds()
         connect = min(CONNECT_SECONDS, read)
         timeout = Timeout(connect=connect, read=read)
         return super().request(method, url, *args, **options | {"timeout": timeout, "retries": 0})
@@ -61,7 +62,8 @@ class Connection:
         self._client: Client | None = None
 
     def read(self, sql: str) -> Any:
-        return self._ask("query", sql)
+        # Else the server works on after nobody waits for it.
+        return self._ask("query", sql, settings={"max_execution_time": ceil(_seconds())})
 
     def execute(self, sql: str) -> None:
         self._ask("command", sql)
@@ -109,6 +111,15 @@ class Connection:
             return f"it does not answer at {self._options['host']}:{self._options['port']}"
         said = " ".join(str(error).split()).partition("DB::Exception: ")[2]
         return REASONS.get(code) or f"it says {said[:MAX_REASON_LENGTH]!r} (code {code})"
+
+
+def _seconds() -> float:
+    """Return how long to wait for an answer.
+
+    Not all that is left of a request: a page goes on without the log, and asks the database then.
+    """
+    left = deadline.seconds_left()
+    return READ_SECONDS if left is None else left * SHARE
 
 
 class Cursor:

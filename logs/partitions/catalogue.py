@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import IntegrityError, OperationalError, connection
+from django.db import IntegrityError, OperationalError, ProgrammingError, connection
 from psycopg.errors import CheckViolation
 
 from database.uuid7 import made_at
@@ -24,6 +24,8 @@ DAY = timedelta(days=1)
 # Ends the name of the constraint with which a usual table becomes the first partition.
 BOUND = "_bound"
 RANGE = re.compile(r"FOR VALUES FROM \((MINVALUE|'[^']+')\) TO \((MAXVALUE|'[^']+')\)")
+# PostgreSQL's SQLSTATE of a missing privilege, and of a missing table.
+TABLE_AT_FAULT = {"42501", "42P01"}
 PARTITIONS = """
 SELECT inhrelid::regclass::text, relname, pg_get_expr(relpartbound, inhrelid)
 FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = to_regclass(%s)
@@ -33,9 +35,16 @@ IS_PARTITIONED = "SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(%s)
 
 @contextmanager
 def waited_for() -> Iterator[None]:
-    """Have a row that no partition takes be an outage: the table is at fault, and not the row."""
+    """Have a row that no partition takes be an outage: the table is at fault, and not the row.
+
+    So is a table that may not be written, or is not there.
+    """
     try:
         yield
+    except ProgrammingError as error:
+        if getattr(error.__cause__, "sqlstate", None) in TABLE_AT_FAULT:
+            raise OperationalError(str(error)) from error
+        raise
     except IntegrityError as error:
         cause = error.__cause__
         if isinstance(cause, CheckViolation):

@@ -6,8 +6,8 @@ step is a transaction, and a migration that was cut off begins again.
 """
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ from django.utils import timezone
 from psycopg.errors import LockNotAvailable
 
 from database.outages import is_outage
-from database.uuid7 import first_id_at, made_at
+from database.uuid7 import first_id_at
 from logs.partitions import upkeep
 from logs.partitions.catalogue import BOUND, DAY, KEYS, Span, day_of, is_partitioned, name_of
 
@@ -41,10 +41,29 @@ def convert(*_: object) -> None:
     """Divide the log's tables, unless they are, and make the first days; SQLite has none."""
     if connection.vendor != "postgresql":
         return
-    for table in KEYS:
-        if not is_partitioned(table):
-            _convert(table)
-    upkeep.make_ahead(timezone.now(), ahead=2 * DAY)
+    with _alone():
+        for table in KEYS:
+            if not is_partitioned(table):
+                _convert(table)
+        upkeep.make_ahead(timezone.now(), ahead=2 * DAY)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until no other migration or worker changes partitions, and keep them from it."""
+    ends_at = time.monotonic() + LOCK_SECONDS
+    while not _answer("SELECT pg_try_advisory_lock(%s)", upkeep.TURN):
+        if time.monotonic() > ends_at:
+            raise CommandError(
+                "The request log is being divided by another process. Wait for its end, and"
+                " migrate again."
+            )
+        time.sleep(PAUSE_SECONDS)
+    try:
+        yield
+    finally:
+        with suppress(DatabaseError):
+            _answer("SELECT pg_advisory_unlock(%s)", upkeep.TURN)
 
 
 def _convert(table: str) -> None:
@@ -66,11 +85,15 @@ def _divide(table: str) -> None:
     ):
         return
     try:
-        newest = _newest(table)
         bound = today + AHEAD
-        if newest is not None:
-            bound = max(bound, day_of(made_at(newest)) + DAY)
         span = Span(None, first_id_at(bound))
+        newest = _newest(table)
+        if newest is not None and newest >= first_id_at(bound):
+            raise CommandError(
+                f"The table {table} holds requests of a time after {bound:%Y-%m-%d}, as a clock"
+                f" that is far ahead makes them. Delete those whose {KEYS[table]} is"
+                f" {first_id_at(bound)} or more, and migrate again."
+            )
         _briefly(table, lambda: _constrain(table, span))
         _execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {table}{BOUND}")
         _briefly(table, lambda: _switch(table, span))
@@ -81,11 +104,9 @@ def _divide(table: str) -> None:
 
 
 def _newest(table: str) -> UUID | None:
-    with connection.cursor() as cursor:
-        key = KEYS[table]
-        cursor.execute(f"SELECT {key} FROM {table} ORDER BY {key} DESC LIMIT 1")  # noqa: S608
-        row = cursor.fetchone()
-    return row[0] if row else None
+    key = KEYS[table]
+    newest: UUID | None = _answer(f"SELECT {key} FROM {table} ORDER BY {key} DESC LIMIT 1")  # noqa: S608
+    return newest
 
 
 def _constrain(table: str, span: Span) -> bool:
@@ -108,6 +129,9 @@ def _switch(table: str, span: Span, *, is_empty: bool = False) -> bool:
     """
     key, old = KEYS[table], name_of(table, span)
     _execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+    if is_partitioned(table):
+        # Another migration was faster.
+        return True
     if is_empty and _newest(table) is not None:
         return False
     with connection.cursor() as cursor:
@@ -133,7 +157,10 @@ def _switch(table: str, span: Span, *, is_empty: bool = False) -> bool:
     _execute(f"ALTER TABLE {table} ATTACH PARTITION {old} {span.bounds}")
     _execute(f"ALTER TABLE {old} DROP CONSTRAINT IF EXISTS {table}{BOUND}")
     rest = Span(span.upper, None)
-    _execute(f"CREATE TABLE {name_of(table, rest, is_gap=True)} PARTITION OF {table} {rest.bounds}")
+    gap = name_of(table, rest, is_gap=True)
+    _execute(f"CREATE TABLE {gap} PARTITION OF {table} {rest.bounds}")
+    for name in (table, gap):
+        upkeep.give_to_owner_of(old, name)
     for statement in grants:
         _execute(statement)
     return True
@@ -156,6 +183,13 @@ def _briefly(table: str, change: Callable[[], bool]) -> bool:
                 " backup. Wait for its end, and migrate again."
             )
         time.sleep(PAUSE_SECONDS)
+
+
+def _answer(statement: str, *values: Any) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        row = cursor.fetchone()
+    return row and row[0]
 
 
 def _execute(statement: Any) -> None:

@@ -8,6 +8,7 @@ again and again, each time for a moment only. One process at a time changes part
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from math import ceil
@@ -46,8 +47,13 @@ TURN = 0x6C6F6773
 # At once, as each takes a lock for itself and for each of its indexes.
 MAX_DROPPED = 16
 MAX_UNEXPECTED = 31
+OWNER = "SELECT relowner::regrole::text FROM pg_class WHERE oid = %s::regclass"
 # Ids beyond are no times.
 LAST = first_id_at(datetime(9000, 1, 1, tzinfo=UTC))
+
+
+class _Free(Exception):
+    """Undoes a lock that was only tried."""
 
 
 class InUse(Exception):
@@ -90,10 +96,12 @@ def whole_until(timestamp: datetime) -> datetime | None:
 
 
 def days_begin(timestamp: datetime) -> datetime:
-    """Return when the first day begins, or ``timestamp`` if that is before or there is none."""
-    oldest = next(iter(partitions(REQUESTS)), None)
-    upper = oldest.span.upper if oldest else None
-    return min(timestamp, made_at(upper)) if upper else timestamp
+    """Return up to when rows are deleted one by one: until the days that are dropped whole."""
+    there, bound = partitions(REQUESTS), first_id_at(timestamp)
+    holder = next((one for one in there if not one.span.upper or bound < one.span.upper), None)
+    upper = there[0].span.upper if there else None
+    # Where nobody makes days, one that never ends holds all rows.
+    return timestamp if not upper or not holder or holder.is_gap else made_at(upper)
 
 
 def drop_before(timestamp: datetime) -> bool:
@@ -165,6 +173,8 @@ def _divide(cursor: Any, table: str, gap: Partition, days: Sequence[Span]) -> No
     made = _make(cursor, table, divided(gap.span, days))
     is_copied = _has_rows(cursor, gap.name)
     if is_copied:
+        # Nothing is copied for nobody: a backup would let it begin, and not end.
+        _see_that_free(cursor, [table, gap.name])
         _lock(cursor, [table], "SHARE")
         _copy(cursor, table, gap, made)
     _lock(cursor, [table, gap.name], "ACCESS EXCLUSIVE")
@@ -204,10 +214,19 @@ def _make(cursor: Any, table: str, pieces: list[tuple[Span, bool]]) -> dict[str,
         name = name_of(table, span, is_gap=is_gap)
         made[name] = span
         cursor.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL)")
+        give_to_owner_of(table, name)
         # With it PostgreSQL does not read the rows before it takes them.
         check = f"CHECK ({span.condition(KEYS[table])})"
         cursor.execute(f"ALTER TABLE {name} ADD CONSTRAINT {name}_span {check}")
     return made
+
+
+def give_to_owner_of(table: str, name: str) -> None:
+    """Have a table that was made belong to who owns another: who migrates may be somebody else."""
+    with connection.cursor() as cursor:
+        cursor.execute(OWNER, [table])
+        (owner,) = cursor.fetchone()
+        cursor.execute(f"ALTER TABLE {name} OWNER TO {owner}")
 
 
 def _attach(cursor: Any, table: str, made: dict[str, Span]) -> None:
@@ -248,6 +267,13 @@ def _lock(cursor: Any, names: Sequence[str], mode: str) -> None:
         if attempt < ATTEMPTS - 1:
             time.sleep(PAUSE_SECONDS)
     raise InUse(names[0])
+
+
+def _see_that_free(cursor: Any, names: Sequence[str]) -> None:
+    """Take an exclusive lock and let go of it; raise ``InUse`` if others have the tables."""
+    with suppress(_Free), transaction.atomic():
+        _lock(cursor, names, "ACCESS EXCLUSIVE")
+        raise _Free
 
 
 def _attempt(done: str, change: Any) -> bool:

@@ -32,7 +32,7 @@ KNOWN = f"""
 SELECT comment, create_table_query FROM system.tables
 WHERE database = currentDatabase() AND name = '{TABLE}'
 """  # noqa: S608 - no part of it was sent by anybody
-# Raised with each change of what is below; ``_change`` brings a table from one to the next.
+# Raised with each change of what is below, which has to bring tables from one to the next.
 VERSION = 1
 WORD, NAME = "LowCardinality(String)", "LowCardinality(Nullable(String))"
 COUNT = "UInt64 CODEC(T64, ZSTD)"
@@ -125,14 +125,16 @@ class ClickHouseStore(LogStore):
     def prepare(self) -> None:
         """Make the table, or bring it to this version, and to the days that rows are kept."""
         known = server().read(KNOWN)
+        if known.result_rows:
+            (comment, created) = known.result_rows[0]
+            version = comment.rpartition(" ")[2]
+            if version != str(VERSION):
+                raise LogStoreUnavailable(f"its tables are of another version, {version!r}")
+        # Each that is not there: whoever made them may have been killed in between.
+        for statement in schema():
+            server().execute(statement)
         if not known.result_rows:
-            for statement in schema():
-                server().execute(statement)
             return
-        (comment, created) = known.result_rows[0]
-        version = int(comment.rpartition(" ")[2])
-        if version > VERSION:
-            raise LogStoreUnavailable(f"its tables are of a newer version, {version}")
         if f"toIntervalDay({settings.LOG_RETENTION_DAYS})" not in created:
             server().execute(f"ALTER TABLE {TABLE}{_on_cluster()} MODIFY {_ttl()}")
 
@@ -142,21 +144,26 @@ class ClickHouseStore(LogStore):
 
     def add(self, batch: Batch, records: Sequence[Record], set_aside: SetAside) -> int:
         rows: dict[str, bytes] = {}
-        stored = []
+        stored, refused = [], []
         for record in records:
             try:
                 rows[record.id] = orjson.dumps(_row(record))
                 stored.append(record)
-            except (TypeError, ValueError) as error:
-                set_aside(_as_spooled(record), str(error))
+            except Exception as error:  # noqa: BLE001 - whatever a record does, the others are stored
+                refused.append((_as_spooled(record), str(error)))
         name = batch.path.name
         if rows:
-            if _is_repeated(name, batch):
+            # A cluster drops a batch that it has by its token, once enough replicas have it.
+            if _is_repeated(name, batch) and not settings.LOG_STORE_CLUSTER:
                 _leave_out_known(rows)
             token = f"{name}:{batch.begins_at}-{batch.ends_at}"
             if rows:
                 insert(b"\n".join(rows.values()), token)
+        # Not before: an insert that fails is tried again, and each would be kept again.
+        for text, reason in refused:
+            set_aside(text, reason)
         with transaction.atomic():
+            _see_that_unchanged(name, batch)
             counted = _count(stored, set_aside)
             SpoolPosition.objects.update_or_create(
                 pk=name, defaults={"offset": batch.ends_at, "fixed_to": None}
@@ -269,6 +276,13 @@ def _is_repeated(name: str, batch: Batch) -> bool:
     if position.fixed_to != batch.ends_at:
         SpoolPosition.objects.filter(pk=name).update(fixed_to=batch.ends_at)
     return is_repeated
+
+
+def _see_that_unchanged(name: str, batch: Batch) -> None:
+    """Raise ``LogStoreUnavailable`` if another worker has stored the batch meanwhile."""
+    position = SpoolPosition.objects.select_for_update().filter(pk=name).first()
+    if position is not None and position.offset != batch.begins_at:
+        raise LogStoreUnavailable("another worker ships the same spool")
 
 
 def _leave_out_known(rows: dict[str, bytes]) -> None:

@@ -15,7 +15,8 @@ WHERE (oid = ANY(%s::regclass[]) OR oid IN (SELECT inhrelid FROM pg_inherits
     WHERE inhparent = ANY(%s::regclass[]))) AND NOT pg_has_role(relowner, 'USAGE') ORDER BY relname
 """
 LOCKS = """
-SELECT current_setting('max_locks_per_transaction')::int * current_setting('max_connections')::int
+SELECT locks, locks * current_setting('max_connections')::int
+FROM (SELECT current_setting('max_locks_per_transaction')::int AS locks) AS setting
 """
 # A partition's, with those of its indexes.
 LOCKS_EACH = 14
@@ -45,8 +46,9 @@ def check_days() -> Iterator[Finding]:
     """See that tomorrow has partitions; a worker makes them a week ahead."""
     tomorrow = first_id_at(timezone.now() + DAY)
     for table in KEYS:
-        gaps = [one.span.lower for one in partitions(table) if one.span.upper is None]
-        if any(lower and lower <= tomorrow for lower in gaps):
+        days = [one for one in partitions(table) if not one.span.upper or tomorrow < one.span.upper]
+        # The first of them holds tomorrow. What is before all days does until an upgrade is old.
+        if days and days[0].is_gap and days[0].span.lower:
             yield Finding(
                 "log-partitions",
                 f"The table {table} has no partition for tomorrow.",
@@ -61,11 +63,11 @@ def check_locks() -> Iterator[Finding]:
         return
     with connection.cursor() as cursor:
         cursor.execute(LOCKS)
-        there = cursor.fetchone()[0]
+        each, there = cursor.fetchone()
     if number * LOCKS_EACH * LISTS > there:
         yield Finding(
             "log-locks",
             f"PostgreSQL has room for {there:,} locks, and a list of the request log takes"
             f" {number * LOCKS_EACH:,} for its {number} partitions.",
-            "Set max_locks_per_transaction = 256 in postgresql.conf, and restart it.",
+            f"Set max_locks_per_transaction = {4 * each} in postgresql.conf, and restart it.",
         )

@@ -66,6 +66,7 @@ def test_the_work_that_apps_declare_is_done() -> None:
     assert {task.name: task.thread for task in declared("periodic_tasks")} == {
         "sweep of the rate-limit counters": "maintenance",
         "pruning of idempotency keys": "maintenance",
+        "making of partitions of the request log": "maintenance",
         "pruning of request logs": "maintenance",
         "pruning of networks and peaks": "maintenance",
         "expiry of hand-over links": "maintenance",

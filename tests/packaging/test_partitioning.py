@@ -94,9 +94,9 @@ def copy_of(name: str, postgres: Postgres) -> Iterator[tuple[Latchkey, psycopg.C
             product.remove()
 
 
-def migration(product: Latchkey) -> subprocess.Popen[bytes]:
+def migration(product: Latchkey, *which: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "manage.py", "migrate"],
+        [sys.executable, "manage.py", "migrate", *which],
         cwd=ROOT, env=product.environment, stdout=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -200,6 +200,47 @@ def test_grants_and_indexes_stay(undivided: str, postgres: Postgres) -> None:
         assert connection.execute(may).fetchone() == (True,)
         connection.execute('DROP OWNED BY "a reader"')
         connection.execute('DROP ROLE "a reader"')
+
+
+def test_tables_stay_with_their_owner_whoever_migrates(undivided: str, postgres: Postgres) -> None:
+    owners = "SELECT DISTINCT relowner::regrole::text FROM pg_class WHERE relname ~ '^logs_request'"
+    with copy_of(undivided, postgres) as (product, connection):
+        connection.execute('CREATE ROLE "who runs it"')
+        for table in TABLES:
+            connection.execute(f'ALTER TABLE {table} OWNER TO "who runs it"'.encode())
+
+        assert product.manage("migrate").returncode == 0
+
+        assert connection.execute(owners).fetchall() == [('"who runs it"',)]
+        connection.execute('REASSIGN OWNED BY "who runs it" TO latchkey')
+        connection.execute('DROP ROLE "who runs it"')
+
+
+def test_two_migrations_at_once_both_end_well(undivided: str, postgres: Postgres) -> None:
+    with copy_of(undivided, postgres) as (product, connection):
+        both = [migration(product, "logs", "0011") for _ in range(2)]
+
+        assert [process.wait(120) for process in both] == [0, 0]
+
+        assert kinds(connection) == [("p",), ("p",)]
+        assert numbers(connection) == [(ROWS,), (ROWS,)]
+
+
+def test_requests_of_a_clock_far_ahead_are_named(undivided: str, postgres: Postgres) -> None:
+    with copy_of(undivided, postgres) as (product, connection):
+        connection.execute(LATER, [first_id_at(timezone.now() + timedelta(days=400))])
+
+        failed = product.manage("migrate")
+
+        assert failed.returncode == 1
+        assert "The table logs_requestlog holds requests of a time after" in failed.stderr
+        assert "Delete those whose id is" in failed.stderr
+        assert "Traceback" not in failed.stderr
+        connection.execute(
+            "DELETE FROM logs_requestlog WHERE id > %s",
+            [first_id_at(timezone.now() + timedelta(days=31))],
+        )
+        assert product.manage("migrate").returncode == 0
 
 
 def test_a_host_of_1_0_0_reads_and_ships_the_log_while_it_is_divided(

@@ -32,11 +32,18 @@ class Missing(Exception):
     """A server's program is not installed."""
 
 
+# Below those of which the system gives one to each connection, between this and the start.
+PORTS = range(10_000, 32_000)
+_chance = secrets.SystemRandom()
+
+
 def free_port() -> int:
     """Return a port nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    while True:
+        port = _chance.choice(PORTS)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = START_SECONDS) -> None:

@@ -151,6 +151,50 @@ def test_what_no_partition_takes_waits_in_the_spool(tmp_path: Path) -> None:
         assert shipper.ship() == 1
 
 
+@pytest.fixture
+def servant() -> Iterator[str]:
+    """A role that reads and writes all tables and owns none, which the connection has."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE servant")
+        cursor.execute(
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO servant"
+        )
+        cursor.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO servant")
+    yield "servant"
+    with connection.cursor() as cursor:
+        cursor.execute("RESET ROLE; DROP OWNED BY servant; DROP ROLE servant")
+
+
+def test_who_may_not_drop_days_deletes_them_row_by_row(
+    servant: str, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.LOG_RETENTION_DAYS = 3
+    past(6)
+    _, kept = (request_at(today() - n * DAY) for n in (5, 1))
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET ROLE {servant}")
+
+    retention.prune_expired(timezone.now())
+
+    assert list(RequestLog.objects.all()) == [kept]
+    assert "are deleted row by row, not dropped" in caplog.text
+
+
+def test_records_wait_while_their_table_may_not_be_written(servant: str, tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 10_000_000)
+    spool.append(record_line())
+    with connection.cursor() as cursor:
+        cursor.execute(f"REVOKE INSERT ON logs_requestlog FROM {servant}; SET ROLE {servant}")
+
+    with closing(Shipper(tmp_path)) as shipper:
+        with pytest.raises(OperationalError):
+            shipper.ship()
+        assert not (tmp_path / REJECTED).exists()
+        with connection.cursor() as cursor:
+            cursor.execute("RESET ROLE")
+        assert shipper.ship() == 1
+
+
 def test_an_index_is_added_to_each_partition_while_they_are_used(
     other: psycopg.Connection[Any],
 ) -> None:
