@@ -8,14 +8,14 @@ them as REST framework does, and a caller's JSON object is the text that is stor
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from functools import cache
-from inspect import getattr_static
+from functools import cache, cached_property, lru_cache
 from operator import attrgetter, itemgetter
 from typing import Any
 from uuid import UUID
 
 import orjson
 from django.db.models import Manager
+from django.db.models.manager import BaseManager
 from rest_framework import renderers, serializers
 
 from apikeys.guard.serializers import ObjectField
@@ -105,62 +105,77 @@ def represent(serializer_class: SerializerClass, row: Any) -> dict[str, Any]:
 
 
 class Shown:
-    """What a serializer of REST framework's generic views says of rows, by fields made once.
+    """What a serializer of REST framework's generic views answers, by fields made once.
 
-    ``data`` is what the serializer's own code makes of its shared fields. Whatever else is asked
-    goes to a serializer that ``make`` returns, and so does ``data`` from then on.
+    ``data`` is what the serializer's own code makes of its shared fields. Whatever else is asked or
+    set goes to a serializer that ``make`` returns, and so does ``data`` from then on.
     """
 
     def __init__(
         self, serializer_class: Any, rows: Any, make: Callable[[], Any], *, many: bool
     ) -> None:
-        self._class, self._rows, self._make, self._many = serializer_class, rows, make, many
-        self._made: Any = None
+        self.__dict__.update(_class=serializer_class, _rows=rows, _make=make, _many=many)
 
-    @property
+    @cached_property
     def data(self) -> Any:
-        if self._made is not None:
-            return self._made.data
-        shown = _shared(self._class).to_representation
+        if "_own" in self.__dict__:
+            return self._own.data
+        represent_one = _shared(self._class).to_representation
         if not self._many:
-            return shown(self._rows)
-        rows = self._rows.all() if isinstance(self._rows, Manager) else self._rows
-        return [shown(row) for row in rows]
+            return represent_one(self._rows)
+        rows = self._rows.all() if isinstance(self._rows, BaseManager) else self._rows
+        return [represent_one(row) for row in rows]
+
+    @cached_property
+    def _own(self) -> Any:
+        self.__dict__.pop("data", None)
+        return self._make()
 
     def __getattr__(self, name: str) -> Any:
-        if self._made is None:
-            self._made = self._make()
-        return getattr(self._made, name)
+        if name.startswith("__") or "_make" not in self.__dict__:
+            raise AttributeError(name)
+        return getattr(self._own, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._own, name, value)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._own[name]
+
+    def __iter__(self) -> Any:
+        return iter(self._own)
 
 
-# What a class that only declares fields leaves as REST framework has it.
-_DECLARING = (
-    "__init__",
-    "__new__",
-    "data",
-    "fields",
-    "get_fields",
-    "many_init",
-    "to_representation",
-)
+# What a serializer may declare besides fields; none of it has a part in what is answered.
+_INPUT = {"Meta", "create", "update", "_declared_fields"}
 # REST framework's own fields that read more than a row's attribute.
 _READING_MORE = (serializers.SerializerMethodField, serializers.HiddenField, serializers.FileField)
+MAX_SHARED = 512
 
 
-@cache
+@lru_cache(maxsize=MAX_SHARED)
 def can_share(serializer_class: Any) -> bool:
     """Whether the answers of a serializer depend on the row alone, and not on the request."""
     kinds = (serializers.ModelSerializer, serializers.Serializer)
     framework = next((kind for kind in kinds if issubclass(serializer_class, kind)), None)
     return (
         framework is not None
-        and all(
-            getattr_static(serializer_class, name) is getattr_static(framework, name)
-            for name in _DECLARING
-        )
+        and not _overridden(serializer_class, framework)
         and not hasattr(getattr(serializer_class, "Meta", None), "list_serializer_class")
         and all(_reads_attribute(field) for field in _shared(serializer_class).fields.values())
     )
+
+
+def _overridden(serializer_class: type, framework: type) -> set[str]:
+    """Return what a serializer has in place of REST framework's, but for its input."""
+    own = (part for part in serializer_class.__mro__ if part not in framework.__mro__)
+    names = {
+        name
+        for part in own
+        for name, value in vars(part).items()
+        if not name.startswith("__") or callable(value)
+    }
+    return {name for name in names - _INPUT if hasattr(framework, name)}
 
 
 def _reads_attribute(field: Any) -> bool:
@@ -176,7 +191,7 @@ def _reads_attribute(field: Any) -> bool:
     )
 
 
-@cache
+@lru_cache(maxsize=MAX_SHARED)
 def _shared(serializer_class: Any) -> Any:
     return serializer_class()
 

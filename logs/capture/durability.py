@@ -53,6 +53,8 @@ class Acknowledgements:
         self._changed = threading.Condition()
         self._offsets: dict[str, int] = {}
         self._unstored: deque[Ticket] = deque()
+        # The files that this process has written to.
+        self._own: dict[str, SpoolFile] = {}
         self._worker: socket.socket | None = None
 
     @property
@@ -69,6 +71,7 @@ class Acknowledgements:
     def expect(self, file: SpoolFile, end: int) -> Ticket:
         """Have the worker store a record that was just written, and what is before it."""
         ticket = Ticket(file, end, monotonic())
+        self._own[file.path.name] = file
         self._unstored.append(ticket)
         worker = self._worker
         if worker is not None:
@@ -120,14 +123,21 @@ class Acknowledgements:
     def _note(self, lines: list[bytes]) -> None:
         with self._changed:
             for line in lines:
-                name, offset = line.decode().split()
+                name, offset = line.decode().rsplit(" ", 1)
                 self._offsets[name] = int(offset)
             if len(self._offsets) > MAX_FILES:
-                for name in sorted(self._offsets)[:-KEPT_FILES]:
-                    del self._offsets[name]
+                self._forget_old()
             while self._unstored and self._is_stored(self._unstored[0]):
                 self._unstored.popleft()
             self._changed.notify_all()
+
+    def _forget_old(self) -> None:
+        """Forget the files of other processes but for the newest, which may be ours soon."""
+        for name in [name for name, file in self._own.items() if file.is_closed]:
+            del self._own[name]
+        for name in sorted(self._offsets)[:-KEPT_FILES]:
+            if name not in self._own:
+                del self._offsets[name]
 
     def _is_stored(self, ticket: Ticket) -> bool:
         file = ticket.file

@@ -16,6 +16,7 @@ import orjson
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
+from database import deadline
 from database.connections.postgresql import connect
 from logs import metrics
 from logs.capture.durability import SOCKET, STORE, Announcer
@@ -26,6 +27,8 @@ from logs.stores import log_store
 
 logger = logging.getLogger(__name__)
 
+# How long storing a batch may take where requests wait for it.
+ANNOUNCED_SECONDS = 7.0
 REJECTED = "rejected.txt"
 MAX_REJECTED_BYTES = 16 * 1024 * 1024
 LOCK = "worker.lock"
@@ -76,8 +79,9 @@ class Shipper:
     def run(self, stopping: threading.Event, *, every: float) -> None:
         """Ship again and again until ``stopping`` is set, and once more after."""
         while True:
-            is_last = self._wait(stopping, every)
+            is_last = False
             try:
+                is_last = self._wait(stopping, every)
                 connect(connection)
                 self.ship()
             except (DatabaseError, InterfaceError, OSError) as error:
@@ -113,9 +117,10 @@ class Shipper:
         return stopping.is_set()
 
     def _note_progress(self, reader: Reader) -> None:
-        reader.note_progress()
+        # First: requests wait for it, and the file may find no room.
         if self._announcer is not None:
             self._announcer.say(reader.offsets)
+        reader.note_progress()
 
     def _begin(self) -> Reader | None:
         """Take the spool's lock and begin where the store is; None while another has it."""
@@ -146,7 +151,11 @@ class Shipper:
         records, unreadable = _parsed(batch.lines)
         for text in unreadable:
             self._set_aside(text, "it is no record")
-        return log_store().add(batch, records, self._set_aside)
+        if self._announcer is None:
+            return log_store().add(batch, records, self._set_aside)
+        # Requests wait for this, and there may be another server by then.
+        with deadline.running(ANNOUNCED_SECONDS):
+            return log_store().add(batch, records, self._set_aside)
 
     def _set_aside(self, text: bytes, reason: str) -> None:
         logger.error("a request record was set aside in %s: %s", REJECTED, " ".join(reason.split()))

@@ -1,5 +1,6 @@
 """REST framework's generic views behind the guard: what they answer is what they answer alone."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -59,6 +60,26 @@ class LinkingSerializer(serializers.ModelSerializer[Customer]):
 
     def get_link(self, row: Customer) -> str:
         return str(self.context["request"].build_absolute_uri(f"/{row.pk}"))
+
+
+class HidingSerializer(DeclaringSerializer):
+    """Leaves out a field by the request, where REST framework asks for its names."""
+
+    def get_field_names(self, *args: Any) -> Any:
+        request = self.context.get("request")
+        names = super().get_field_names(*args)
+        return names if request is None else [name for name in names if name == "id"]
+
+
+class Mixin:
+    """What a mixin of somebody else does."""
+
+    def to_representation(self, row: Any) -> Any:
+        return {"mixed": True}
+
+
+class MixedSerializer(Mixin, DeclaringSerializer):
+    """Has it from a mixin."""
 
 
 class ManySerializer(DeclaringSerializer):
@@ -129,6 +150,8 @@ def test_a_generic_view_answers_behind_the_guard_as_it_does_alone(client: Any) -
     "serializer",
     [
         ChoosingSerializer,
+        HidingSerializer,
+        MixedSerializer,
         RenamingSerializer,
         LinkingSerializer,
         ManySerializer,
@@ -173,6 +196,32 @@ def test_a_change_of_fields_is_of_one_answer_alone() -> None:
 
     assert "name" not in changed.data
     assert "name" in view.get_serializer(customer).data
+
+
+def test_what_a_view_changes_of_the_data_is_answered() -> None:
+    view, customer = _view(DeclaringSerializer), make_customer(name="One")
+    one, many = view.get_serializer(customer), view.get_serializer(iter([customer]), many=True)
+
+    one.data["note"] = "x"
+    many.data[0]["note"] = "y"
+
+    assert one.data["note"] == "x"
+    assert many.data[0]["note"] == "y"
+    assert copy.copy(one).data["note"] == "x"
+
+
+def test_other_ways_to_the_fields_and_the_row_lead_to_a_serializer_of_its_own() -> None:
+    view, first, second = _view(DeclaringSerializer), make_customer(), make_customer()
+    changed = view.get_serializer(first)
+
+    bound = view.get_serializer(first)["name"]
+    names = [field.name for field in view.get_serializer(first)]
+    _ = changed.data
+    changed.instance = second
+
+    assert bound.value == first.name
+    assert "created_at" in names
+    assert changed.data["id"] == str(second.pk)
 
 
 def test_input_is_read_by_a_serializer_of_its_own() -> None:

@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 import pytest
 
+from apikeys.guard import problems
 from tests.hosts.test_promotion import answers
 from tests.promises import test_exact_limits, test_jobs, test_outages, test_request_log
 from tests.promises.test_revocation import CHANGES, wrongly_accepted
@@ -95,6 +96,35 @@ def test_a_server_down_is_503_on_both_and_they_come_back(hosts: Hosts, which: st
 
     assert {status for status, _ in found} == {503}
     wait_until(lambda: all(answers(host, credential) for host in hosts.all))
+
+
+def test_the_balancer_alone_answers_as_the_api_does(hosts: Hosts) -> None:
+    for host in hosts.all:
+        kill(host)
+    try:
+        wait_until(lambda: not any(hosts.balancer.is_up(number) for number in (0, 1)))
+        refused = httpx.get(f"{hosts.balancer.url}/api/production/v1/key", headers={"Host": NAME})
+    finally:
+        for host in hosts.all:
+            host.serve()
+    wait_until(lambda: all(hosts.balancer.is_up(number) for number in (0, 1)))
+
+    assert refused.status_code == 503
+    assert refused.headers["content-type"] == problems.MEDIA_TYPE
+    assert "retry-after" in refused.headers
+    body = problems.unavailable().body("")
+    assert refused.json() == {name: body[name] for name in refused.json()}
+
+
+@pytest.mark.parametrize(
+    "path", ["/auth/production/orders", "/%61uth/production/orders", "/metrics", "/metric%73"]
+)
+def test_what_trusts_the_balancers_address_is_not_reached_through_it(
+    hosts: Hosts, path: str
+) -> None:
+    reply = httpx.get(f"{hosts.balancer.url}{path}", headers={"Host": NAME})
+
+    assert (reply.status_code, reply.content) == (404, b"")
 
 
 def test_the_balancer_sends_nothing_to_a_host_that_is_down(hosts: Hosts) -> None:

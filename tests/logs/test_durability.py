@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from logs.capture.durability import SOCKET, Acknowledgements, Announcer
+from logs.capture.durability import MAX_FILES, SOCKET, Acknowledgements, Announcer
 from logs.capture.spool import Spool, SpoolUnavailable
 from logs.capture.spool_file import SpoolFile
 from logs.shipping.shipper import LOCK, Shipper
@@ -43,6 +43,17 @@ def announcer(folder: Path, acknowledgements: Acknowledgements) -> Iterator[Anno
 @pytest.fixture
 def file(folder: Path) -> SpoolFile:
     return SpoolFile(folder / "one.ndjson")
+
+
+def test_what_is_stored_of_an_own_old_file_is_not_forgotten_for_newer_ones(
+    acknowledgements: Acknowledgements, announcer: Announcer, file: SpoolFile
+) -> None:
+    ticket = acknowledgements.expect(file, 20)
+
+    announcer.say({f"z{n}.ndjson": 9 for n in range(MAX_FILES + 1)} | {"one.ndjson": 20})
+
+    assert acknowledgements.wait(ticket, None)
+    assert acknowledgements.keep_up
 
 
 def test_a_record_is_stored_once_the_worker_says_so(
